@@ -1,0 +1,34 @@
+"""ImageNet-1k with the paper's augmentation; mmpretrain's test settings.
+
+What happens to a whole batch (mixup, cutmix, erasing) is in
+`schedules/convmixer_in1k.py`: it belongs to the model's train_cfg.
+"""
+_base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_convmixer_224.py']
+
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            # timm's interpolation "random": one of two for each picture.
+            dict(
+                type='RandomChoice',
+                transforms=[[
+                    dict(
+                        type='RandomResizedCrop',
+                        scale=224,
+                        crop_ratio_range=(0.08, 1.0),
+                        backend='pillow',
+                        interpolation=interpolation),
+                    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+                    # rand-m9-mstd0.5-inc1
+                    dict(
+                        type='RandAugment',
+                        policies='timm_increasing',
+                        num_policies=2,
+                        total_level=10,
+                        magnitude_level=9,
+                        magnitude_std=0.5,
+                        hparams=dict(pad_val=[104, 116, 124], interpolation=interpolation)),
+                ] for interpolation in ('bicubic', 'bilinear')]),
+            dict(type='PackInputs'),
+        ]))

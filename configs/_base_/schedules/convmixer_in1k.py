@@ -1,0 +1,33 @@
+"""The paper's ImageNet recipe (locuslab/convmixer README): 10 GPUs x 64 pictures.
+
+A config that trains for other than 150 epochs sets the schedule's points again:
+0, 2/5, 4/5 and all of it.
+"""
+model = dict(
+    head=dict(
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original',
+                  _delete_=True)),
+    train_cfg=dict(
+        augments=dict(
+            type='MixThenErase',
+            augments=[dict(type='Mixup', alpha=0.5), dict(type='CutMix', alpha=0.5)],
+            erase_prob=0.25)))
+
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    optimizer=dict(
+        type='AdamW', lr=0.01, betas=(0.9, 0.999), eps=1e-3, weight_decay=2e-5),
+    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.),
+    clip_grad=dict(max_norm=1.0))
+
+param_scheduler = dict(
+    type='PiecewiseLinearLR',
+    epochs=[0, 60, 120, 150],
+    factors=[0, 1, 1 / 20, 0],
+    convert_to_iter_based=True)
+
+train_cfg = dict(by_epoch=True, max_epochs=150, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+
+auto_scale_lr = dict(base_batch_size=640)

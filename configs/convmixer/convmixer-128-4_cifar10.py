@@ -1,0 +1,23 @@
+"""ConvMixer-128/4 (patch 4, kernel 5) on CIFAR-10: minutes on a CPU.
+
+Status: training.
+Run:    python tools/train.py configs/convmixer/convmixer-128-4_cifar10.py
+"""
+_base_ = ['convmixer-256-8_cifar10.py']
+
+model = dict(backbone=dict(arch='128/4'), head=dict(in_channels=128))
+
+# Shift and flip only: what a net of 0.1 M parameters can still fit.
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='RandomCrop', crop_size=32, padding=4),
+            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+            dict(type='PackInputs'),
+        ]))
+
+# float32: the bfloat16 depthwise gradient is slower than float32's on CPUs.
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=0.02))
+
+randomness = dict(seed=0)

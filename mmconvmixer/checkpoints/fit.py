@@ -1,0 +1,91 @@
+"""Do these weights belong to this network?"""
+import copy
+import logging
+import warnings
+from collections.abc import Mapping
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import Tensor, nn
+
+from mmconvmixer.errors import CheckpointMismatch
+
+
+def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str,
+                 strict: bool = True) -> None:
+    """Copy `state_dict` into `model`.
+
+    Args:
+        model: the network; wrappers (DistributedDataParallel, test-time
+            augmentation) are looked through.
+        state_dict: its weights.
+        source: where they come from, for messages.
+        strict: False loads what fits and logs a warning that names the rest.
+
+    Raises:
+        CheckpointMismatch: strict, and keys or shapes differ; nothing is
+            loaded then.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    report = _differences(model, state_dict)
+    if report and strict:
+        raise CheckpointMismatch(f'{source} does not fit the network: {report}. Use the '
+                                 'config or name that the weights were made with, or load '
+                                 'what fits with --no-strict (strict=False)')
+    if report:
+        print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    model.load_state_dict(
+        {key: value for key, value in state_dict.items()
+         if key not in shapes or shapes[key] == value.shape or not report}, strict=False)
+
+
+def check_fits(model_cfg: dict, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Raise CheckpointMismatch unless the weights fit the network of a config.
+
+    Builds the network without memory (on the meta device), so that a wrong
+    file is turned down before a run makes its folder.
+    """
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
+        model = MODELS.build(model_cfg)
+    load_weights(model, state_dict, source)
+
+
+def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
+    """Describe how keys and shapes differ; empty if they don't."""
+    own = {key: value.shape for key, value in model.state_dict().items()}
+    if own == {key: value.shape for key, value in state_dict.items()}:
+        return ''
+    # torch decides, not the names: modules may rename, reshape or add what
+    # they are given while loading. A copy without memory takes the trial.
+    trial = copy.deepcopy(model).to('meta')
+    shapes = []
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
+            missing, unexpected = trial.load_state_dict(dict(state_dict), strict=False)
+    except RuntimeError:
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        shapes = [f'{key} {tuple(value.shape)} where the network has {tuple(own[key])}'
+                  for key, value in state_dict.items()
+                  if key in own and own[key] != value.shape]
+        if not shapes:
+            raise
+    parts = []
+    if shapes:
+        parts.append(f'{len(shapes)} of another shape ({_some(shapes)})')
+    if missing:
+        parts.append(f'{len(missing)} missing ({_some(missing)})')
+    if unexpected:
+        parts.append(f'{len(unexpected)} unknown to it ({_some(unexpected)})')
+    return '; '.join(parts)
+
+
+def _some(items: list[str], count: int = 4) -> str:
+    rest = f', and {len(items) - count} more' if len(items) > count else ''
+    return ', '.join(items[:count]) + rest

@@ -1,0 +1,32 @@
+"""Finding where to resume."""
+import logging
+import re
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmconvmixer.checkpoints.read import read_checkpoint
+from mmconvmixer.errors import BadCheckpoint
+
+_STEP = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """Return the newest complete checkpoint of a run, None if there is none.
+
+    Every candidate is read, newest first: a file that a crash, a full disk or
+    a copy cut short is passed over.
+
+    Args:
+        work_dir: the run's folder, with `epoch_N.pth` or `iter_N.pth` in it.
+    """
+    steps = {path: int(match[1]) for path in Path(work_dir).glob('*.pth')
+             if (match := _STEP.fullmatch(path.name))}
+    for path in sorted(steps, key=steps.get, reverse=True):
+        try:
+            read_checkpoint(path)
+        except BadCheckpoint as error:
+            print_log(f'not resumed from: {error}', 'current', logging.WARNING)
+        else:
+            return path
+    return None

@@ -1,0 +1,107 @@
+"""Reading a checkpoint file without running anything that is in it."""
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound, UnsafeCheckpoint
+
+_multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+
+# What mmengine's checkpoints hold beside tensors: log histories, which are
+# numpy arrays. All of it is data; none of it calls anything it is given.
+DATA_TYPES = [
+    HistoryBuffer, np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
+    *(type(np.dtype(code)) for code in
+      ('bool', 'int8', 'uint8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')),
+]
+
+
+def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
+    """Return what a checkpoint file holds; no code in it is ever run.
+
+    Args:
+        path: a file that `torch.save` wrote: mmengine's, mmpretrain's, or any
+            other that holds tensors and plain Python data.
+        map_location: device for the tensors.
+
+    Raises:
+        CheckpointNotFound: no such file.
+        UnsafeCheckpoint: the file asks for a class or function to be called.
+        BadCheckpoint: cut short, or no checkpoint at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointNotFound(f'checkpoint {path} is not there; give a path, an http(s) '
+                                 'URL or a name from list_models()')
+    try:
+        with _data_types_allowed():
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError,
+            AttributeError, zipfile.BadZipFile) as error:
+        raise _explain(path, error) from error
+    if not isinstance(checkpoint, Mapping):
+        raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
+                            'dict with the key state_dict, or a dict of tensors')
+    return dict(checkpoint)
+
+
+def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint') -> dict[str, Tensor]:
+    """Return the weights in a checkpoint, keys without DataParallel's `module.`.
+
+    Args:
+        checkpoint: what `read_checkpoint` returned.
+        source: its name, for the message.
+
+    Raises:
+        BadCheckpoint: there are no weights in it.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, Mapping) or not weights or not all(
+            isinstance(value, Tensor) for value in weights.values()):
+        raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
+                            f'tensors only; got the keys {", ".join(map(str, checkpoint))}')
+    return {key.removeprefix('module.'): value for key, value in weights.items()}
+
+
+@contextmanager
+def _data_types_allowed() -> Iterator[None]:
+    if hasattr(torch.serialization, 'safe_globals'):
+        with torch.serialization.safe_globals(DATA_TYPES + _other_numpy_names()):
+            yield
+    else:  # torch 2.4 knows the list but not the context manager
+        torch.serialization.add_safe_globals(DATA_TYPES)
+        yield
+
+
+def _other_numpy_names() -> list[tuple[object, str]]:
+    # numpy 1 and numpy 2 write different module names into a pickle.
+    if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
+        return []
+    return [(function, f'numpy.{core}.multiarray.{function.__name__}')
+            for function in (_multiarray._reconstruct, _multiarray.scalar)
+            for core in ('core', '_core')]
+
+
+def _explain(path: Path, error: Exception) -> BadCheckpoint:
+    asked = re.search(r'GLOBAL ([\w.]+)', str(error))
+    if asked:
+        return UnsafeCheckpoint(
+            f'{path} was not loaded: its pickle asks for {asked[1]}, which could run code. '
+            'Ask its author for plain tensors (torch.save of a state_dict, or safetensors)')
+    size = path.stat().st_size
+    with open(path, 'rb') as file:
+        begins_like_zip = file.read(2) == b'PK'
+    if size == 0 or begins_like_zip:
+        return BadCheckpoint(f'{path} is cut short ({size} bytes, no end of archive); copy '
+                             'or download it again')
+    return BadCheckpoint(f'{path} is no PyTorch checkpoint ({size} bytes); expected a file '
+                         'that torch.save wrote')

@@ -1,0 +1,49 @@
+"""What the tools share: exit codes, one-line errors, common options."""
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from mmengine.config import DictAction
+
+from mmconvmixer.errors import MMConvMixerError
+
+
+def exit_code(main: Callable[[], None]) -> int:
+    """Run a tool; return 0, or 2 after printing a user's error in one line."""
+    try:
+        main()
+    except MMConvMixerError as error:
+        # Every process meets the same error; one of them says it.
+        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+            print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing both have."""
+    parser.add_argument('--work-dir', help='folder for logs (and checkpoints, in training)')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument('--no-strict', dest='strict', action='store_false',
+                        help='load what fits of a checkpoint for another network')
+    parser.add_argument('--no-pin-memory', dest='pin_memory', action='store_false',
+                        help='do not pin the memory of loaded batches')
+    parser.add_argument('--cfg-options', dest='overrides', nargs='+', action=DictAction,
+                        metavar='KEY=VALUE',
+                        help='config keys to set, e.g. train_dataloader.batch_size=32; lists '
+                        'as KEY="[a,b]"')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='who started the processes')
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
+    """Parse `argv` into keyword arguments."""
+    args = vars(parser.parse_args(argv))
+    os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
+    args.pop('local_rank', None)
+    return args

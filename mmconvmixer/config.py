@@ -1,0 +1,53 @@
+"""Reading a config: from a file, or by the name of a model."""
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmconvmixer import zoo
+from mmconvmixer.errors import BadConfig, UnknownModel, nearest
+
+
+def load_config(config: str | Path, overrides: dict | None = None) -> Config:
+    """Return the config of a file or of a zoo model.
+
+    Args:
+        config: path of a `.py` config, or a name in this zoo or mmpretrain's.
+        overrides: dotted keys and values, what `--cfg-options` gives.
+
+    Raises:
+        BadConfig: no such file, or not to be parsed.
+        UnknownModel: no such name.
+    """
+    path = config_path(config)
+    try:
+        cfg = Config.fromfile(path)
+        if overrides:
+            cfg.merge_from_dict(overrides)
+    except ModuleNotFoundError as error:
+        if error.name == 'pkg_resources':
+            raise BadConfig('mmengine needs pkg_resources, which setuptools 82 dropped; '
+                            "pip install 'setuptools<82'") from error
+        raise BadConfig(f'{path} imports {error.name}, which is not installed') from error
+    except (SyntaxError, KeyError, TypeError, ValueError, AttributeError, NameError,
+            FileNotFoundError) as error:
+        raise BadConfig(f'{path} is no config that mmengine can read: '
+                        f'{type(error).__name__}: {error}') from error
+    return cfg
+
+
+def config_path(config: str | Path) -> Path:
+    """Return the file of a config path or model name."""
+    path = Path(config)
+    if path.is_file():
+        return path
+    if path.suffix:
+        raise BadConfig(f'config {path} is not there; give the path of a .py config, or one of '
+                        f'the models: {", ".join(zoo.names())}')
+    from mmpretrain.apis.model import ModelHub
+    ModelHub._register_mmpretrain_models()
+    entry = ModelHub._models_dict.get(str(config).lower())
+    if entry is None or entry.config is None:
+        raise UnknownModel(f'{config} is neither a file nor a model; nearest: '
+                           f'{nearest(str(config), ModelHub._models_dict)}. list_models() '
+                           'names them all')
+    return Path(entry.config)

@@ -1,0 +1,35 @@
+"""Is the data there? Asked before anything else is made."""
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, get_file_backend
+
+from mmconvmixer.errors import DatasetNotFound
+
+
+def check_folders(dataset_cfg: dict) -> None:
+    """Raise unless the folders that a dataset config names exist.
+
+    Args:
+        dataset_cfg: config of one dataset, wrappers included; only local
+            `data_root` folders are looked at.
+
+    Raises:
+        DatasetNotFound: naming the folder and how to point elsewhere.
+    """
+    inner = dataset_cfg.get('dataset')
+    if isinstance(inner, dict):
+        check_folders(inner)
+    for each in dataset_cfg.get('datasets', ()):
+        check_folders(each)
+    root = dataset_cfg.get('data_root')
+    if not root or not isinstance(get_file_backend(root), LocalBackend):
+        return
+    prefix = dataset_cfg.get('data_prefix') or ''
+    if isinstance(prefix, dict):
+        prefix = prefix.get('img_path', '')
+    for folder in (Path(root).expanduser(), Path(root).expanduser() / prefix):
+        if not folder.is_dir():
+            raise DatasetNotFound(
+                f'{dataset_cfg.get("type")} expects the folder {folder}, which is not there; '
+                'put or link the data there, or set dataset.data_root of the dataloader '
+                'with --cfg-options')

@@ -1,0 +1,61 @@
+"""Random erasing where the published recipe has it: after mixing, on the normalised batch."""
+import math
+import random
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.models import RandomBatchAugment
+from torch import Tensor
+
+
+class MixThenErase:
+    """One of several batch augmentations, then timm's per-pixel random erasing.
+
+    mmpretrain's `RandomErasing` works on uint8 pictures before normalisation,
+    where noise of the normalised scale is rounded and cut off at 0 and 255.
+
+    Args:
+        augments: mmpretrain batch augmentations; one is drawn for each batch.
+        erase_prob: chance that a picture loses a rectangle.
+        area: smallest and largest share of the picture.
+        min_aspect: height to width lies between this and its inverse.
+
+    Source: timm `random_erasing.py` (mode 'pixel', one rectangle); in
+    locuslab/convmixer's run, mixing came first (timm's `FastCollateMixup`).
+    """
+
+    def __init__(self, augments: Sequence[dict], erase_prob: float = 0.25,
+                 area: tuple[float, float] = (0.02, 1 / 3), min_aspect: float = 0.3):
+        self.mix = RandomBatchAugment(list(augments))
+        self.erase_prob = erase_prob
+        self.area = area
+        self.min_aspect = min_aspect
+
+    def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Args:
+            images: (N, C, H, W), normalised.
+            scores: (N, classes), one-hot.
+
+        Returns:
+            Images and scores of the same shapes.
+        """
+        images, scores = self.mix(images, scores)
+        for image in images:
+            if random.random() < self.erase_prob:
+                self._erase(image)
+        return images, scores
+
+    def _erase(self, image: Tensor) -> None:
+        channels, height, width = image.shape
+        bound = math.log(self.min_aspect)
+        for _ in range(10):  # a rectangle may not fit; timm gives up after ten
+            area = random.uniform(*self.area) * height * width
+            aspect = math.exp(random.uniform(bound, -bound))
+            h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if h < height and w < width:
+                top, left = random.randint(0, height - h), random.randint(0, width - w)
+                image[:, top:top + h, left:left + w] = torch.randn(
+                    channels, h, w, dtype=image.dtype, device=image.device)
+                return

@@ -1,0 +1,13 @@
+from .amp import AmpOptimWrapper
+from .checkpoint_hook import CheckpointHook
+from .evaluator import Evaluator
+from .launch import start_process_group
+from .progress_hook import ProgressHook
+from .random_state_hook import RandomStateHook
+from .runner import Runner
+from .schedules import PiecewiseLinearLR
+from .unreadable_hook import UnreadableHook
+
+__all__ = ['AmpOptimWrapper', 'CheckpointHook', 'Evaluator', 'PiecewiseLinearLR',
+           'ProgressHook', 'RandomStateHook', 'Runner', 'UnreadableHook',
+           'start_process_group']

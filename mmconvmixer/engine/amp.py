@@ -1,0 +1,33 @@
+"""Mixed-precision training on a GPU as mmengine does it, and on a CPU too."""
+import torch
+from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper as GpuAmpOptimWrapper
+from mmengine.optim import OptimWrapper
+
+from mmconvmixer.errors import BadConfig
+
+
+class AmpOptimWrapper(GpuAmpOptimWrapper):
+    """mmengine's `AmpOptimWrapper`, which by itself refuses a machine without GPU.
+
+    On a CPU the forward pass runs in bfloat16, whose range equals float32's:
+    there is nothing to scale, and `loss_scale` is not used.
+
+    Args: those of mmengine's wrapper; `dtype` on a CPU: None or 'bfloat16'.
+
+    Raises:
+        BadConfig: another dtype on a CPU.
+    """
+
+    def __init__(self, loss_scale: str | float | dict = 'dynamic',
+                 dtype: str | torch.dtype | None = None, use_fsdp: bool = False, **kwargs):
+        if get_device() != 'cpu':
+            super().__init__(loss_scale=loss_scale, dtype=dtype, use_fsdp=use_fsdp, **kwargs)
+            return
+        if dtype not in (None, 'bfloat16', torch.bfloat16):
+            raise BadConfig(f'optim_wrapper.dtype is {dtype}, but mixed precision on a CPU is '
+                            'bfloat16; leave dtype out')
+        OptimWrapper.__init__(self, **kwargs)
+        self.cast_dtype = torch.bfloat16
+        self.loss_scaler = torch.amp.GradScaler('cpu', enabled=False)
+        self._scale_update_param = None

@@ -1,0 +1,32 @@
+"""mmengine's CheckpointHook, minus the moments without a checkpoint."""
+from collections import deque
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+
+
+class CheckpointHook(MMEngineCheckpointHook):
+    """Remove old checkpoints only once the new one is on disk.
+
+    mmengine's removes first: a run with `max_keep_ckpts=1` that is killed while
+    it saves has nothing left.
+    """
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        keep = self.max_keep_ckpts
+        kept = getattr(self, 'keep_ckpt_ids', None)
+        if keep > 0:
+            kept = deque([*(old for old in kept if old != step), step])
+            runner.message_hub.update_info('keep_ckpt_ids', list(kept))
+        self.max_keep_ckpts = -1  # the parent then removes nothing
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self.max_keep_ckpts = keep
+        if keep > 0:
+            while len(kept) > keep:
+                old = self.filename_tmpl.format(kept.popleft())
+                if is_main_process():
+                    Path(self.out_dir, old).unlink(missing_ok=True)
+            self.keep_ckpt_ids = kept

@@ -1,0 +1,66 @@
+"""Starting the process group, with or without GPUs."""
+import datetime
+import os
+import subprocess
+
+import torch
+from mmengine.dist import init_dist, is_distributed
+
+from mmconvmixer.errors import BadConfig
+
+
+def start_process_group(launcher: str, dist_cfg: dict) -> None:
+    """Join the group of processes that a launcher started.
+
+    With a GPU this is mmengine's `init_dist`; that one dies without
+    (`torch.cuda.set_device`), so a CPU's processes meet here, over gloo.
+
+    Args:
+        launcher: 'none' (nothing happens), 'pytorch' (torchrun), 'slurm', 'mpi'.
+        dist_cfg: `env_cfg.dist_cfg` of a config: backend (GPU only), timeout
+            in seconds.
+
+    Raises:
+        BadConfig: the launcher's environment variables are not set.
+    """
+    if launcher == 'none' or is_distributed():
+        return
+    try:
+        if torch.cuda.is_available():
+            init_dist(launcher, **dist_cfg)
+            return
+        if launcher == 'slurm':
+            _environ_from_slurm()
+        elif launcher == 'mpi':
+            _environ_from_mpi()
+        timeout = dist_cfg.get('timeout')
+        torch.distributed.init_process_group(
+            'gloo', timeout=datetime.timedelta(seconds=timeout) if timeout else None)
+    except (KeyError, ValueError) as error:
+        if 'environment variable' in str(error) or isinstance(error, KeyError):
+            raise BadConfig(f'--launcher {launcher} was given, but the environment lacks what '
+                            f'it sets ({error}); start with tools/dist_*.sh, tools/slurm_*.sh '
+                            'or torchrun, or leave --launcher out') from error
+        raise
+
+
+def _environ_from_slurm() -> None:
+    """Set torch's variables from Slurm's, as mmengine does on GPUs."""
+    env = os.environ
+    env['RANK'] = env['SLURM_PROCID']
+    env['WORLD_SIZE'] = env['SLURM_NTASKS']
+    env['LOCAL_RANK'] = env.get('SLURM_LOCALID', '0')
+    if 'MASTER_ADDR' not in env:
+        hosts = subprocess.run(['scontrol', 'show', 'hostname', env['SLURM_NODELIST']],
+                               check=True, capture_output=True, text=True).stdout
+        env['MASTER_ADDR'] = hosts.split()[0]
+    env.setdefault('MASTER_PORT', '29500')
+
+
+def _environ_from_mpi() -> None:
+    env = os.environ
+    env['RANK'] = env['OMPI_COMM_WORLD_RANK']
+    env['WORLD_SIZE'] = env['OMPI_COMM_WORLD_SIZE']
+    env['LOCAL_RANK'] = env['OMPI_COMM_WORLD_LOCAL_RANK']
+    env.setdefault('MASTER_ADDR', '127.0.0.1')
+    env.setdefault('MASTER_PORT', '29500')

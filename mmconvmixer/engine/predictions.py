@@ -1,0 +1,41 @@
+"""Writing what the model said of each picture."""
+from collections.abc import Sequence
+
+import mmengine
+import numpy as np
+from mmengine.evaluator import DumpResults
+
+from mmconvmixer.files import written_whole
+
+
+class DumpPredictions(DumpResults):
+    """A metric that measures nothing and writes predictions, in dataset order.
+
+    Args:
+        path: `.pkl` for mmpretrain's own format (dicts with tensors, what its
+            analysis tools read), `.json` for plain numbers and names.
+        classes: class names, for `.json`.
+    """
+
+    def __init__(self, path: str, classes: Sequence[str] | None = None):
+        super().__init__('checked-by-the-caller.pkl')
+        self.out_file_path = path
+        self.classes = classes
+
+    def compute_metrics(self, results: list) -> dict:
+        if self.out_file_path.endswith('.json'):
+            results = [self._plain(result) for result in results]
+        with written_whole(self.out_file_path) as part:
+            mmengine.dump(results, str(part))
+        return {}
+
+    def _plain(self, result: dict) -> dict:
+        scores = np.asarray(result['pred_score'])
+        label = int(scores.argmax())
+        plain = dict(img_path=result.get('img_path'), pred_label=label,
+                     pred_score=float(scores[label]), pred_scores=scores.tolist())
+        if self.classes:
+            plain['pred_class'] = self.classes[label]
+        if 'gt_label' in result:
+            plain['gt_label'] = int(result['gt_label'])
+        return plain

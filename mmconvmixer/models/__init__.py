@@ -1,0 +1,3 @@
+from .convmixer import ARCHS, ConvMixer
+
+__all__ = ['ARCHS', 'ConvMixer']

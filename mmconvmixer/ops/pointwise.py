@@ -1,0 +1,22 @@
+"""The 1x1 convolution as what it is: one matrix product over all positions."""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """`nn.Conv2d(in_channels, out_channels, kernel_size=1)`, same parameters.
+
+    On channels-last input the product runs on the memory as it lies, which
+    saves the convolution library's reordering. Under tracing, compiling and
+    export it stays a convolution, so that graphs show what the paper draws.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return super().forward(x_BCHW)
+        x_BHWC = x_BCHW.permute(0, 2, 3, 1)
+        return F.linear(x_BHWC, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)

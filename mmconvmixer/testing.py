@@ -1,0 +1,129 @@
+"""Evaluate a model on its test set: what `tools/test.py` runs."""
+from copy import deepcopy
+from pathlib import Path
+
+import mmengine
+from mmengine.config import ConfigDict
+from mmengine.dist import is_main_process
+
+from mmconvmixer.checkpoints import check_fits, read_checkpoint, state_dict_of
+from mmconvmixer.config import config_path, load_config
+from mmconvmixer.dataloaders import fill_in
+from mmconvmixer.datasets import check_folders
+from mmconvmixer.engine import Runner, start_process_group
+from mmconvmixer.engine.predictions import DumpPredictions
+from mmconvmixer.errors import BadConfig, OutputNotWritable
+from mmconvmixer.files import check_writable, written_whole
+from mmconvmixer.zoo import resolve_checkpoint
+
+
+def evaluate(config: str | Path,
+             checkpoint: str | Path | None = None,
+             *,
+             work_dir: str | None = None,
+             out: str | None = None,
+             out_item: str = 'pred',
+             overrides: dict | None = None,
+             amp: bool = False,
+             tta: bool = False,
+             show: bool = False,
+             show_dir: str | None = None,
+             interval: int = 1,
+             wait_time: float = 2.,
+             pin_memory: bool = True,
+             strict: bool = True,
+             launcher: str = 'none') -> dict[str, float]:
+    """Return the metrics of a checkpoint on the test set of a config.
+
+    Everything a user can get wrong is checked before the run makes its folder.
+
+    Args:
+        config: path of a config, or a model name.
+        checkpoint: path, URL or model name; None for the zoo's weights.
+        work_dir: for logs. Default: work_dirs/<name of the config>.
+        out: file for the metrics or predictions; its ending picks the format.
+        out_item: 'metrics' or 'pred'.
+        overrides: dotted config keys and their values.
+        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        tta: average the scores of a picture and its mirror image, or what
+            the config's `tta_model` and `tta_pipeline` say.
+        show, show_dir, interval, wait_time: mmpretrain's visualisation.
+        pin_memory: of the data loader.
+        strict: False lets checkpoint and network differ.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        Metric names and values, e.g. `{'accuracy/top1': 98.3}`, in percent.
+
+    Raises:
+        MMConvMixerError: see `mmconvmixer.errors`.
+    """
+    cfg = load_config(config, overrides)
+    _require(cfg, 'model', 'test_dataloader', 'test_evaluator')
+    if out:
+        _check_out(out, out_item)
+    check_folders(cfg.test_dataloader.dataset)
+    cfg.launcher = launcher
+    start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+    path = resolve_checkpoint(checkpoint, config_path(config))
+    weights = state_dict_of(read_checkpoint(path), str(path))
+    if strict:
+        check_fits(cfg.model, weights, str(path))
+    cfg.load_from = str(path)
+    cfg.strict_load = strict
+
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{config_path(config).stem}'
+    check_writable(cfg.work_dir)
+    if amp:
+        cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'fp16': True}
+    if show or show_dir:
+        _visualize(cfg, show, show_dir, interval, wait_time)
+    if tta:
+        _augment_at_test_time(cfg)
+    fill_in(cfg, ['test_dataloader'], pin_memory)
+
+    runner = Runner.from_cfg(cfg)
+    if out and out_item == 'pred':
+        classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
+    metrics = runner.test()
+    if out and out_item == 'metrics' and is_main_process():
+        with written_whole(out) as part:
+            mmengine.dump(metrics, str(part))
+    return metrics
+
+
+def _require(cfg, *sections: str) -> None:
+    for section in sections:
+        if cfg.get(section) is None:
+            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
+
+
+def _check_out(out: str, out_item: str) -> None:
+    endings = dict(pred=('.json', '.pkl', '.pickle'),
+                   metrics=('.json', '.pkl', '.pickle', '.yml', '.yaml'))[out_item]
+    if not out.endswith(endings):
+        raise OutputNotWritable(f'--out {out}: {out_item} are written as '
+                                f'{", ".join(endings)}; give a file with such an ending')
+    check_writable(Path(out).parent)
+
+
+def _visualize(cfg, show: bool, show_dir: str | None, interval: int, wait_time: float) -> None:
+    if show_dir:
+        check_writable(show_dir)
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    hooks.visualization = dict(type='VisualizationHook', enable=True, show=show,
+                               out_dir=show_dir, interval=interval, wait_time=wait_time)
+
+
+def _augment_at_test_time(cfg) -> None:
+    if 'tta_model' not in cfg:
+        cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
+    if 'tta_pipeline' not in cfg:
+        *transforms, pack = cfg.test_dataloader.dataset.pipeline
+        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
+        cfg.tta_pipeline = [*deepcopy(transforms),
+                            dict(type='TestTimeAug', transforms=[flips, [pack]])]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

@@ -1,0 +1,111 @@
+"""Train a model: what `tools/train.py` runs."""
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from torch import nn
+
+from mmconvmixer.checkpoints import (check_fits, latest_checkpoint, read_checkpoint,
+                                     state_dict_of)
+from mmconvmixer.config import config_path, load_config
+from mmconvmixer.dataloaders import fill_in
+from mmconvmixer.datasets import check_folders
+from mmconvmixer.engine import Runner, start_process_group
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.files import check_writable
+from mmconvmixer.zoo import resolve_checkpoint
+
+
+def train(config: str | Path,
+          *,
+          work_dir: str | None = None,
+          resume: str | bool = False,
+          overrides: dict | None = None,
+          amp: bool = False,
+          validate: bool = True,
+          auto_scale_lr: bool = False,
+          pin_memory: bool = True,
+          persistent_workers: bool = True,
+          strict: bool = True,
+          launcher: str = 'none') -> nn.Module:
+    """Train the model of a config and return it.
+
+    Everything a user can get wrong is checked before the run makes its folder.
+
+    Args:
+        config: path of a config, or a model name.
+        work_dir: for logs and checkpoints. Default: work_dirs/<name of config>.
+        resume: True goes on from the newest complete checkpoint in `work_dir`
+            (from the start if there is none), a path from that one.
+        overrides: dotted config keys and their values.
+        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        validate: False leaves out the evaluations between epochs.
+        auto_scale_lr: scale the learning rate by batch size over the config's
+            `auto_scale_lr.base_batch_size`.
+        pin_memory, persistent_workers: of the data loaders.
+        strict: False lets `load_from` and network differ.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        MMConvMixerError: see `mmconvmixer.errors`.
+    """
+    cfg = load_config(config, overrides)
+    loaders = ['train_dataloader']
+    if validate:
+        loaders.append('val_dataloader')
+    else:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    for section in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
+        if cfg.get(section) is None:
+            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
+    for name in loaders:
+        if cfg.get(name) is not None:
+            check_folders(cfg[name].dataset)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if auto_scale_lr:
+        if 'auto_scale_lr' not in cfg:
+            raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say for '
+                            'which batch size its learning rate is: set '
+                            'auto_scale_lr.base_batch_size')
+        cfg.auto_scale_lr.enable = True
+    cfg.launcher = launcher
+    start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{config_path(config).stem}'
+    cfg.strict_load = strict
+    _choose_start(cfg, resume)
+    check_writable(cfg.work_dir)
+    fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
+            persistent_workers)
+    return Runner.from_cfg(cfg).train()
+
+
+def _choose_start(cfg, resume: str | bool) -> None:
+    """Settle `load_from` and `resume`, and see that the weights fit."""
+    if resume is True:
+        cfg.load_from = latest_checkpoint(cfg.work_dir)
+        if cfg.load_from is None and is_main_process():
+            print_log(f'nothing to resume in {cfg.work_dir}: training from the start')
+    elif resume:
+        cfg.load_from = resume
+    if not cfg.get('load_from'):
+        cfg.load_from = None
+        cfg.resume = False
+        return
+    path = resolve_checkpoint(cfg.load_from)
+    checkpoint = read_checkpoint(path)
+    cfg.load_from = str(path)
+    cfg.resume = bool(resume) or cfg.get('resume', False)
+    if cfg.strict_load:
+        check_fits(cfg.model, state_dict_of(checkpoint, str(path)), str(path))
+    if cfg.resume:
+        meta = checkpoint.get('meta') or {}
+        if 'epoch' not in meta or 'message_hub' not in checkpoint:
+            raise BadConfig(f'{path} has weights but no training state to resume from; to start '
+                            'from its weights, use --cfg-options load_from=PATH')
+        # Samplers and loaders are built from the seed before mmengine restores it.
+        randomness = cfg.setdefault('randomness', {})
+        if randomness.get('seed') is None:
+            randomness['seed'] = meta.get('seed')

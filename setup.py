@@ -1,0 +1,58 @@
+"""Packaging: everything static is in pyproject.toml.
+
+OpenMMLab's tools look for a package's configs, tools and model index in a
+folder `.mim` inside it. A build copies them there; an editable install links.
+"""
+import os
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+ROOT = Path(__file__).resolve().parent
+MIM = ('configs', 'tools', 'model-index.yml')
+
+
+def copy_mim(package: Path) -> None:
+    """Make `package/.mim` afresh, with a copy of each of `MIM`."""
+    target = package / '.mim'
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in MIM:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name,
+                            ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy2(source, target / name)
+
+
+def link_mim(package: Path) -> None:
+    """Make `package/.mim` afresh, with a link to each of `MIM`."""
+    target = package / '.mim'
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for name in MIM:
+        (target / name).symlink_to(os.path.relpath(ROOT / name, target))
+
+
+class BuildWithMim(build_py):
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            link_mim(ROOT / 'mmconvmixer')
+        else:
+            copy_mim(Path(self.build_lib) / 'mmconvmixer')
+
+
+class SdistWithMim(sdist):
+
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        copy_mim(Path(base_dir) / 'mmconvmixer')
+
+
+setup(cmdclass=dict(build_py=BuildWithMim, sdist=SdistWithMim))

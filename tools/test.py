@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""Evaluate a model.
+
+    python tools/test.py configs/convmixer/convmixer-64-4_digits.py
+    python tools/test.py CONFIG CHECKPOINT --out predictions.json --show-dir pictures
+    tools/dist_test.sh CONFIG CHECKPOINT 8           # on eight GPUs
+"""
+import argparse
+import sys
+
+from mmengine.dist import is_main_process
+
+from mmconvmixer.command_line import add_common_options, exit_code, parse
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.testing import evaluate
+
+
+def parse_args(argv=None) -> dict:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of a config, or name of a model')
+    parser.add_argument('checkpoint', nargs='?',
+                        help='path, http(s) URL or model name; left out, the weights that the '
+                        'zoo has for this config')
+    parser.add_argument('--out', help='file for the results: .json, .pkl, metrics also .yml')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'],
+                        help='what --out holds (default: pred)')
+    parser.add_argument('--show-dir', help='folder for pictures with their predictions')
+    parser.add_argument('--show', action='store_true', help='show them in a window')
+    parser.add_argument('--interval', type=int, default=1, help='picture every so many samples')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds for each window')
+    parser.add_argument('--tta', action='store_true',
+                        help='average over a picture and its mirror image, or what the config '
+                        'says (tta_model, tta_pipeline)')
+    add_common_options(parser)
+    return parse(parser, argv)
+
+
+def run(out_item: str | None, **options) -> None:
+    if out_item and not options['out']:
+        raise BadConfig('--out-item says what to write, but not where: add --out FILE')
+    metrics = evaluate(out_item=out_item or 'pred', **options)
+    if is_main_process():
+        print('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()))
+
+
+def main(argv=None) -> int:
+    return exit_code(lambda: run(**parse_args(argv)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
