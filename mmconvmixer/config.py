@@ -40,7 +40,7 @@ def config_path(config: str | Path) -> Path:
     path = Path(config)
     if path.is_file():
         return path
-    if path.suffix:
+    if path.suffix == '.py':
         raise BadConfig(f'config {path} is not there; give the path of a .py config, or one of '
                         f'the models: {", ".join(zoo.names())}')
     from mmpretrain.apis.model import ModelHub

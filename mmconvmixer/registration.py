@@ -5,7 +5,7 @@ from mmpretrain.registry import (BATCH_AUGMENTS, DATASETS, HOOKS, MODELS, OPTIM_
 
 from mmconvmixer.datasets import (CIFAR10Folder, CIFAR100Folder, Digits, LoadImage,
                                   MixThenErase)
-from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR
+from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
 from mmconvmixer.models import ConvMixer
 from mmconvmixer.zoo import add_to_hub
 
@@ -14,6 +14,7 @@ ENTRIES = [
     (MODELS, ConvMixer),
     (OPTIM_WRAPPERS, AmpOptimWrapper),
     (HOOKS, CheckpointHook),
+    (HOOKS, ShowHook),
     (PARAM_SCHEDULERS, PiecewiseLinearLR),
     (DATASETS, Digits),
     (DATASETS, CIFAR10Folder),

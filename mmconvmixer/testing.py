@@ -47,7 +47,7 @@ def evaluate(config: str | Path,
         amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
         tta: average the scores of a picture and its mirror image, or what
             the config's `tta_model` and `tta_pipeline` say.
-        show, show_dir, interval, wait_time: mmpretrain's visualisation.
+        show, show_dir, interval, wait_time: pictures with their predictions.
         pin_memory: of the data loader.
         strict: False lets checkpoint and network differ.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -113,7 +113,7 @@ def _visualize(cfg, show: bool, show_dir: str | None, interval: int, wait_time: 
     if show_dir:
         check_writable(show_dir)
     hooks = cfg.setdefault('default_hooks', ConfigDict())
-    hooks.visualization = dict(type='VisualizationHook', enable=True, show=show,
+    hooks.visualization = dict(type='ShowHook', enable=True, show=show,
                                out_dir=show_dir, interval=interval, wait_time=wait_time)
 
 

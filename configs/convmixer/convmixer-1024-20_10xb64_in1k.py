@@ -5,9 +5,11 @@ Status: not trained here. The published weights (76.94 % top-1) were trained wit
 Run:    tools/dist_train.sh configs/convmixer/convmixer-1024-20_10xb64_in1k.py 10
 """
 _base_ = [
-    'mmpretrain::_base_/models/convmixer/convmixer-1024-20.py',
+    '../_base_/models/convmixer_in1k.py',
     '../_base_/datasets/imagenet_convmixer.py',
     '../_base_/schedules/convmixer_in1k.py',
     'mmpretrain::_base_/default_runtime.py',
     '../_base_/plugin.py',
 ]
+
+model = dict(backbone=dict(arch='1024/20'), head=dict(in_channels=1024))

@@ -5,7 +5,7 @@ Status: not trained here. The published weights (80.16 % top-1) were trained wit
 Run:    tools/dist_train.sh configs/convmixer/convmixer-768-32_10xb64_in1k.py 10
 """
 _base_ = [
-    'mmpretrain::_base_/models/convmixer/convmixer-768-32.py',
+    '../_base_/models/convmixer_in1k.py',
     '../_base_/datasets/imagenet_convmixer.py',
     '../_base_/schedules/convmixer_in1k.py',
     'mmpretrain::_base_/default_runtime.py',

@@ -4,9 +4,10 @@ import logging
 import warnings
 from collections.abc import Mapping
 
-import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmconvmixer.errors import CheckpointMismatch
@@ -45,14 +46,11 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
 def check_fits(model_cfg: dict, state_dict: Mapping[str, Tensor], source: str) -> None:
     """Raise CheckpointMismatch unless the weights fit the network of a config.
 
-    Builds the network without memory (on the meta device), so that a wrong
-    file is turned down before a run makes its folder.
+    Builds the network, so that a wrong file is turned down before a run makes
+    its folder.
     """
-    from mmengine.registry import DefaultScope
-    from mmpretrain.registry import MODELS
-    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
-        model = MODELS.build(model_cfg)
-    load_weights(model, state_dict, source)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        load_weights(MODELS.build(copy.deepcopy(model_cfg)), state_dict, source)
 
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:

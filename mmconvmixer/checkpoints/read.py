@@ -3,7 +3,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,33 @@ from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound, UnsafeCheckpoi
 
 _multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
 
+
+def _statistics_method(owner: type, name: str) -> Callable:
+    """Stand in for `getattr`, as a HistoryBuffer's pickle uses it, and only so."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'GLOBAL getattr of {name!r}')
+    return getattr(HistoryBuffer, name)
+
+
+def _under_the_name(module: str, name: str, function: Callable) -> Callable:
+    """Return a function that the unpickler takes for `module.name`."""
+    def alias(*args):
+        return function(*args)
+    alias.__module__, alias.__name__, alias.__qualname__ = module, name, name
+    return alias
+
+
 # What mmengine's checkpoints hold beside tensors: log histories, which are
 # numpy arrays. All of it is data; none of it calls anything it is given.
+# numpy 1 and numpy 2 write different module names.
 DATA_TYPES = [
-    HistoryBuffer, np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
+    HistoryBuffer, np.ndarray, np.dtype,
     *(type(np.dtype(code)) for code in
       ('bool', 'int8', 'uint8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')),
+    *(_under_the_name(f'numpy.{core}.multiarray', function.__name__, function)
+      for function in (_multiarray._reconstruct, _multiarray.scalar)
+      for core in ('core', '_core')),
+    _under_the_name('builtins', 'getattr', _statistics_method),
 ]
 
 
@@ -74,21 +95,18 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint') -> dict[s
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    if hasattr(torch.serialization, 'safe_globals'):
-        with torch.serialization.safe_globals(DATA_TYPES + _other_numpy_names()):
+    # HistoryBuffer writes what it unpickles into its class: put that back.
+    statistics = dict(HistoryBuffer._statistics_methods)
+    try:
+        if hasattr(torch.serialization, 'safe_globals'):
+            with torch.serialization.safe_globals(DATA_TYPES):
+                yield
+        else:  # torch 2.4 knows the list but not the context manager
+            torch.serialization.add_safe_globals(DATA_TYPES)
             yield
-    else:  # torch 2.4 knows the list but not the context manager
-        torch.serialization.add_safe_globals(DATA_TYPES)
-        yield
-
-
-def _other_numpy_names() -> list[tuple[object, str]]:
-    # numpy 1 and numpy 2 write different module names into a pickle.
-    if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
-        return []
-    return [(function, f'numpy.{core}.multiarray.{function.__name__}')
-            for function in (_multiarray._reconstruct, _multiarray.scalar)
-            for core in ('core', '_core')]
+    finally:
+        HistoryBuffer._statistics_methods.clear()
+        HistoryBuffer._statistics_methods.update(statistics)
 
 
 def _explain(path: Path, error: Exception) -> BadCheckpoint:

@@ -20,6 +20,8 @@ class LoadImage(LoadImageFromFile):
         elif 'img_bytes' in results:
             img = mmcv.imfrombytes(results['img_bytes'], self.color_type,
                                    backend=self.imdecode_backend)
+            if img is None:
+                raise ValueError(f'{len(results["img_bytes"])} bytes in no known image format')
         else:
             return super().transform(results)
         results['img'] = img.astype(np.float32) if self.to_float32 else img

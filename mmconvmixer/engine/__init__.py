@@ -6,8 +6,9 @@ from .progress_hook import ProgressHook
 from .random_state_hook import RandomStateHook
 from .runner import Runner
 from .schedules import PiecewiseLinearLR
+from .show_hook import ShowHook
 from .unreadable_hook import UnreadableHook
 
 __all__ = ['AmpOptimWrapper', 'CheckpointHook', 'Evaluator', 'PiecewiseLinearLR',
-           'ProgressHook', 'RandomStateHook', 'Runner', 'UnreadableHook',
+           'ProgressHook', 'RandomStateHook', 'Runner', 'ShowHook', 'UnreadableHook',
            'start_process_group']

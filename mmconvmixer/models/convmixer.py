@@ -218,10 +218,10 @@ class ConvMixer(BaseModule):
             nn.Conv2d(in_channels, self.embed_dims, self.patch_size, self.patch_size),
             self.act,
             build_norm_layer(norm_cfg, self.embed_dims)[1])
-        rates = torch.linspace(0, drop_path_rate, self.depth).tolist()
         self.stages = nn.Sequential(*(
-            ConvMixerBlock(self.embed_dims, self.kernel_size, self.act, norm_cfg, rate)
-            for rate in rates))
+            ConvMixerBlock(self.embed_dims, self.kernel_size, self.act, norm_cfg,
+                           drop_path_rate * index / max(self.depth - 1, 1))
+            for index in range(self.depth)))
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

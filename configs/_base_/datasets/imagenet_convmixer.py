@@ -1,9 +1,12 @@
 """ImageNet-1k with the paper's augmentation; mmpretrain's test settings.
 
-What happens to a whole batch (mixup, cutmix, erasing) is in
-`schedules/convmixer_in1k.py`: it belongs to the model's train_cfg.
+What happens to a whole batch (mixup, cutmix, erasing) belongs to the model's
+train_cfg: `models/convmixer_in1k.py`.
 """
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_convmixer_224.py']
+
+# For mixup and cutmix; mmpretrain would set it by itself and say so each time.
+data_preprocessor = dict(to_onehot=True)
 
 train_dataloader = dict(
     dataset=dict(

@@ -3,16 +3,6 @@
 A config that trains for other than 150 epochs sets the schedule's points again:
 0, 2/5, 4/5 and all of it.
 """
-model = dict(
-    head=dict(
-        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original',
-                  _delete_=True)),
-    train_cfg=dict(
-        augments=dict(
-            type='MixThenErase',
-            augments=[dict(type='Mixup', alpha=0.5), dict(type='CutMix', alpha=0.5)],
-            erase_prob=0.25)))
-
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     optimizer=dict(

@@ -1,0 +1,42 @@
+"""Pictures with what the model says of them."""
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmpretrain.engine import VisualizationHook
+
+
+class ShowHook(VisualizationHook):
+    """mmpretrain's `VisualizationHook` for tests, with its output mended.
+
+    mmpretrain's names a file by the picture's base name alone, so `cat/1.png`
+    overwrites `dog/1.png`; draws BGR as RGB; and its text does not fit on
+    pictures of 32 pixels. Here: `<folder>_<name>.png`, in right colours, at
+    least 224 pixels high and wide.
+
+    Args: those of `VisualizationHook`.
+    """
+
+    SMALLEST = 224
+
+    def _draw_samples(self, batch_idx: int, data_batch: dict, data_samples: Sequence,
+                      step: int = 0) -> None:
+        for sample, image in zip(data_samples, data_batch['inputs'], strict=True):
+            if sample.get('sample_idx', 0) % self.interval or sample.get('unreadable'):
+                continue
+            path = Path(sample.get('img_path', f'{sample.get("sample_idx", step)}'))
+            name = f'{path.parent.name}_{path.name}'.lstrip('_')
+            options = dict(self.draw_args)
+            if self.out_dir is not None:
+                options['out_file'] = str(Path(self.out_dir, f'{Path(name).stem}.png'))
+            self._visualizer.visualize_cls(
+                self._as_rgb(image.permute(1, 2, 0).cpu().numpy()), sample, name=name,
+                step=step, **options)
+
+    def _as_rgb(self, image: np.ndarray) -> np.ndarray:
+        image = np.ascontiguousarray(image.astype(np.uint8))
+        image = mmcv.gray2rgb(image) if image.shape[-1] == 1 else mmcv.bgr2rgb(image)
+        factor = math.ceil(self.SMALLEST / min(image.shape[:2]))
+        return np.kron(image, np.ones((factor, factor, 1), np.uint8))

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Train under Slurm; GPUS=0 for nodes without GPUs (then TASKS processes).
+#   GPUS=16 tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR [options of tools/train.py]
+set -euo pipefail
+usage='usage: slurm_train.sh PARTITION JOB CONFIG WORK_DIR [options]'
+partition=${1:?$usage} job=${2:?$usage} config=${3:?$usage} work_dir=${4:?$usage}
+gpus=${GPUS:-8}
+per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
+tasks=${TASKS:-$gpus}
+gres=()
+if ((gpus > 0)); then gres=(--gres "gpu:$per_node" --ntasks-per-node "$per_node"); fi
+# SRUN_ARGS is a list of words on purpose.
+# shellcheck disable=SC2086
+exec srun -p "$partition" --job-name "$job" "${gres[@]}" --ntasks "$tasks" \
+    --cpus-per-task "${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    python -u "$(dirname "$0")/train.py" "$config" --work-dir "$work_dir" \
+    --launcher slurm "${@:5}"
