@@ -2,11 +2,16 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 from mmengine.config import DictAction
 
 from mmconvmixer.errors import MMConvMixerError
+
+# Said at every start, by libraries, of things nobody here can change.
+for _noise in ('Fail to import ``MultiScaleDeformable', 'pkg_resources is deprecated'):
+    warnings.filterwarnings('ignore', message=_noise)
 
 
 def exit_code(main: Callable[[], None]) -> int:

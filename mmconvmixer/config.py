@@ -1,4 +1,5 @@
 """Reading a config: from a file, or by the name of a model."""
+import warnings
 from pathlib import Path
 
 from mmengine.config import Config
@@ -20,7 +21,9 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
     """
     path = config_path(config)
     try:
-        cfg = Config.fromfile(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+            cfg = Config.fromfile(path)
         if overrides:
             cfg.merge_from_dict(overrides)
     except ModuleNotFoundError as error:

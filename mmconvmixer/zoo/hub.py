@@ -1,6 +1,8 @@
 """This zoo inside mmpretrain's `ModelHub`."""
 from mmconvmixer.zoo.index import models
 
+_theirs: dict = {}
+
 
 def add_to_hub(hub: type) -> None:
     """Make mmpretrain's own get_model and list_models know this zoo.
@@ -12,10 +14,25 @@ def add_to_hub(hub: type) -> None:
     Args:
         hub: mmpretrain's `ModelHub`.
     """
-    read_theirs = hub._register_mmpretrain_models
+    if _theirs:
+        return
+    read_theirs = _theirs['read'] = hub._register_mmpretrain_models
 
     def read_theirs_then_ours(cls) -> None:
         read_theirs()
-        cls._models_dict.update(models())
+        if 'entries' not in _theirs:
+            _theirs['entries'] = dict(cls._models_dict)
+            cls._models_dict.update(models())
 
     hub._register_mmpretrain_models = classmethod(read_theirs_then_ours)
+
+
+def remove_from_hub(hub: type) -> None:
+    """Undo `add_to_hub`."""
+    if not _theirs:
+        return
+    hub._register_mmpretrain_models = _theirs['read']
+    if 'entries' in _theirs:
+        hub._models_dict.clear()
+        hub._models_dict.update(_theirs['entries'])
+    _theirs.clear()

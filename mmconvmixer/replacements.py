@@ -1,0 +1,55 @@
+"""What this package changes in mmpretrain's registries: all of it is here."""
+import warnings
+
+with warnings.catch_warnings():
+    # mmcv-lite says at every import that it lacks an operator nobody here uses.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
+    # First theirs, so that ours come over them.
+    import mmpretrain.datasets
+    import mmpretrain.engine
+    import mmpretrain.models  # noqa: F401
+
+from mmpretrain.registry import (BATCH_AUGMENTS, DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS,
+                                 PARAM_SCHEDULERS, TRANSFORMS)
+
+from mmconvmixer.datasets import (CIFAR10Folder, CIFAR100Folder, Digits, LoadImage,
+                                  MixThenErase)
+from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
+from mmconvmixer.models import ConvMixer
+
+# These names mean something else, or nothing, in plain mmpretrain.
+ENTRIES = [
+    (MODELS, ConvMixer),
+    (OPTIM_WRAPPERS, AmpOptimWrapper),
+    (HOOKS, CheckpointHook),
+    (HOOKS, ShowHook),
+    (PARAM_SCHEDULERS, PiecewiseLinearLR),
+    (DATASETS, CIFAR10Folder),
+    (DATASETS, CIFAR100Folder),
+    (DATASETS, Digits),
+    (TRANSFORMS, LoadImage),
+    (BATCH_AUGMENTS, MixThenErase),
+]
+
+_before: list[tuple] = []
+
+
+def put_in() -> None:
+    """Register `ENTRIES`, over entries of the same names."""
+    if _before:
+        return
+    for registry, cls in ENTRIES:
+        _before.append((registry, cls.__name__, registry.module_dict.get(cls.__name__)))
+        registry.register_module(module=cls, force=True)
+
+
+def take_out() -> None:
+    """Undo `put_in`."""
+    while _before:
+        registry, name, theirs = _before.pop()
+        del registry.module_dict[name]
+        if theirs is not None:
+            registry.register_module(name=name, module=theirs)
+
+
+put_in()

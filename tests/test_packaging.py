@@ -1,0 +1,81 @@
+"""A wheel, an sdist and an editable install all bring `.mim` and the weights."""
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+WANTED = {'.mim/model-index.yml', '.mim/tools/test.py', '.mim/tools/dist_train.sh',
+          '.mim/configs/convmixer/convmixer-64-4_digits.py', '.mim/configs/_base_/plugin.py',
+          '.mim/configs/convmixer/metafile.yml'}
+
+pytestmark = pytest.mark.skipif(not (REPO / 'setup.py').is_file(),
+                                reason='builds from a checkout; these tests run outside one')
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """A wheel built from an sdist built from the checkout."""
+    out = tmp_path_factory.mktemp('dist')
+    source = tmp_path_factory.mktemp('source') / 'checkout'
+    # Only what git tracks or would track: nothing generated beside it may help.
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=REPO,
+                            check=True, capture_output=True, text=True).stdout.split()
+    for name in listed:
+        if (REPO / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPO / name, source / name)
+    subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', str(out),
+                    str(source)], check=True, capture_output=True)
+    return out
+
+
+def test_the_wheel_holds_mim_and_the_weights(built):
+    names = set(zipfile.ZipFile(next(built.glob('*.whl'))).namelist())
+    assert {f'mmconvmixer/{name}' for name in WANTED} <= names
+    assert any(name.startswith('mmconvmixer/zoo/weights/convmixer-64-4_digits-')
+               for name in names)
+    assert not any(name.startswith(('tests/', 'tools/', 'configs/')) for name in names)
+
+
+def test_the_sdist_holds_mim_too(built):
+    names = {name.split('/', 1)[-1]
+             for name in tarfile.open(next(built.glob('*.tar.gz'))).getnames()}
+    assert {f'mmconvmixer/{name}' for name in WANTED} <= names
+
+
+def test_the_wheel_works_outside_the_checkout(built, tmp_path):
+    site, away = tmp_path / 'site', tmp_path / 'away'
+    away.mkdir()
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target',
+                    str(site), str(next(built.glob('*.whl')))], check=True)
+    code = ('import mmconvmixer, mmengine; print(mmconvmixer.__file__);'
+            'model = mmconvmixer.get_model("convmixer-64-4_digits", pretrained=True);'
+            'from mmengine.config import Config;'
+            'print(Config.fromfile(model._config.filename).train_cfg.max_epochs)')
+    # -P and a meta path of its own: not the editable install of the checkout.
+    run = subprocess.run(
+        [sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r}); '
+         'sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f)]; ' + code],
+        cwd=away, check=True, capture_output=True, text=True)
+    file, epochs = run.stdout.split()[-2:]
+    assert file.startswith(str(site)) and epochs == '40'
+
+
+def test_importing_loads_no_models_datasets_or_other_heavy_modules():
+    # The figure itself is in docs/performance.md; a clock has no place in a test.
+    code = ('import mmpretrain, sys; before = set(sys.modules); import mmconvmixer; '
+            'print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))')
+    run = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True,
+                         text=True)
+    assert run.stdout.split() == ['mmconvmixer']
+
+
+def test_importing_alone_prints_nothing():
+    run = subprocess.run([sys.executable, '-c', 'import mmconvmixer'], check=True,
+                         capture_output=True, text=True)
+    assert run.stdout == run.stderr == ''
