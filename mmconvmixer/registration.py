@@ -7,8 +7,15 @@ something up. What is put there is in `replacements.py`.
 import sys
 
 from mmpretrain.apis.model import ModelHub
-from mmpretrain.registry import (BATCH_AUGMENTS, DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS,
-                                 PARAM_SCHEDULERS, TRANSFORMS)
+from mmpretrain.registry import (
+    BATCH_AUGMENTS,
+    DATASETS,
+    HOOKS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
 
 from mmconvmixer.zoo import add_to_hub, remove_from_hub
 

@@ -9,11 +9,17 @@ with warnings.catch_warnings():
     import mmpretrain.engine
     import mmpretrain.models  # noqa: F401
 
-from mmpretrain.registry import (BATCH_AUGMENTS, DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS,
-                                 PARAM_SCHEDULERS, TRANSFORMS)
+from mmpretrain.registry import (
+    BATCH_AUGMENTS,
+    DATASETS,
+    HOOKS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
 
-from mmconvmixer.datasets import (CIFAR10Folder, CIFAR100Folder, Digits, LoadImage,
-                                  MixThenErase)
+from mmconvmixer.datasets import CIFAR10Folder, CIFAR100Folder, Digits, LoadImage, MixThenErase
 from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
 from mmconvmixer.models import ConvMixer
 

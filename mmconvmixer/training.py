@@ -5,8 +5,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
-from mmconvmixer.checkpoints import (check_fits, latest_checkpoint, read_checkpoint,
-                                     state_dict_of)
+from mmconvmixer.checkpoints import check_fits, latest_checkpoint, read_checkpoint, state_dict_of
 from mmconvmixer.config import config_path, load_config
 from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.datasets import check_folders

@@ -10,8 +10,13 @@ import torch
 from PIL import Image
 
 from mmconvmixer import Predictor, get_model, inference_model, list_models
-from mmconvmixer.errors import (BadConfig, BadImage, CheckpointMismatch, CheckpointNotFound,
-                                UnknownModel)
+from mmconvmixer.errors import (
+    BadConfig,
+    BadImage,
+    CheckpointMismatch,
+    CheckpointNotFound,
+    UnknownModel,
+)
 from mmconvmixer.testing import evaluate
 
 DIGITS = 'convmixer-64-4_digits'

@@ -73,7 +73,7 @@ def test_only_768_32_uses_relu(cfg, variant):
 
 
 def test_the_train_pipeline_runs_on_a_picture(cfg):
-    steps = [step for step in cfg.train_dataloader.dataset.pipeline][1:]
+    _, *steps = cfg.train_dataloader.dataset.pipeline
     sample = dict(img=np.random.default_rng(0).integers(0, 256, (260, 300, 3), dtype=np.uint8))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         for step in steps:

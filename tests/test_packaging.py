@@ -43,8 +43,8 @@ def test_the_wheel_holds_mim_and_the_weights(built):
 
 
 def test_the_sdist_holds_mim_too(built):
-    names = {name.split('/', 1)[-1]
-             for name in tarfile.open(next(built.glob('*.tar.gz'))).getnames()}
+    with tarfile.open(next(built.glob('*.tar.gz'))) as archive:
+        names = {name.split('/', 1)[-1] for name in archive.getnames()}
     assert {f'mmconvmixer/{name}' for name in WANTED} <= names
 
 

@@ -24,6 +24,13 @@ def _statistics_method(owner: type, name: str) -> Callable:
     return getattr(HistoryBuffer, name)
 
 
+def _encode(text: str, encoding: str) -> bytes:
+    """Stand in for `codecs.encode`, by which pickle protocol 2 writes bytes."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'GLOBAL codec {encoding!r}')
+    return text.encode('latin1')
+
+
 def _under_the_name(module: str, name: str, function: Callable) -> Callable:
     """Return a function that the unpickler takes for `module.name`."""
     def alias(*args):
@@ -43,6 +50,7 @@ DATA_TYPES = [
       for function in (_multiarray._reconstruct, _multiarray.scalar)
       for core in ('core', '_core')),
     _under_the_name('builtins', 'getattr', _statistics_method),
+    _under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not know it
 ]
 
 

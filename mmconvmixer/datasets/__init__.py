@@ -6,4 +6,5 @@ from .loading import LoadImage
 from .readable import SkipUnreadable
 from .seeded import SeedEachSample
 
-__all__ = ['CIFAR10Folder', 'CIFAR100Folder', 'Digits', 'LoadImage', 'MixThenErase', 'SeedEachSample', 'SkipUnreadable', 'check_folders']
+__all__ = ['CIFAR100Folder', 'CIFAR10Folder', 'Digits', 'LoadImage', 'MixThenErase',
+           'SeedEachSample', 'SkipUnreadable', 'check_folders']

@@ -33,4 +33,5 @@ class Digits(BaseDataset):
         part = slice(cut) if self.split == 'train' else slice(cut, None)
         numbers = range(len(images))[part]
         return [dict(img=image, gt_label=int(label), img_path=f'digits/{number:04d}.png')
-                for image, label, number in zip(images[part], digits.target[part], numbers)]
+                for image, label, number in zip(images[part], digits.target[part], numbers,
+                                             strict=True)]

@@ -4,8 +4,7 @@ from pathlib import Path
 import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
-from mmengine.model import (MMDistributedDataParallel, is_model_wrapper,
-                            revert_sync_batchnorm)
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn

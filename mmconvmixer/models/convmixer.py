@@ -77,7 +77,7 @@ def resolve_arch(arch: str | dict) -> Arch:
                 f'arch {arch!r} is no ConvMixer of the paper; nearest: '
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
-        arch = dict(zip(_SIZES, map(int, sizes.groups())))
+        arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))
     if not isinstance(arch, dict) or set(arch) != set(_SIZES):
         raise UnknownArch(f'arch takes a name or a dict with exactly the keys '
                           f'{", ".join(_SIZES)}; got {arch!r}')
@@ -237,11 +237,7 @@ class ConvMixer(BaseModule):
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         outs = []
         for index, block in enumerate(self.stages):
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False,
-                               context_fn=lambda: (nullcontext(), _statistics_kept(block)))
-            else:
-                x = block(x)
+            x = _checkpointed(block, x) if self.with_cp and torch.is_grad_enabled() else block(x)
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
@@ -270,6 +266,11 @@ class ConvMixer(BaseModule):
         if name.startswith('stages.'):
             return int(name.split('.')[1]) + 1, layers
         return layers - 1, layers
+
+
+def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
+    return checkpoint(block, x, use_reentrant=False,
+                      context_fn=lambda: (nullcontext(), _statistics_kept(block)))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ def model_table() -> str:
         meta = entry.metadata.data
         metrics = entry.results.data[0].metrics
         packaged = '://' not in entry.weights
-        weights = 'in the package' if packaged else f'[{Path(entry.weights).stem[-8:]}]({entry.weights})'
+        link = f'[{entry.data["SHA256"]}]({entry.weights})'
+        weights = 'in the package' if packaged else link
         config = Path(entry.config).name
         lines.append(
             f'| [`{entry.name}`](configs/convmixer/{config}) | {meta["Parameters"] / 1e6:.2f} M '
