@@ -14,8 +14,10 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
     Raises:
         OutputNotWritable: see `mmconvmixer.files.written_whole`.
     """
-    with written_whole(path) as part:
-        torch.save(checkpoint, part)
+    # Given a name, torch writes it into the archive; given a file, it does not,
+    # and equal checkpoints make equal files.
+    with written_whole(path) as part, open(part, 'wb') as file:
+        torch.save(checkpoint, file)
 
 
 def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
@@ -25,8 +27,6 @@ def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
         The path written.
     """
     folder = Path(folder)
-    # The archive's inner folder is named after the file; with a name of its
-    # own, equal weights make equal files.
     unnamed = folder / f'{name}.pth'
     write_checkpoint(checkpoint, unnamed)
     digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()

@@ -58,7 +58,8 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
             files = {Path(member.name).name: tar.extractfile(member).read()
                      for member in tar if member.name.endswith('.bin')}
     except (OSError, tarfile.TarError) as error:
-        raise DatasetNotFound(f'{archive} can not be opened ({error}); expected '
+        reason = getattr(error, 'strerror', None) or 'no tar archive'
+        raise DatasetNotFound(f'{archive} can not be opened: {reason}; expected '
                               'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
     if 'train.bin' in files:
         dataset, label_bytes = CIFAR100Folder, 2  # coarse, fine

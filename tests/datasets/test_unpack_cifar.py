@@ -1,0 +1,61 @@
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder, unpack_cifar
+from mmconvmixer.errors import DatasetNotFound
+
+
+def archive_of(path, **files):
+    with tarfile.open(path, 'w:gz') as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f'cifar/{name}.bin')
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def record(pixels, *labels):
+    return bytes(labels) + pixels.transpose(2, 0, 1).tobytes()
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def test_cifar10_becomes_folders_that_the_dataset_reads(tmp_path, pixels):
+    archive = archive_of(
+        tmp_path / 'any-name.tgz',
+        data_batch_1=b''.join(record(pixels, label) for label in range(10)),
+        data_batch_2=record(255 - pixels, 3),
+        test_batch=record(pixels, 9))
+    assert unpack_cifar(archive, tmp_path / 'out') == 12
+    dataset = CIFAR10Folder(str(tmp_path / 'out'), data_prefix='train')
+    assert len(dataset) == 11 and dataset.CLASSES[3] == 'cat'
+    with Image.open(tmp_path / 'out/train/cat/00001.png') as image:
+        np.testing.assert_array_equal(np.asarray(image), 255 - pixels)
+    assert (tmp_path / 'out/test/truck/00000.png').is_file()
+
+
+def test_cifar100_takes_the_fine_label(tmp_path, pixels):
+    archive = archive_of(tmp_path / 'c100.tar.gz', train=record(pixels, 4, 0),
+                         test=record(pixels, 4, 99))
+    unpack_cifar(archive, tmp_path / 'out')
+    classes = CIFAR100Folder.METAINFO['classes']
+    assert (tmp_path / 'out/train' / classes[0] / '00000.png').is_file()
+    assert (tmp_path / 'out/test' / classes[99] / '00000.png').is_file()
+
+
+def test_other_files_are_turned_down(tmp_path):
+    with pytest.raises(DatasetNotFound, match='missing.tgz'):
+        unpack_cifar(tmp_path / 'missing.tgz', tmp_path / 'out')
+    (tmp_path / 'text.tgz').write_text('no archive')
+    with pytest.raises(DatasetNotFound, match=r'text.tgz.*cifar-10-binary'):
+        unpack_cifar(tmp_path / 'text.tgz', tmp_path / 'out')
+    with pytest.raises(DatasetNotFound, match='other.bin'):
+        unpack_cifar(archive_of(tmp_path / 'o.tgz', other=b'x'), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

@@ -1,0 +1,106 @@
+"""tools/test.py says of real pictures what mmpretrain says with the same checkpoint."""
+import os
+from pathlib import Path
+
+import mmpretrain
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.evaluator import DumpResults
+from mmengine.fileio import load
+from mmengine.runner import Runner
+from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
+
+from mmconvmixer import Predictor
+from mmconvmixer.registration import register, unregister
+from mmconvmixer.testing import evaluate
+
+DATA = Path(os.environ.get('MMCONVMIXER_DATA',
+                           Path(__file__).resolve().parents[2] / 'shared/data'))
+PICTURES = DATA / 'imagenet-sample'
+NAME = 'convmixer-768-32_10xb64_in1k.py'
+
+pytestmark = pytest.mark.skipif(
+    not PICTURES.is_dir(), reason=f'no ImageNet pictures in {PICTURES}; set MMCONVMIXER_DATA')
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Random weights whose BatchNorm has seen pictures: else all answers are alike."""
+    torch.manual_seed(0)
+    predictor = Predictor(f'configs/convmixer/{NAME}', pretrained=False)
+    model = predictor.model
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the average of what it sees
+    pictures = [predictor._prepare(path) for path in sorted(PICTURES.iterdir())[::250]]
+    images = model.data_preprocessor(default_collate(pictures))['inputs']
+    model.train()
+    with torch.no_grad():
+        model.extract_feat(images)
+    path = tmp_path_factory.mktemp('checkpoint') / 'random.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path
+
+
+def listing(folder, step):
+    """Write an annotation file of every `step`th picture; class = position in WordNet order."""
+    lines = [f'{path.name} {label}\n' for label, path in enumerate(sorted(PICTURES.iterdir()))]
+    (folder / 'pictures.txt').write_text(''.join(lines[::step]))
+    return dict(data_root=str(PICTURES), split='', ann_file=str(folder / 'pictures.txt'))
+
+
+def theirs(checkpoint, dataset, folder):
+    """Predictions of mmpretrain's own runner, config and backbone."""
+    unregister()
+    try:
+        root = Path(mmpretrain.__file__).parent / '.mim/configs/convmixer'
+        cfg = Config.fromfile(root / NAME)
+        cfg.test_dataloader.dataset.update(dataset)
+        cfg.test_dataloader.num_workers = 0
+        cfg.update(work_dir=str(folder / 'theirs'), load_from=str(checkpoint))
+        runner = Runner.from_cfg(cfg)
+        assert type(runner.model.backbone) is TheirConvMixer
+        runner.test_evaluator.metrics.append(DumpResults(str(folder / 'theirs.pkl')))
+        metrics = runner.test()
+    finally:
+        register()
+    return metrics, load(folder / 'theirs.pkl')
+
+
+@pytest.mark.parametrize('step', [
+    pytest.param(170, id='a few'),
+    pytest.param(1, id='all 1,000', marks=pytest.mark.slow)])
+def test_predictions_equal_mmpretrains_picture_by_picture(checkpoint, tmp_path, step):
+    dataset = listing(tmp_path, step)
+    ours = evaluate(
+        f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'ours'),
+        out=str(tmp_path / 'ours.pkl'), overrides={
+            'test_dataloader.num_workers': 0,
+            **{f'test_dataloader.dataset.{key}': value for key, value in dataset.items()}})
+    metrics, expected = theirs(checkpoint, dataset, tmp_path)
+    got = load(tmp_path / 'ours.pkl')
+    assert ours == metrics
+    assert len(got) == len(expected) == len(range(0, 1000, step))
+    assert len({int(mine['pred_label']) for mine in got}) > 1
+    largest = 0.
+    for mine, other in zip(got, expected, strict=True):
+        assert mine['img_path'] == other['img_path']
+        assert mine['pred_label'] == other['pred_label']
+        largest = max(largest, float((mine['pred_score'] - other['pred_score']).abs().max()))
+    print(f'{len(got)} pictures, all labels equal, scores within {largest:.1e}')
+    assert largest < 1e-4
+
+
+def test_inference_model_says_the_same_as_the_test_tool(checkpoint, tmp_path):
+    evaluate(f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'work'),
+             out=str(tmp_path / 'out.pkl'), overrides={
+                 'test_dataloader.num_workers': 0, 'test_dataloader.batch_size': 1,
+                 **{f'test_dataloader.dataset.{key}': value
+                    for key, value in listing(tmp_path, 400).items()}})
+    ask = Predictor(f'configs/convmixer/{NAME}', pretrained=str(checkpoint))
+    for written in load(tmp_path / 'out.pkl'):
+        answer = ask(written['img_path'])
+        assert answer['pred_scores'].tolist() == written['pred_score'].tolist()
+        assert answer['pred_class'] == ask.classes[int(written['pred_label'])]
