@@ -48,7 +48,10 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
     """Parse `argv` into keyword arguments."""
-    args = vars(parser.parse_args(argv))
+    try:
+        args = vars(parser.parse_args(argv))
+    except ValueError as error:  # mmengine's DictAction, of a word without '='
+        parser.error(f'--cfg-options takes KEY=VALUE: {error}')
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
     args.pop('local_rank', None)
     return args

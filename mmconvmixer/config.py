@@ -1,6 +1,8 @@
 """Reading a config: from a file, or by the name of a model."""
+import time
 import warnings
 from pathlib import Path
+from uuid import uuid4
 
 from mmengine.config import Config
 
@@ -31,8 +33,7 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
             raise BadConfig('mmengine needs pkg_resources, which setuptools 82 dropped; '
                             "pip install 'setuptools<82'") from error
         raise BadConfig(f'{path} imports {error.name}, which is not installed') from error
-    except (SyntaxError, KeyError, TypeError, ValueError, AttributeError, NameError,
-            FileNotFoundError) as error:
+    except Exception as error:  # a config is a program: it may raise anything
         raise BadConfig(f'{path} is no config that mmengine can read: '
                         f'{type(error).__name__}: {error}') from error
     return cfg
@@ -54,3 +55,19 @@ def config_path(config: str | Path) -> Path:
                            f'{nearest(str(config), ModelHub._models_dict)}. list_models() '
                            'names them all')
     return Path(entry.config)
+
+
+def require(cfg: Config, *sections: str) -> None:
+    """Raise BadConfig unless the config has all these sections."""
+    for section in sections:
+        if cfg.get(section) is None:
+            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
+
+
+def run_name(config_name: str) -> str:
+    """Return a name for a run that no other run of this process has.
+
+    mmengine's logs and histories are found by it, process-wide, and its own
+    names change once a second.
+    """
+    return f'{config_name}_{time.strftime("%Y%m%d_%H%M%S")}_{uuid4().hex[:6]}'

@@ -10,6 +10,12 @@ from difflib import get_close_matches
 class MMConvMixerError(Exception):
     """Base of all of them; the tools print it in one line and exit with 2."""
 
+    def __init__(self, message: str):
+        # From a loader process, torch hands on the whole traceback as message.
+        if message.startswith('Caught ') and 'Original Traceback' in message:
+            message = message.rstrip().rsplit(f'{type(self).__name__}: ', 1)[-1]
+        super().__init__(message)
+
 
 class UnknownModel(MMConvMixerError, ValueError):
     """A name that neither this zoo nor mmpretrain's knows."""

@@ -6,13 +6,13 @@ import mmengine
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
 
-from mmconvmixer.checkpoints import check_fits, read_checkpoint, state_dict_of
-from mmconvmixer.config import config_path, load_config
+from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.config import config_path, load_config, require, run_name
 from mmconvmixer.dataloaders import fill_in
-from mmconvmixer.datasets import check_folders
+from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
-from mmconvmixer.errors import BadConfig, OutputNotWritable
+from mmconvmixer.errors import OutputNotWritable
 from mmconvmixer.files import check_writable, written_whole
 from mmconvmixer.zoo import resolve_checkpoint
 
@@ -59,29 +59,34 @@ def evaluate(config: str | Path,
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     cfg = load_config(config, overrides)
-    _require(cfg, 'model', 'test_dataloader', 'test_evaluator')
+    require(cfg, 'model', 'test_dataloader', 'test_evaluator')
+    name = config_path(config).stem
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
+    cfg.setdefault('experiment_name', run_name(name))
     if out:
         _check_out(out, out_item)
+    for folder in filter(None, (cfg.work_dir, show_dir)):
+        check_writable(folder)
     check_folders(cfg.test_dataloader.dataset)
     cfg.launcher = launcher
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
+    if checkpoint is None and not Path(config).is_file():
+        checkpoint = config  # a name means config and weights
     path = resolve_checkpoint(checkpoint, config_path(config))
     weights = state_dict_of(read_checkpoint(path), str(path))
+    model = build_model(cfg.model)
     if strict:
-        check_fits(cfg.model, weights, str(path))
+        load_weights(model, weights, str(path))
     cfg.load_from = str(path)
     cfg.strict_load = strict
-
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{config_path(config).stem}'
-    check_writable(cfg.work_dir)
-    if amp:
-        cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'fp16': True}
+    cfg.test_cfg = {**(cfg.get('test_cfg') or {}), **(dict(fp16=True) if amp else {})}
     if show or show_dir:
         _visualize(cfg, show, show_dir, interval, wait_time)
     if tta:
         _augment_at_test_time(cfg)
     fill_in(cfg, ['test_dataloader'], pin_memory)
+    build_ahead(cfg.test_dataloader.dataset)
 
     runner = Runner.from_cfg(cfg)
     if out and out_item == 'pred':
@@ -94,24 +99,18 @@ def evaluate(config: str | Path,
     return metrics
 
 
-def _require(cfg, *sections: str) -> None:
-    for section in sections:
-        if cfg.get(section) is None:
-            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
-
-
 def _check_out(out: str, out_item: str) -> None:
     endings = dict(pred=('.json', '.pkl', '.pickle'),
                    metrics=('.json', '.pkl', '.pickle', '.yml', '.yaml'))[out_item]
     if not out.endswith(endings):
         raise OutputNotWritable(f'--out {out}: {out_item} are written as '
                                 f'{", ".join(endings)}; give a file with such an ending')
+    if Path(out).is_dir():
+        raise OutputNotWritable(f'--out {out} is a folder; give a file')
     check_writable(Path(out).parent)
 
 
 def _visualize(cfg, show: bool, show_dir: str | None, interval: int, wait_time: float) -> None:
-    if show_dir:
-        check_writable(show_dir)
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks.visualization = dict(type='ShowHook', enable=True, show=show,
                                out_dir=show_dir, interval=interval, wait_time=wait_time)

@@ -5,13 +5,20 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
-from mmconvmixer.checkpoints import check_fits, latest_checkpoint, read_checkpoint, state_dict_of
-from mmconvmixer.config import config_path, load_config
+from mmconvmixer.checkpoints import (
+    build_model,
+    latest_checkpoint,
+    load_weights,
+    read_checkpoint,
+    state_dict_of,
+)
+from mmconvmixer.config import config_path, load_config, require, run_name
 from mmconvmixer.dataloaders import fill_in
-from mmconvmixer.datasets import check_folders
+from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
+from mmconvmixer.engine.amp import check_dtype
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.files import check_writable
+from mmconvmixer.files import check_writable, remove_leftovers
 from mmconvmixer.zoo import resolve_checkpoint
 
 
@@ -49,20 +56,22 @@ def train(config: str | Path,
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     cfg = load_config(config, overrides)
-    loaders = ['train_dataloader']
-    if validate:
-        loaders.append('val_dataloader')
-    else:
+    require(cfg, 'model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
+    name = config_path(config).stem
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
+    cfg.setdefault('experiment_name', run_name(name))
+    check_writable(cfg.work_dir)
+    if not validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    for section in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
-        if cfg.get(section) is None:
-            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
-    for name in loaders:
-        if cfg.get(name) is not None:
-            check_folders(cfg[name].dataset)
+    datasets = [cfg[loader].dataset for loader in ('train_dataloader', 'val_dataloader')
+                if cfg.get(loader)]
+    for dataset in datasets:
+        check_folders(dataset)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
+        check_dtype(cfg.optim_wrapper.get('dtype'))
     if auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say for '
@@ -72,17 +81,19 @@ def train(config: str | Path,
     cfg.launcher = launcher
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{config_path(config).stem}'
     cfg.strict_load = strict
-    _choose_start(cfg, resume)
-    check_writable(cfg.work_dir)
+    _choose_start(cfg, resume, build_model(cfg.model))
     fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
             persistent_workers)
+    for dataset in datasets:
+        build_ahead(dataset)
+    if is_main_process():
+        remove_leftovers(cfg.work_dir)
     return Runner.from_cfg(cfg).train()
 
 
-def _choose_start(cfg, resume: str | bool) -> None:
-    """Settle `load_from` and `resume`, and see that the weights fit."""
+def _choose_start(cfg, resume: str | bool, model: nn.Module) -> None:
+    """Settle `load_from` and `resume`, and see that the weights fit `model`."""
     if resume is True:
         cfg.load_from = latest_checkpoint(cfg.work_dir)
         if cfg.load_from is None and is_main_process():
@@ -98,10 +109,10 @@ def _choose_start(cfg, resume: str | bool) -> None:
     cfg.load_from = str(path)
     cfg.resume = bool(resume) or cfg.get('resume', False)
     if cfg.strict_load:
-        check_fits(cfg.model, state_dict_of(checkpoint, str(path)), str(path))
+        load_weights(model, state_dict_of(checkpoint, str(path)), str(path))
     if cfg.resume:
         meta = checkpoint.get('meta') or {}
-        if 'epoch' not in meta or 'message_hub' not in checkpoint:
+        if 'epoch' not in meta or not {'message_hub', 'optimizer'} <= checkpoint.keys():
             raise BadConfig(f'{path} has weights but no training state to resume from; to start '
                             'from its weights, use --cfg-options load_from=PATH')
         # Samplers and loaders are built from the seed before mmengine restores it.

@@ -41,7 +41,8 @@ def run(out_item: str | None, **options) -> None:
         raise BadConfig('--out-item says what to write, but not where: add --out FILE')
     metrics = evaluate(out_item=out_item or 'pred', **options)
     if is_main_process():
-        print('  '.join(f'{name} {value:.2f}' for name, value in metrics.items()))
+        print('  '.join(f'{name} {value:.2f}' if isinstance(value, float) else f'{name} {value}'
+                        for name, value in metrics.items()))
 
 
 def main(argv=None) -> int:

@@ -1,8 +1,8 @@
 from .fetch import fetch
-from .fit import check_fits, load_weights
+from .fit import build_model, load_weights
 from .latest import latest_checkpoint
 from .read import read_checkpoint, state_dict_of
 from .write import write_checkpoint
 
-__all__ = ['check_fits', 'fetch', 'latest_checkpoint', 'load_weights', 'read_checkpoint',
+__all__ = ['build_model', 'fetch', 'latest_checkpoint', 'load_weights', 'read_checkpoint',
            'state_dict_of', 'write_checkpoint']

@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmconvmixer.errors import CheckpointMismatch
+from mmconvmixer.errors import BadConfig, CheckpointMismatch
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str,
@@ -43,14 +43,21 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
          if key not in shapes or shapes[key] == value.shape or not report}, strict=False)
 
 
-def check_fits(model_cfg: dict, state_dict: Mapping[str, Tensor], source: str) -> None:
-    """Raise CheckpointMismatch unless the weights fit the network of a config.
+def build_model(model_cfg: dict) -> nn.Module:
+    """Build the network of a config's `model`.
 
-    Builds the network, so that a wrong file is turned down before a run makes
-    its folder.
+    Raises:
+        BadConfig: it names a class or an option that does not exist.
+        UnknownArch, ValueError: see the backbone.
     """
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        load_weights(MODELS.build(copy.deepcopy(model_cfg)), state_dict, source)
+    try:
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            return MODELS.build(copy.deepcopy(model_cfg))
+    except (KeyError, TypeError) as error:
+        reason = str(error)
+        if 'unexpected keyword argument' not in reason and 'is not in the' not in reason:
+            raise
+        raise BadConfig(f'the config\'s model can not be built: {reason}') from error
 
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:

@@ -74,8 +74,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     try:
         with _data_types_allowed():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError,
-            AttributeError, zipfile.BadZipFile) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError,
+            AttributeError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise _explain(path, error) from error
     if not isinstance(checkpoint, Mapping):
         raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
@@ -118,6 +118,8 @@ def _data_types_allowed() -> Iterator[None]:
 
 
 def _explain(path: Path, error: Exception) -> BadCheckpoint:
+    if isinstance(error, PermissionError):
+        return BadCheckpoint(f'{path} can not be opened: {error.strerror}')
     asked = re.search(r'GLOBAL ([\w.]+)', str(error))
     if asked:
         return UnsafeCheckpoint(

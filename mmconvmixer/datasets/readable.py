@@ -4,6 +4,7 @@ from typing import Any
 import mmcv
 from mmengine.fileio import get
 
+from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.errors import BadImage, EmptyDataset
 
 
@@ -16,7 +17,8 @@ class SkipUnreadable:
     stays an error.
 
     Args:
-        dataset: a map-style dataset whose samples come from `img_path`.
+        dataset: a map-style dataset, or its config, whose samples come from
+            `img_path`.
         on_unreadable: 'skip', or 'raise' to stop at the first.
 
     Raises:
@@ -27,7 +29,7 @@ class SkipUnreadable:
     def __init__(self, dataset, on_unreadable: str = 'skip'):
         if on_unreadable not in ('skip', 'raise'):
             raise ValueError(f"on_unreadable is {on_unreadable!r}, expected 'skip' or 'raise'")
-        self.dataset = dataset
+        self.dataset = build_dataset(dataset) if isinstance(dataset, dict) else dataset
         self.on_unreadable = on_unreadable
 
     def __len__(self) -> int:
@@ -56,8 +58,9 @@ class SkipUnreadable:
             raise EmptyDataset(f'none of {len(self)} pictures can be decoded, the first: '
                                f'{unreadable[0]}')
         if unreadable:
-            sample['data_samples'].set_field(tuple(unreadable), 'unreadable',
-                                             field_type='metainfo')
+            views = sample['data_samples']
+            for view in views if isinstance(views, list) else [views]:
+                view.set_field(tuple(unreadable), 'unreadable', field_type='metainfo')
         return sample
 
     def _path_of(self, index: int) -> str | None:

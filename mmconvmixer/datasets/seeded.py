@@ -6,29 +6,60 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
+from mmpretrain.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Sampler, get_worker_info
+
+
+class Stamped(int):
+    """A sample's number that knows in which round it was drawn."""
+
+    stamp = 0
+
+
+class StampRounds(Sampler):
+    """A sampler whose numbers say in which epoch, or at which draw, they came.
+
+    They carry it to the loader processes, which outlive epochs and would not
+    know otherwise.
+
+    Args:
+        sampler: config of the sampler, e.g. `dict(type='DefaultSampler', shuffle=True)`.
+        dataset, seed: for the sampler; the runner fills them in.
+    """
+
+    def __init__(self, sampler: dict, dataset, seed: int | None):
+        self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
+
+    def __iter__(self) -> Iterator[Stamped]:
+        for draw, index in enumerate(self.sampler):
+            number = Stamped(index)
+            # A sampler without epochs never ends: each draw is a round.
+            number.stamp = getattr(self.sampler, 'epoch', draw)
+            yield number
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
 
 
 class SeedEachSample:
-    """A dataset whose sample number i of epoch e is drawn from seed (s, e, i).
+    """A dataset whose sample i of round r is drawn from the seed (run's seed, r, i).
 
     So a run repeats with any number of workers and processes, and a resumed
     one goes on as if never stopped: the generators inside loader processes,
     which no checkpoint can reach, carry nothing from sample to sample.
 
     Args:
-        dataset: a map-style dataset.
+        dataset: a map-style dataset or its config; `StampRounds` samples it.
         seed: of the run.
     """
 
     def __init__(self, dataset, seed: int):
-        self.dataset = dataset
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.seed = seed
-        # Shared, so that loader processes that outlive an epoch see it change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -39,13 +70,14 @@ class SeedEachSample:
         return getattr(self.dataset, name)
 
     def __getitem__(self, index: int) -> Any:
-        words = np.random.SeedSequence((self.seed, int(self._epoch), index)).generate_state(3)
+        key = self.seed, getattr(index, 'stamp', 0), int(index)
+        words = np.random.SeedSequence(key).generate_state(3)
         if get_worker_info() is not None:
             _seed(words)
-            return self.dataset[index]
+            return self.dataset[int(index)]
         with _generators_kept():
             _seed(words)
-            return self.dataset[index]
+            return self.dataset[int(index)]
 
 
 def _seed(words: np.ndarray) -> None:

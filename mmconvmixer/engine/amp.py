@@ -21,13 +21,23 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
 
     def __init__(self, loss_scale: str | float | dict = 'dynamic',
                  dtype: str | torch.dtype | None = None, use_fsdp: bool = False, **kwargs):
+        check_dtype(dtype)
         if get_device() != 'cpu':
             super().__init__(loss_scale=loss_scale, dtype=dtype, use_fsdp=use_fsdp, **kwargs)
             return
-        if dtype not in (None, 'bfloat16', torch.bfloat16):
-            raise BadConfig(f'optim_wrapper.dtype is {dtype}, but mixed precision on a CPU is '
-                            'bfloat16; leave dtype out')
         OptimWrapper.__init__(self, **kwargs)
         self.cast_dtype = torch.bfloat16
         self.loss_scaler = torch.amp.GradScaler('cpu', enabled=False)
         self._scale_update_param = None
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        if not state_dict.get('loss_scaler'):  # saved on a CPU
+            state_dict = {key: value for key, value in state_dict.items() if key != 'loss_scaler'}
+        super().load_state_dict(state_dict)
+
+
+def check_dtype(dtype: str | torch.dtype | None) -> None:
+    """Raise BadConfig if this machine can't train in that precision."""
+    if get_device() == 'cpu' and dtype not in (None, 'bfloat16', torch.bfloat16):
+        raise BadConfig(f'optim_wrapper.dtype is {dtype}, but mixed precision on a CPU is '
+                        'bfloat16; leave dtype out')

@@ -1,5 +1,7 @@
 """Metrics over what could be read."""
 from collections.abc import Sequence
+from itertools import chain, compress
+from operator import itemgetter
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -16,30 +18,35 @@ class Evaluator(MMEngineEvaluator):
 
     def __init__(self, metrics: Any):
         super().__init__(metrics)
-        self._kept: list[int] = []
-        self._left_out = 0
+        self._forget()
 
     def process(self, data_samples: Sequence, data_batch: Any = None) -> None:
-        kept = [sample for sample in data_samples if not sample.get('unreadable')]
-        self._left_out += len(data_samples) - len(kept)
-        self._kept += [sample.get('sample_idx') for sample in kept]
-        super().process(kept, data_batch)
+        readable = [not sample.get('unreadable') for sample in data_samples]
+        self._readable += readable
+        super().process(list(compress(data_samples, readable)), data_batch)
 
     def evaluate(self, size: int) -> dict:
-        if sum(all_gather_object(self._left_out)):
-            size = self._deal_out()
-        self._kept, self._left_out = [], 0
+        if not all(all_gather_object(all(self._readable))):
+            size = self._deal_out(size)
+        self._forget()
         return super().evaluate(size)
 
-    def _deal_out(self) -> int:
-        """Give each rank every world_size-th result; return how many there are."""
+    def _forget(self) -> None:
+        self._readable: list[bool] = []
+
+    def _deal_out(self, size: int) -> int:
+        """Give each rank every world_size-th result; return how many there are.
+
+        As in mmengine, the n-th sample of rank r is number n * world_size + r of
+        the dataset, and numbers from `size` on are padding.
+        """
         rank, world_size = get_rank(), get_world_size()
+        numbers = range(rank, rank + world_size * len(self._readable), world_size)
+        kept = list(compress(numbers, self._readable))
         for metric in self.metrics:
-            by_sample: dict[int, Any] = {}
-            for pairs in all_gather_object(list(zip(self._kept, metric.results, strict=True))):
-                by_sample.update(pairs)
-            merged = [by_sample[sample] for sample in sorted(by_sample)]
-            size = len(merged)
-            padding = -size % world_size
+            pairs = chain(*all_gather_object(list(zip(kept, metric.results, strict=True))))
+            merged = [result for number, result in sorted(pairs, key=itemgetter(0))
+                      if number < size]
+            padding = -len(merged) % world_size
             metric.results = (merged + merged[:1] * padding)[rank::world_size]
-        return size
+        return len(merged)

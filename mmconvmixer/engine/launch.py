@@ -37,11 +37,11 @@ def start_process_group(launcher: str, dist_cfg: dict) -> None:
         torch.distributed.init_process_group(
             'gloo', timeout=datetime.timedelta(seconds=timeout) if timeout else None)
     except (KeyError, ValueError) as error:
-        if 'environment variable' in str(error) or isinstance(error, KeyError):
-            raise BadConfig(f'--launcher {launcher} was given, but the environment lacks what '
-                            f'it sets ({error}); start with tools/dist_*.sh, tools/slurm_*.sh '
-                            'or torchrun, or leave --launcher out') from error
-        raise
+        if not isinstance(error, KeyError) and 'environment variable' not in str(error):
+            raise
+        raise BadConfig(f'--launcher {launcher} was given, but the environment lacks what '
+                        f'it sets ({error}); start with tools/dist_*.sh, tools/slurm_*.sh '
+                        'or torchrun, or leave --launcher out') from error
 
 
 def _environ_from_slurm() -> None:
@@ -51,9 +51,14 @@ def _environ_from_slurm() -> None:
     env['WORLD_SIZE'] = env['SLURM_NTASKS']
     env['LOCAL_RANK'] = env.get('SLURM_LOCALID', '0')
     if 'MASTER_ADDR' not in env:
-        hosts = subprocess.run(['scontrol', 'show', 'hostname', env['SLURM_NODELIST']],
-                               check=True, capture_output=True, text=True).stdout
-        env['MASTER_ADDR'] = hosts.split()[0]
+        nodes = env['SLURM_NODELIST']
+        try:
+            hosts = subprocess.run(['scontrol', 'show', 'hostname', nodes],
+                                   check=True, capture_output=True, text=True).stdout
+            env['MASTER_ADDR'] = hosts.split()[0]
+        except (OSError, subprocess.CalledProcessError, IndexError) as error:
+            raise BadConfig(f'scontrol does not tell the first host of {nodes} ({error}); set '
+                            'MASTER_ADDR to it') from error
     env.setdefault('MASTER_PORT', '29500')
 
 

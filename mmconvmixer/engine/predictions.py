@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 
 import mmengine
-import numpy as np
 from mmengine.evaluator import DumpResults
 
 from mmconvmixer.files import written_whole
@@ -30,7 +29,7 @@ class DumpPredictions(DumpResults):
         return {}
 
     def _plain(self, result: dict) -> dict:
-        scores = np.asarray(result['pred_score'])
+        scores = result['pred_score'].float()
         label = int(scores.argmax())
         plain = dict(img_path=result.get('img_path'), pred_label=label,
                      pred_score=float(scores[label]), pred_scores=scores.tolist())

@@ -65,11 +65,6 @@ class RandomStateHook(Hook):
         if self._resumed is not None:
             set_random_state(self._resumed)
 
-    def before_train_epoch(self, runner) -> None:
-        set_epoch = getattr(runner.train_dataloader.dataset, 'set_epoch', None)
-        if set_epoch is not None:
-            set_epoch(runner.epoch)
-
     def before_val(self, runner) -> None:
         self._before_val = random_state()
 

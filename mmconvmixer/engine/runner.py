@@ -4,21 +4,20 @@ from pathlib import Path
 import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
+from mmengine.hooks import SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
-from mmengine.registry import DATASETS
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fetch import is_url
-from mmconvmixer.datasets import SeedEachSample, SkipUnreadable
+from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampRounds
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook
 from mmconvmixer.engine.random_state_hook import RandomStateHook
 from mmconvmixer.engine.unreadable_hook import UnreadableHook
-from mmconvmixer.errors import DatasetNotFound, EmptyDataset
 from mmconvmixer.files import written_whole
 
 
@@ -49,19 +48,27 @@ class Runner(MMEngineRunner):
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         super().register_hooks(default_hooks, custom_hooks)
         self._random_state_hook = RandomStateHook()
-        for hook in (self._random_state_hook, UnreadableHook(), ProgressHook()):
+        # SyncBuffersHook: each process has its own BatchNorm statistics, but one
+        # checkpoint is saved; without it, validation judges other nets than that.
+        for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
+                     ProgressHook()):
             self.register_hook(hook)
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:
-        if isinstance(dataloader, dict) and isinstance(dataloader['dataset'], dict):
-            dataset = SkipUnreadable(build_dataset(dataloader['dataset']),
-                                     self.cfg.get('on_unreadable', 'skip'))
-            # A loop by iterations has no epochs to tell one pass from the next.
-            if (self.cfg.get('train_cfg') or {}).get('by_epoch', True):
-                dataset = SeedEachSample(dataset, self.seed)
-            dataloader = {**dataloader, 'dataset': dataset}
-        return MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if isinstance(dataloader, DataLoader):
+            return dataloader
+        dataset = dict(type=SkipUnreadable, dataset=dataloader['dataset'],
+                       on_unreadable=self.cfg.get('on_unreadable', 'skip'))
+        loader = MMEngineRunner.build_dataloader(
+            {**dataloader,
+             'dataset': dict(type=SeedEachSample, dataset=dataset, seed=self.seed),
+             'sampler': dict(type=StampRounds, sampler=dataloader['sampler'])},
+            seed, diff_rank_seed)
+        # Its own, or every new iterator draws a number from the run's generator,
+        # and how many iterators there are depends on the number of workers.
+        loader.generator = torch.Generator().manual_seed(self.seed)
+        return loader
 
     def build_evaluator(self, evaluator: dict | list | MMEngineEvaluator) -> MMEngineEvaluator:
         if isinstance(evaluator, list) or (isinstance(evaluator, dict)
@@ -90,29 +97,3 @@ class Runner(MMEngineRunner):
             return
         with written_whole(Path(out_dir, filename)) as part:
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)
-
-
-def build_dataset(dataset_cfg: dict):
-    """Build a dataset; a missing or empty folder is named as such.
-
-    Raises:
-        DatasetNotFound: a file or folder that the config names is not there.
-        EmptyDataset: there is nothing in it.
-    """
-    where = dataset_cfg.get('data_root') or dataset_cfg.get('data_prefix') or ''
-    try:
-        dataset = DATASETS.build(dataset_cfg)
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-    except FileNotFoundError as error:
-        raise DatasetNotFound(f'{dataset_cfg.get("type")} in {where!r}: {error.filename} is not '
-                              'there; put or link the data there, or set dataset.data_root '
-                              'of the dataloader with --cfg-options') from error
-    except RuntimeError as error:
-        if 'Found 0 files' not in str(error):
-            raise
-        raise EmptyDataset(f'{dataset_cfg.get("type")} in {where!r} has no pictures: {error}'
-                           ) from error
-    if len(dataset) == 0:
-        raise EmptyDataset(f'{dataset_cfg.get("type")} in {where!r} has no pictures')
-    return dataset

@@ -1,8 +1,10 @@
 """Naming the pictures that could not be read, once, when the work is done."""
 import logging
+from collections.abc import Iterable, Iterator
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
+from mmengine.structures import BaseDataElement
 
 
 class UnreadableHook(Hook):
@@ -16,8 +18,9 @@ class UnreadableHook(Hook):
         self.paths: set[str] = set()
 
     def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None, mode='train'):
-        for sample in (data_batch or {}).get('data_samples') or ():
-            self.paths.update(sample.get('unreadable', ()))
+        if isinstance(data_batch, dict):
+            for sample in _flat(data_batch.get('data_samples') or ()):
+                self.paths.update(sample.get('unreadable', ()))
 
     def after_train(self, runner) -> None:
         self._report(runner, 'other pictures stood in for them')
@@ -30,3 +33,12 @@ class UnreadableHook(Hook):
         if paths and is_main_process():
             runner.logger.log(logging.WARNING, '%d pictures could not be read; %s: %s',
                               len(paths), consequence, ', '.join(paths))
+
+
+def _flat(samples: Iterable) -> Iterator[BaseDataElement]:
+    """Yield the samples of a batch, test-time augmentation's views one by one."""
+    for sample in samples:
+        if isinstance(sample, BaseDataElement):
+            yield sample
+        elif isinstance(sample, list | tuple):
+            yield from _flat(sample)

@@ -1,0 +1,77 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from mmconvmixer.ops import PointwiseConv2d
+
+# (batch, in, out, height, width): ones, odd numbers, past a block of 128.
+SHAPES = [(1, 1, 1, 1, 1), (2, 7, 5, 5, 3), (1, 129, 65, 11, 13), (3, 2, 257, 1, 31)]
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def with_plain_twin(inputs, outputs, dtype=torch.float32):
+    ours, plain = PointwiseConv2d(inputs, outputs), nn.Conv2d(inputs, outputs, 1)
+    plain.load_state_dict(ours.state_dict(), strict=True)
+    return ours.to(dtype), plain.to(dtype)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
+def test_the_product_errs_at_most_twice_as_much_as_the_convolution(shape, layout, dtype):
+    batch, inputs, outputs, height, width = shape
+    ours, plain = with_plain_twin(inputs, outputs, dtype)
+    x = torch.randn(batch, inputs, height, width).to(dtype).to(memory_format=layout)
+    truth = copy.deepcopy(plain).double()(x.double())
+
+    def error(y):
+        return (y.double() - truth).abs().max()
+
+    out = ours(x)
+    assert out.shape == (batch, outputs, height, width)
+    assert out.dtype == dtype
+    assert error(out) <= 2 * error(plain(x)) + torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
+def test_gradients_equal_the_convolutions(shape, layout):
+    batch, inputs, outputs, height, width = shape
+    gradients = []
+    x = torch.randn(batch, inputs, height, width, dtype=torch.float64)
+    weight = torch.randn(batch, outputs, height, width, dtype=torch.float64)
+    for layer in with_plain_twin(inputs, outputs, torch.float64):
+        leaf = x.clone(memory_format=layout).requires_grad_()
+        (layer(leaf) * weight).sum().backward()
+        gradients.append((leaf.grad, layer.weight.grad, layer.bias.grad))
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_the_result_is_channels_last(layout):
+    x = torch.randn(2, 3, 5, 4).to(memory_format=layout)
+    out = PointwiseConv2d(3, 6)(x)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_start_as_the_convolutions_do():
+    torch.manual_seed(3)
+    ours = PointwiseConv2d(5, 7)
+    torch.manual_seed(3)
+    plain = nn.Conv2d(5, 7, 1)
+    torch.testing.assert_close(ours.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_a_traced_graph_shows_a_convolution():
+    x = torch.randn(1, 3, 4, 4)
+    graph = str(torch.jit.trace(PointwiseConv2d(3, 6), x).inlined_graph)
+    assert 'aten::_convolution' in graph
+    assert 'aten::linear' not in graph

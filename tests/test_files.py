@@ -1,0 +1,135 @@
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from mmconvmixer.errors import DownloadError, MMConvMixerError, OutputNotWritable
+from mmconvmixer.files import check_writable, written_whole
+
+
+def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
+    path = tmp_path / 'out.json'
+    with written_whole(path) as part:
+        part.write_text('new')
+        assert not path.exists()
+    assert path.read_text() == 'new'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
+    path = tmp_path / 'out.json'
+    path.write_text('old')
+    with written_whole(str(path)) as part:
+        part.write_text('new')
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new'
+
+
+def test_the_part_is_in_the_same_folder_and_has_the_same_suffix(tmp_path):
+    with written_whole(tmp_path / 'a.b.pkl') as part:
+        part.touch()
+    assert part.parent == tmp_path
+    assert part.suffix == '.pkl'
+
+
+@pytest.mark.parametrize('error', [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize('old', [None, 'old'])
+def test_after_an_exception_there_is_the_old_file_or_nothing(tmp_path, error, old):
+    path = tmp_path / 'out.json'
+    if old:
+        path.write_text(old)
+    with pytest.raises(error), written_whole(path) as part:
+        part.write_text('half of the n')
+        raise error
+    assert [p.read_text() for p in tmp_path.iterdir()] == ([old] if old else [])
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / 'out.txt'
+    with written_whole(path) as first, written_whole(path) as second:
+        first.write_text('first')
+        second.write_text('second')
+    assert path.read_text() == 'first'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def missing_folder(tmp_path):
+    return tmp_path / 'missing/out.txt'
+
+
+def file_for_a_folder(tmp_path):
+    (tmp_path / 'file').touch()
+    return tmp_path / 'file/out.txt'
+
+
+def folder_for_a_file(tmp_path):
+    (tmp_path / 'out.txt').mkdir()
+    return tmp_path / 'out.txt'
+
+
+def no_more_than_255_letters(tmp_path):
+    return tmp_path / ('x' * 300 + '.txt')
+
+
+@pytest.mark.parametrize('case', [
+    missing_folder, file_for_a_folder, folder_for_a_file, no_more_than_255_letters],
+    ids=lambda case: case.__name__.replace('_', ' '))
+def test_a_path_that_can_not_be_written_is_named_in_one_line(tmp_path, case):
+    path = case(tmp_path)
+    before = set(tmp_path.rglob('*'))
+    with pytest.raises(OutputNotWritable) as caught, written_whole(path) as part:
+        part.write_text('text')
+    assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+    assert isinstance(caught.value, OSError)
+    assert set(tmp_path.rglob('*')) == before
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / 'out.bin'
+    path.write_text('old')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputNotWritable, match='out.bin'), written_whole(path) as part:
+            part.write_bytes(bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ['old']
+
+
+def test_an_error_of_what_makes_the_contents_stays_what_it_is(tmp_path):
+    """Also where it is an OSError: a network that is down is no unwritable folder."""
+    error = DownloadError('no network')
+    with pytest.raises(MMConvMixerError) as caught, written_whole(tmp_path / 'x.pth'):
+        raise error
+    assert caught.value is error
+
+
+def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path):
+    folder = tmp_path / 'a/b'
+    check_writable(folder)
+    check_writable(str(folder))
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', ['file', 'file/below'])
+def test_check_writable_names_what_is_no_folder(tmp_path, name):
+    (tmp_path / 'file').write_text('text')
+    with pytest.raises(OutputNotWritable, match=str(tmp_path / name)):
+        check_writable(tmp_path / name)
+    assert (tmp_path / 'file').read_text() == 'text'
+
+
+def test_check_writable_turns_down_a_file_system_that_takes_no_files():
+    # Not even root writes here.
+    with pytest.raises(OutputNotWritable, match='/proc/mmconvmixer'):
+        check_writable('/proc/mmconvmixer')
+    assert not Path('/proc/mmconvmixer').exists()
+
+
+def test_relative_paths_are_relative_to_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with written_whole('out.txt') as part:
+        part.write_text('text')
+    assert os.listdir() == ['out.txt']
