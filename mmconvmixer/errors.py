@@ -3,6 +3,7 @@
 Each says what was given, what was expected and what to do next. Each also is
 the built-in exception that a caller would expect, so `except ValueError` works.
 """
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -11,10 +12,11 @@ class MMConvMixerError(Exception):
     """Base of all of them; the tools print it in one line and exit with 2."""
 
     def __init__(self, message: str):
-        # From a loader process, torch hands on the whole traceback as message.
+        # On the way through a loader process torch puts the traceback into the
+        # message, on the way through a registry mmengine puts the class before it.
         if message.startswith('Caught ') and 'Original Traceback' in message:
             message = message.rstrip().rsplit(f'{type(self).__name__}: ', 1)[-1]
-        super().__init__(message)
+        super().__init__(re.sub(r'^(class `\w+` in \S+: )+', '', message))
 
 
 class UnknownModel(MMConvMixerError, ValueError):

@@ -1,7 +1,8 @@
 """Writing files so that a reader never meets half of one."""
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     # The suffix stays last: writers choose the format by it.
     part = path.with_name(f'.{path.stem}.{uuid4().hex[:8]}.part{path.suffix}')
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -34,8 +36,11 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         raise OutputNotWritable(f'{path} can not be written: {error.strerror or error}; '
                                 'name a folder that is writable') from error
     finally:
-        if part.parent.is_dir():
-            part.unlink(missing_ok=True)
+        with suppress(OSError):  # never made, or its folder is the trouble
+            part.unlink()
+        with suppress(OSError):  # not empty: all went well, or others use it too
+            for folder in made:
+                folder.rmdir()
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
@@ -51,16 +56,10 @@ def check_writable(folder: str | os.PathLike) -> None:
         folder: where something will be written, existing or not.
     """
     folder = Path(folder)
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f'.{uuid4().hex[:8]}.part'
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=existing):
+            pass
     except OSError as error:
-        raise OutputNotWritable(f'{folder} is no folder that can be written to: '
+        raise OutputNotWritable(f'{folder} can not be made or written to: {existing}: '
                                 f'{error.strerror or error}; name another') from error
-    finally:
-        for path in missing:
-            if path.is_dir():
-                path.rmdir()

@@ -1,11 +1,14 @@
 import os
 import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mmconvmixer.errors import DownloadError, MMConvMixerError, OutputNotWritable
-from mmconvmixer.files import check_writable, written_whole
+from mmconvmixer.files import check_writable, remove_leftovers, written_whole
 
 
 def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
@@ -54,10 +57,6 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def missing_folder(tmp_path):
-    return tmp_path / 'missing/out.txt'
-
-
 def file_for_a_folder(tmp_path):
     (tmp_path / 'file').touch()
     return tmp_path / 'file/out.txt'
@@ -73,7 +72,7 @@ def no_more_than_255_letters(tmp_path):
 
 
 @pytest.mark.parametrize('case', [
-    missing_folder, file_for_a_folder, folder_for_a_file, no_more_than_255_letters],
+    file_for_a_folder, folder_for_a_file, no_more_than_255_letters],
     ids=lambda case: case.__name__.replace('_', ' '))
 def test_a_path_that_can_not_be_written_is_named_in_one_line(tmp_path, case):
     path = case(tmp_path)
@@ -106,11 +105,48 @@ def test_an_error_of_what_makes_the_contents_stays_what_it_is(tmp_path):
     assert caught.value is error
 
 
-def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path):
-    folder = tmp_path / 'a/b'
-    check_writable(folder)
-    check_writable(str(folder))
-    assert list(folder.iterdir()) == []
+def test_folders_on_the_way_are_made(tmp_path):
+    with written_whole(tmp_path / 'a/b/out.txt') as part:
+        part.write_text('text')
+    assert (tmp_path / 'a/b/out.txt').read_text() == 'text'
+
+
+def test_after_an_exception_folders_made_on_the_way_are_gone_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / 'a/b/out.txt') as part:
+        part.write_text('te')
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    killed = """if 1:
+        import os, signal, sys
+        from mmconvmixer.files import written_whole
+        with written_whole(sys.argv[1]) as part:
+            part.write_text('half')
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    subprocess.run([sys.executable, '-c', killed, str(tmp_path / 'out.pth')], timeout=60)
+    assert len(list(tmp_path.iterdir())) == 1
+    kept = {tmp_path / name for name in ('out.pth', 'part.pth', '.hidden', 'x.part.pth')}
+    for path in kept:
+        path.touch()
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == kept
+
+
+@pytest.mark.parametrize('name', ['', 'a', 'a/b/c'])
+def test_check_writable_leaves_nothing(tmp_path, name):
+    check_writable(tmp_path / name)
+    check_writable(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_that_check_one_folder_at_once_do_not_trip_each_other(tmp_path):
+    """As the processes of a distributed run do with its work_dir."""
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            folders = 8 * [tmp_path / f'{number}/work_dir']
+            list(pool.map(check_writable, folders))  # an error comes out here
 
 
 @pytest.mark.parametrize('name', ['file', 'file/below'])

@@ -1,5 +1,6 @@
 """Downloading published weights, once, checked against the hash they promise."""
 import hashlib
+import http.client
 import os
 import re
 import urllib.error
@@ -37,8 +38,7 @@ def fetch(url: str, folder: str | os.PathLike | None = None) -> Path:
         DownloadError: not reachable, refused, or broken off.
         HashMismatch: the file is not the promised one; it is not kept.
     """
-    name = unquote(Path(urlparse(url).path).name)
-    target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / name
+    target = _target(url, Path(folder or Path(torch.hub.get_dir()) / 'checkpoints'))
     if not is_main_process():
         barrier()  # then the file is there, or this machine has its own disk
     try:
@@ -48,9 +48,30 @@ def fetch(url: str, folder: str | os.PathLike | None = None) -> Path:
             barrier()
 
 
+def _target(url: str, folder: Path) -> Path:
+    try:
+        name = Path(unquote(urlparse(url).path)).name
+    except ValueError as error:
+        raise DownloadError(f'{url} is no address: {error}') from error
+    if not name:
+        raise DownloadError(f'{url} names no file; expected an address like '
+                            'https://host/folder/weights.pth')
+    if _promised(name):
+        return folder / name
+    # Nothing tells one `epoch_1.pth` from another's but where it comes from.
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+
+
+def _promised(name: str) -> str:
+    """Return the sha256 prefix in a file name; a date is none."""
+    match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
+    if not match or re.fullmatch(r'20\d\d(0[1-9]|1[0-2])[0-3]\d', match[1]):
+        return ''
+    return match[1]
+
+
 def _fetch_missing(url: str, target: Path) -> Path:
-    promised = re.search(r'-([0-9a-f]{8,64})\.\w+$', target.name)
-    prefix = promised[1] if promised else ''
+    prefix = _promised(target.name)
     if target.is_file() and _sha256(target).startswith(prefix):
         return target
     check_writable(target.parent)
@@ -75,8 +96,9 @@ def _download(url: str, part: Path) -> str:
                 digest.update(chunk)
                 done += len(chunk)
                 progress.update(done)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        reason = getattr(error, 'reason', None) or error
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError,
+            ValueError) as error:
+        reason = ' '.join(str(getattr(error, 'reason', None) or error).split())
         raise DownloadError(f'{url} could not be downloaded: {reason}. Check the address and '
                             'the network, or give the path of a copy') from error
     if total and done != total:

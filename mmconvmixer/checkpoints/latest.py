@@ -21,7 +21,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
         work_dir: the run's folder, with `epoch_N.pth` or `iter_N.pth` in it.
     """
     steps = {path: int(match[1]) for path in Path(work_dir).glob('*.pth')
-             if (match := _STEP.fullmatch(path.name))}
+             if (match := _STEP.fullmatch(path.name)) and path.is_file()}
     for path in sorted(steps, key=steps.get, reverse=True):
         try:
             read_checkpoint(path)

@@ -2,19 +2,16 @@
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from mmconvmixer.checkpoints.numpy_data import STAND_INS, under_the_name
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound, UnsafeCheckpoint
-
-_multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
 
 
 def _statistics_method(owner: type, name: str) -> Callable:
@@ -31,26 +28,13 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode('latin1')
 
 
-def _under_the_name(module: str, name: str, function: Callable) -> Callable:
-    """Return a function that the unpickler takes for `module.name`."""
-    def alias(*args):
-        return function(*args)
-    alias.__module__, alias.__name__, alias.__qualname__ = module, name, name
-    return alias
-
-
 # What mmengine's checkpoints hold beside tensors: log histories, which are
 # numpy arrays. All of it is data; none of it calls anything it is given.
-# numpy 1 and numpy 2 write different module names.
 DATA_TYPES = [
-    HistoryBuffer, np.ndarray, np.dtype,
-    *(type(np.dtype(code)) for code in
-      ('bool', 'int8', 'uint8', 'int16', 'int32', 'int64', 'float16', 'float32', 'float64')),
-    *(_under_the_name(f'numpy.{core}.multiarray', function.__name__, function)
-      for function in (_multiarray._reconstruct, _multiarray.scalar)
-      for core in ('core', '_core')),
-    _under_the_name('builtins', 'getattr', _statistics_method),
-    _under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not know it
+    HistoryBuffer,
+    *STAND_INS,
+    under_the_name('builtins', 'getattr', _statistics_method),
+    under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not know it
 ]
 
 
@@ -74,8 +58,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     try:
         with _data_types_allowed():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError,
-            AttributeError, TypeError, IndexError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle can make the reader raise anything
         raise _explain(path, error) from error
     if not isinstance(checkpoint, Mapping):
         raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
@@ -95,7 +78,8 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint') -> dict[s
     """
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping) or not weights or not all(
-            isinstance(value, Tensor) for value in weights.values()):
+            isinstance(key, str) and isinstance(value, Tensor)
+            for key, value in weights.items()):
         raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
                             f'tensors only; got the keys {", ".join(map(str, checkpoint))}')
     return {key.removeprefix('module.'): value for key, value in weights.items()}
@@ -129,7 +113,7 @@ def _explain(path: Path, error: Exception) -> BadCheckpoint:
     with open(path, 'rb') as file:
         begins_like_zip = file.read(2) == b'PK'
     if size == 0 or begins_like_zip:
-        return BadCheckpoint(f'{path} is cut short ({size} bytes, no end of archive); copy '
-                             'or download it again')
+        return BadCheckpoint(f'{path} is cut short or damaged ({size} bytes); copy or download '
+                             'it again')
     return BadCheckpoint(f'{path} is no PyTorch checkpoint ({size} bytes); expected a file '
                          'that torch.save wrote')

@@ -1,5 +1,6 @@
 """Writing checkpoint files whole, named by their content."""
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -14,10 +15,12 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
     Raises:
         OutputNotWritable: see `mmconvmixer.files.written_whole`.
     """
-    # Given a name, torch writes it into the archive; given a file, it does not,
-    # and equal checkpoints make equal files.
-    with written_whole(path) as part, open(part, 'wb') as file:
-        torch.save(checkpoint, file)
+    # Through memory: torch writes a file's name into the archive, so that equal
+    # checkpoints would differ, and hides what went wrong with a full disk.
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    with written_whole(path) as part:
+        part.write_bytes(buffer.getbuffer())
 
 
 def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:

@@ -15,7 +15,8 @@ class MixThenErase:
     where noise of the normalised scale is rounded and cut off at 0 and 255.
 
     Args:
-        augments: mmpretrain batch augmentations; one is drawn for each batch.
+        augments: mmpretrain batch augmentations; one is drawn for each batch
+            (an empty list mixes nothing).
         erase_prob: chance that a picture loses a rectangle.
         area: smallest and largest share of the picture.
         min_aspect: height to width lies between this and its inverse.
@@ -26,7 +27,7 @@ class MixThenErase:
 
     def __init__(self, augments: Sequence[dict], erase_prob: float = 0.25,
                  area: tuple[float, float] = (0.02, 1 / 3), min_aspect: float = 0.3):
-        self.mix = RandomBatchAugment(list(augments))
+        self.mix = RandomBatchAugment(list(augments)) if augments else None
         self.erase_prob = erase_prob
         self.area = area
         self.min_aspect = min_aspect
@@ -41,7 +42,8 @@ class MixThenErase:
         Returns:
             Images and scores of the same shapes.
         """
-        images, scores = self.mix(images, scores)
+        if self.mix is not None:
+            images, scores = self.mix(images, scores)
         for image in images:
             if random.random() < self.erase_prob:
                 self._erase(image)

@@ -9,7 +9,8 @@ class LoadImage(LoadImageFromFile):
 
     Given `img` (H, W) or (H, W, 3) BGR uint8, that array is used; given
     `img_bytes`, they are decoded; else the file `img_path` is read. All three
-    end in the same pixels for the same picture.
+    end in the same pixels for the same picture (within 2 of 255 where a coloured
+    array is made gray: decoders weigh colours a little differently).
 
     Args: those of mmcv's `LoadImageFromFile`.
     """
@@ -18,10 +19,11 @@ class LoadImage(LoadImageFromFile):
         if 'img' in results:
             img = self._with_channels(results['img'])
         elif 'img_bytes' in results:
-            img = mmcv.imfrombytes(results['img_bytes'], self.color_type,
-                                   backend=self.imdecode_backend)
+            content = results['img_bytes']
+            img = None if not content else mmcv.imfrombytes(
+                content, self.color_type, backend=self.imdecode_backend)
             if img is None:
-                raise ValueError(f'{len(results["img_bytes"])} bytes in no known image format')
+                raise ValueError(f'{len(content)} bytes in no known image format')
         else:
             return super().transform(results)
         results['img'] = img.astype(np.float32) if self.to_float32 else img

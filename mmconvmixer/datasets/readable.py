@@ -4,11 +4,11 @@ from typing import Any
 import mmcv
 from mmengine.fileio import get
 
-from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
 
-class SkipUnreadable:
+class SkipUnreadable(DatasetWrapper):
     """A dataset that hands out the next sample where a picture can't be decoded.
 
     The stand-in's `data_samples` then carries `unreadable`, the paths passed
@@ -29,18 +29,12 @@ class SkipUnreadable:
     def __init__(self, dataset, on_unreadable: str = 'skip'):
         if on_unreadable not in ('skip', 'raise'):
             raise ValueError(f"on_unreadable is {on_unreadable!r}, expected 'skip' or 'raise'")
-        self.dataset = build_dataset(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset)
         self.on_unreadable = on_unreadable
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not there yet while unpickling
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
     def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f'sample {index} of {len(self)}')
         unreadable = []
         for step in range(len(self)):
             try:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmpretrain.registry import DATA_SAMPLERS, DATASETS
+from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler, get_worker_info
+
+from mmconvmixer.datasets.wrapper import DatasetWrapper
 
 
 class Stamped(int):
@@ -45,7 +47,7 @@ class StampRounds(Sampler):
             self.sampler.set_epoch(epoch)
 
 
-class SeedEachSample:
+class SeedEachSample(DatasetWrapper):
     """A dataset whose sample i of round r is drawn from the seed (run's seed, r, i).
 
     So a run repeats with any number of workers and processes, and a resumed
@@ -58,16 +60,8 @@ class SeedEachSample:
     """
 
     def __init__(self, dataset, seed: int):
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset)
         self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not there yet while unpickling
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
 
     def __getitem__(self, index: int) -> Any:
         key = self.seed, getattr(index, 'stamp', 0), int(index)

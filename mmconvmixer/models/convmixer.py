@@ -78,11 +78,14 @@ def resolve_arch(arch: str | dict) -> Arch:
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
         arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))
+        for known in ARCHS.values():  # the long name of a short one
+            if all(getattr(known, key) == value for key, value in arch.items()):
+                return known
     if not isinstance(arch, dict) or set(arch) != set(_SIZES):
         raise UnknownArch(f'arch takes a name or a dict with exactly the keys '
                           f'{", ".join(_SIZES)}; got {arch!r}')
     for key, value in arch.items():
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UnknownArch(f'arch[{key!r}] must be a positive whole number, '
                               f'got {value!r}')
     return Arch(**arch)
@@ -98,7 +101,7 @@ def resolve_indices(indices: int | Iterable[int], depth: int) -> list[int]:
         ValueError: an index outside -depth..depth-1, or not a whole number.
     """
     try:
-        picked = [indices] if isinstance(indices, int) else list(indices)
+        picked = [indices] if hasattr(indices, '__index__') else list(indices)
         picked = [operator.index(index) for index in picked]
     except TypeError:
         raise ValueError('out_indices takes a whole number or a sequence of '
@@ -108,6 +111,16 @@ def resolve_indices(indices: int | Iterable[int], depth: int) -> list[int]:
             raise ValueError(f'out_indices has {index}, but a backbone of depth '
                              f'{depth} takes {-depth}..{depth - 1}')
     return sorted({index % depth for index in picked})
+
+
+class Stem(nn.Sequential):
+    """Cut into patches, then activation and normalisation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches, act, norm = self
+        # Of a gray image, either layout is channels-last, and the convolution
+        # then chooses the other.
+        return norm(act(patches(x).contiguous(memory_format=torch.channels_last)))
 
 
 class Residual(nn.Module):
@@ -120,6 +133,12 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.drop_path(self.fn(x))
+
+
+class _OnEveryModule:
+    """The hooks that somebody registered for all modules at once."""
+    _forward_hooks = nn.modules.module._global_forward_hooks
+    _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
 
 
 class ConvMixerBlock(nn.Sequential):
@@ -158,7 +177,7 @@ class ConvMixerBlock(nn.Sequential):
                     and norm.running_var is not None and norm.weight.dtype == x.dtype
                     for norm in norms)
                 and not any(module._forward_hooks or module._forward_pre_hooks
-                            for module in self.modules()))
+                            for module in (*self.modules(), _OnEveryModule)))
 
 
 class ConvMixer(BaseModule):
@@ -174,7 +193,8 @@ class ConvMixer(BaseModule):
         out_indices: blocks whose feature maps are returned, negative ones
             counted from the end. Default: the last.
         frozen_stages: freeze the stem and this many blocks: no gradients, and
-            BatchNorm keeps its statistics. 0 freezes nothing.
+            BatchNorm keeps its statistics. 0 (or -1, as other backbones say it)
+            freezes nothing.
         drop_path_rate: stochastic depth of the residual branches, rising
             linearly from 0 at the first block to this rate at the last.
         with_cp: recompute each block in the backward pass instead of keeping
@@ -205,8 +225,8 @@ class ConvMixer(BaseModule):
         self.patch_size = sizes.patch_size
         self.kernel_size = sizes.kernel_size
         self.out_indices = resolve_indices(out_indices, self.depth)
-        if not 0 <= frozen_stages <= self.depth:
-            raise ValueError(f'frozen_stages is {frozen_stages}, but a backbone of '
+        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= self.depth:
+            raise ValueError(f'frozen_stages is {frozen_stages!r}, but a backbone of '
                              f'depth {self.depth} takes 0..{self.depth}')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate is {drop_path_rate}, expected 0 <= rate < 1')
@@ -214,7 +234,7 @@ class ConvMixer(BaseModule):
         self.with_cp = with_cp
 
         self.act = build_activation_layer(act_cfg or dict(type=sizes.act))
-        self.stem = nn.Sequential(
+        self.stem = Stem(
             nn.Conv2d(in_channels, self.embed_dims, self.patch_size, self.patch_size),
             self.act,
             build_norm_layer(norm_cfg, self.embed_dims)[1])
@@ -248,7 +268,7 @@ class ConvMixer(BaseModule):
         return self
 
     def _freeze(self) -> None:
-        if self.frozen_stages == 0:
+        if self.frozen_stages <= 0:
             return
         for part in (self.stem, *self.stages[:self.frozen_stages]):
             part.eval().requires_grad_(False)
@@ -276,13 +296,14 @@ def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     # The second forward of activation checkpointing would count every batch
-    # twice in the running statistics.
-    tracking = [m for m in module.modules()
-                if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    # twice in the running statistics: it gets copies to write into.
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    buffers = [dict(norm._buffers) for norm in norms]
+    for norm in norms:
+        norm._buffers.update({name: buffer.clone() for name, buffer in norm._buffers.items()
+                              if buffer is not None})
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for norm, before in zip(norms, buffers, strict=True):
+            norm._buffers.update(before)

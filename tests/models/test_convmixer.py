@@ -95,7 +95,7 @@ def test_out_indices_that_name_no_block_are_a_value_error(indices):
         ConvMixer(TINY, out_indices=indices)
 
 
-@pytest.mark.parametrize('stages', [-1, DEPTH + 1, 100])
+@pytest.mark.parametrize('stages', [-2, DEPTH + 1, 100])
 def test_frozen_stages_outside_the_depth_are_a_value_error(stages):
     with pytest.raises(ValueError, match=f'frozen_stages is {stages}.*0..{DEPTH}'):
         ConvMixer(TINY, frozen_stages=stages)

@@ -1,0 +1,23 @@
+"""What every dataset around a dataset needs."""
+from typing import Any
+
+from mmconvmixer.datasets.build import build_dataset
+
+
+class DatasetWrapper:
+    """A dataset that hands on all but its samples: length, metainfo, annotations.
+
+    Args:
+        dataset: a map-style dataset, or its config.
+    """
+
+    def __init__(self, dataset):
+        self.dataset = build_dataset(dataset) if isinstance(dataset, dict) else dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # not there yet while unpickling
+            raise AttributeError(name)
+        return getattr(self.dataset, name)

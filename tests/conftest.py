@@ -1,0 +1,308 @@
+"""Toy runs: a net of 8 channels on scikit-learn's digits, seconds for an epoch."""
+import argparse
+import http.server
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+import torch
+from mmengine import Config, MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+
+import mmconvmixer.training
+
+REPO = Path(__file__).resolve().parents[1]
+
+TOY = f"""
+_base_ = ['{REPO}/configs/convmixer/convmixer-64-4_digits.py']
+model = dict(
+    backbone=dict(arch='8/2-p1-k3'),
+    head=dict(in_channels=8),
+    train_cfg=dict(augments=dict(type='Mixup', alpha=0.5)))
+train_dataloader = dict(batch_size=16)
+optim_wrapper = dict(optimizer=dict(lr=0.02))
+param_scheduler = dict(epochs=[0, 1, 2, 3], factors=[0, 1, 0.5, 0.1])
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+
+
+@pytest.fixture(autouse=True)
+def environment_kept():
+    """The tools set LOCAL_RANK, launchers more: none of it outlives a test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope():
+    """A Runner's default scope is the process's: each test begins without one."""
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_hub(tmp_path_factory, monkeypatch):
+    """What a test downloads, it downloads for itself."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('torch_home')))
+
+
+@pytest.fixture(scope='session')
+def repo() -> Path:
+    return REPO
+
+
+@pytest.fixture(scope='session')
+def toy_config(tmp_path_factory) -> Path:
+    """A config whose random augmentation, mixup and schedule all draw numbers."""
+    path = tmp_path_factory.mktemp('configs') / 'toy.py'
+    path.write_text(TOY)
+    return path
+
+
+def own_name(overrides: dict | None = None) -> dict:
+    # mmengine's run-wide singletons have a name made of the second of the clock:
+    # two runs of one process within a second would share their histories.
+    return {'experiment_name': uuid4().hex, **(overrides or {})}
+
+
+@pytest.fixture(scope='session')
+def train(toy_config):
+    """`mmconvmixer.training.train` of the toy, as a run of its own."""
+    def run(work_dir, overrides=None, config=toy_config, **options):
+        return mmconvmixer.training.train(
+            config, work_dir=str(work_dir), overrides=own_name(overrides), **options)
+    return run
+
+
+@pytest.fixture(scope='session')
+def evaluate(toy_config):
+    """`mmconvmixer.testing.evaluate` of the toy, as a run of its own."""
+    from mmconvmixer.testing import evaluate
+
+    def run(checkpoint, work_dir, overrides=None, config=toy_config, **options):
+        return evaluate(config, checkpoint, work_dir=str(work_dir),
+                        overrides=own_name(overrides), **options)
+    return run
+
+
+@pytest.fixture(scope='session')
+def trained(train, tmp_path_factory) -> Path:
+    """The checkpoint of one epoch."""
+    folder = tmp_path_factory.mktemp('trained')
+    train(folder, validate=False)
+    return folder / 'epoch_1.pth'
+
+
+@pytest.fixture(scope='session')
+def weights_of():
+    """Read the weights, and nothing else, of a checkpoint file."""
+    from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
+    return lambda path: state_dict_of(read_checkpoint(path))
+
+
+@pytest.fixture(scope='session')
+def same_weights():
+    """Whether two state dicts are equal to the last bit."""
+    return lambda a, b: a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def _load_tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', REPO / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tool(capsys):
+    """Call a tool in this process: its exit code and what it printed."""
+    def call(name, *argv, experiment=True):
+        if experiment:
+            own = [f'{key}={value}' for key, value in own_name().items()]
+            argv = [*argv, '--cfg-options', *own] if '--cfg-options' not in argv else [
+                *argv, *own]
+        capsys.readouterr()
+        for singletons in (MMLogger, MessageHub, Visualizer):
+            singletons._instance_dict.clear()  # they hold the last test's closed stdout
+        code = _load_tool(name).main([str(arg) for arg in argv])
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+    return call
+
+
+@pytest.fixture(scope='session')
+def tools():
+    """The modules of tools/, for their option lists."""
+    return _load_tool
+
+
+@pytest.fixture(scope='session')
+def shell(tmp_path_factory):
+    """Run a command line with this Python first on PATH."""
+    return partial(subprocess.run, cwd=REPO, capture_output=True, text=True, timeout=240,
+                   env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore',
+                        'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+
+
+@pytest.fixture(scope='session')
+def picture_folder():
+    """Write `<folder>/<class>/<name>.png`: noise, whose class no net can know."""
+    import numpy as np
+    from PIL import Image
+
+    def write(folder: Path, count: int, classes: int = 10, size: int = 8) -> list[Path]:
+        generator = np.random.default_rng(0)
+        paths = []
+        for number in range(count):
+            path = folder / f'class{number % classes}' / f'{number // classes:03d}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(0, 256, (size, size), np.uint8)).save(path)
+            paths.append(path)
+        return paths
+    return write
+
+
+@pytest.fixture(scope='session')
+def folder_config(toy_config, tmp_path_factory):
+    """Write a config whose test set, and only that, is a folder of pictures."""
+    def write(folder: Path, **keys) -> Path:
+        cfg = Config.fromfile(toy_config)
+        dataset = cfg.test_dataloader.dataset
+        cfg.test_dataloader.dataset = dict(
+            type='CustomDataset', data_root=str(folder), pipeline=dataset.pipeline)
+        cfg.merge_from_dict(keys)
+        path = tmp_path_factory.mktemp('folder_config') / 'toy_folder.py'
+        cfg.dump(path)
+        return path
+    return write
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def _tree(folder: Path) -> set[Path]:
+    return set(folder.rglob('*'))
+
+
+@pytest.fixture
+def bad_input(tool, tmp_path, monkeypatch):
+    """Call a tool that must turn its input down; return the one line it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *argv, **options):
+        before = _tree(tmp_path)
+        done = tool(name, *argv, **options)
+        assert done.code == 2
+        assert len(done.err.splitlines()) == 1, done.err
+        assert done.err.startswith('error: ')
+        assert 'Traceback' not in done.err
+        assert len(done.err) < 1000, done.err
+        assert _tree(tmp_path) == before
+        return done.err
+    return call
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    """A loopback web server: its folder, its address and what it was asked for."""
+    folder = tmp_path_factory.mktemp('served')
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            asked.append(self.path)
+
+    handler = partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield SimpleNamespace(folder=folder, asked=asked,
+                              url=f'http://127.0.0.1:{serving.server_port}')
+        serving.shutdown()
+
+
+@pytest.fixture(scope='session')
+def bad_checkpoints(trained, tmp_path_factory):
+    """What is wrong -> a file that is, and a piece of what must be said of it."""
+    from mmconvmixer.checkpoints import read_checkpoint
+    folder = tmp_path_factory.mktemp('bad')
+    data = trained.read_bytes()
+    weights = read_checkpoint(trained)['state_dict']
+    def file_name(name):  # mmengine's --cfg-options drops spaces
+        return name.replace(' ', '_') + '.pth'
+
+    contents = {
+        'no file': (None, 'no_file.pth'),
+        'a folder': (None, 'a_folder.pth'),
+        'text': (b'hello', 'text.pth is no PyTorch checkpoint'),
+        'empty': (b'', 'empty.pth is cut short'),
+        'first 100 bytes': (data[:100], 'first_100_bytes.pth is cut short'),
+        'first half': (data[:len(data) // 2], 'first_half.pth is cut short'),
+        'all but 1000 bytes': (data[:-1000], 'all_but_1000_bytes.pth is cut short'),
+        'all but 1 byte': (data[:-1], 'all_but_1_byte.pth is cut short'),
+        'a list': ([1, 2], 'a_list.pth holds a list'),
+        'no weights': (dict(state_dict={}), 'no_weights.pth holds no weights'),
+        'a function': (dict(state_dict=weights, hook=print), 'print'),
+        'seven classes': (
+            {key: value[:7] if key.startswith('head') else value
+             for key, value in weights.items()},
+            'head.fc.weight (7, 8) where the network has (10, 8)'),
+        'one block': (
+            {key: value for key, value in weights.items() if '.stages.1.' not in key},
+            'missing (backbone.stages.1.'),
+        'three blocks': ({**weights, 'backbone.stages.2.1.bias': torch.ones(8)},
+                         'unknown to it (backbone.stages.2.1.bias)'),
+    }
+    assert list(contents) == BAD_CHECKPOINTS
+    (folder / 'a_folder.pth').mkdir()
+    for name, (content, _) in contents.items():
+        if isinstance(content, bytes):
+            (folder / file_name(name)).write_bytes(content)
+        elif content is not None:
+            torch.save(content, folder / file_name(name))
+    return {name: (folder / file_name(name), said) for name, (_, said) in contents.items()}
+
+
+BAD_CHECKPOINTS = [
+    'no file', 'a folder', 'text', 'empty', 'first 100 bytes', 'first half',
+    'all but 1000 bytes', 'all but 1 byte', 'a list', 'no weights', 'a function',
+    'seven classes', 'one block', 'three blocks']
+
+
+@pytest.fixture(params=BAD_CHECKPOINTS)
+def bad_checkpoint(request, bad_checkpoints):
+    """Each of `bad_checkpoints` in turn."""
+    return bad_checkpoints[request.param]
+
+
+@pytest.fixture(scope='session')
+def options_of():
+    """The options that a tool's parser knows, hidden ones too."""
+    def find(module):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(argparse.ArgumentParser, 'parse_args', _hand_over)
+            with pytest.raises(_Parser) as caught:
+                module.parse_args([])
+        return {option for action in caught.value.args[0]._actions
+                for option in action.option_strings or [action.dest]}
+    return find
+
+
+class _Parser(Exception):
+    """Carries a parser out of the function that makes it."""
+
+
+def _hand_over(parser, argv):
+    raise _Parser(parser)

@@ -1,0 +1,142 @@
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import BATCH_AUGMENTS
+
+import mmconvmixer  # noqa: F401, registers
+from mmconvmixer.datasets import MixThenErase
+
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def unmixed(images, scores):
+    return images, scores
+
+
+def rectangle(erased):
+    """Height and width of the one rectangle of a mask; nothing else may be set."""
+    rows, columns = erased.any(1), erased.any(0)
+    h, w = int(rows.sum()), int(columns.sum())
+    assert int(erased.sum()) == h * w
+    assert rows.nonzero()[-1] - rows.nonzero()[0] == h - 1
+    assert columns.nonzero()[-1] - columns.nonzero()[0] == w - 1
+    return h, w
+
+
+def erase(count=1, shape=(3, SIZE, SIZE), **options):
+    """Erase in pictures of 5s; where no 5 is left, something was erased."""
+    images = torch.full((count, *shape), 5.)
+    scores = torch.eye(10)[torch.arange(count) % 10]
+    out, out_scores = MixThenErase([unmixed], **options)(images.clone(), scores)
+    assert out.shape == images.shape
+    assert torch.equal(out_scores, scores)
+    return out
+
+
+@pytest.mark.parametrize('probability', [0.25, 0.5])
+def test_that_share_of_the_pictures_loses_a_rectangle(probability):
+    out = erase(2000, (1, 8, 8), erase_prob=probability)
+    share = (out != 5).flatten(1).any(1).double().mean().item()
+    # Four standard deviations of 2,000 draws.
+    assert abs(share - probability) < 4 * math.sqrt(probability * (1 - probability) / 2000)
+
+
+@pytest.mark.parametrize('probability, erased', [(0., 0), (1., 50)])
+def test_never_and_always_are_probabilities(probability, erased):
+    out = erase(50, erase_prob=probability)
+    assert int((out != 5).flatten(1).any(1).sum()) == erased
+
+
+def test_a_quarter_is_the_default_share():
+    assert MixThenErase([unmixed]).erase_prob == 0.25
+
+
+def test_one_rectangle_is_erased_in_all_channels_and_nothing_elsewhere():
+    for image in erase(200, erase_prob=1.):
+        erased = image != 5
+        assert torch.equal(erased[0], erased[1]) and torch.equal(erased[0], erased[2])
+        rectangle(erased[0])
+
+
+def test_areas_and_aspects_fill_their_ranges():
+    sizes = [rectangle(image[0] != 5) for image in erase(1000, erase_prob=1.)]
+    areas = np.array([h * w for h, w in sizes]) / SIZE ** 2
+    aspects = np.array([h / w for h, w in sizes])
+    # Sides are whole pixels: half a pixel more or less on sides of 2.5 pixels and up.
+    assert 0.01 < areas.min() < 0.035 and 0.31 < areas.max() < 0.36
+    assert 0.2 < aspects.min() < 0.35 and 1 / 0.35 < aspects.max() < 1 / 0.2
+    # Uniform in area and in the logarithm of the aspect, less those that do not fit.
+    assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.015)
+    assert np.log(aspects).mean() == pytest.approx(0, abs=0.1)
+
+
+def test_range_of_areas_and_least_aspect_are_options():
+    out = erase(200, erase_prob=1., area=(0.25, 0.25), min_aspect=1.)
+    assert {rectangle(image[0] != 5) for image in out} == {(SIZE // 2, SIZE // 2)}
+
+
+def test_rectangles_lie_anywhere():
+    out = erase(500, erase_prob=1., area=(0.25, 0.25), min_aspect=1.)
+    tops = [int((image[0] != 5).any(1).nonzero()[0]) for image in out]
+    lefts = [int((image[0] != 5).any(0).nonzero()[0]) for image in out]
+    assert set(tops) == set(lefts) == set(range(SIZE // 2 + 1))
+
+
+def test_noise_is_standard_normal_and_differs_pixel_by_pixel():
+    noise = erase(300, erase_prob=1.)
+    noise = noise[noise != 5].double()
+    assert abs(noise.mean()) < 4 / math.sqrt(len(noise))
+    assert abs(noise.std() - 1) < 4 / math.sqrt(2 * len(noise))
+    assert len(noise.unique()) > 0.9 * len(noise)
+    assert noise.min() < -3 and noise.max() > 3  # not cut off
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_the_number_format_stays(dtype):
+    images = torch.zeros(4, 3, SIZE, SIZE, dtype=dtype)
+    out, _ = MixThenErase([unmixed], erase_prob=1.)(images, torch.eye(4))
+    assert out.dtype == dtype and (out != 0).any()
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 1), (3, 2, 2), (3, 1, 40)])
+def test_pictures_too_small_for_a_rectangle_stay_or_lose_a_fitting_one(shape):
+    for image in erase(20, shape, erase_prob=1.):
+        assert (image == 5).any()
+
+
+def test_mixing_comes_first_and_makes_the_scores():
+    augment = BATCH_AUGMENTS.build(dict(
+        type='MixThenErase', augments=[dict(type='Mixup', alpha=1.)], erase_prob=1.))
+    images = torch.arange(8.).reshape(8, 1, 1, 1).expand(8, 3, SIZE, SIZE).contiguous()
+    out, scores = augment(images, torch.eye(8))
+    torch.testing.assert_close(scores.sum(1), torch.ones(8))
+    values = scores @ torch.arange(8.)  # a picture and its score are mixed alike
+    for image, value in zip(out, values, strict=True):
+        kept = (image - value).abs() < 1e-5
+        assert rectangle(~kept.all(0))  # noise lies on mixed pictures, unmixed itself
+
+
+def test_one_of_the_augmentations_is_drawn_for_each_batch():
+    names = []
+
+    def named(name):
+        def augment(images, scores):
+            names.append(name)
+            return images, scores
+        return augment
+
+    both = MixThenErase([named('mixup'), named('cutmix')], erase_prob=0.)
+    for _ in range(200):
+        both(torch.zeros(1, 1, 2, 2), torch.eye(1))
+    assert len(names) == 200
+    assert abs(names.count('mixup') - 100) < 4 * math.sqrt(200 * 0.25)

@@ -1,0 +1,116 @@
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import mmconvmixer  # noqa: F401, registers
+from mmconvmixer.datasets import SeedEachSample, StampRounds
+
+
+class Draws(Dataset):
+    """Each sample: its number and three draws, one of each generator."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return torch.tensor([index, random.random(), np.random.rand(), torch.rand(())],
+                            dtype=torch.float64)
+
+
+def loader(seed=0, shuffle=False, **options):
+    dataset = SeedEachSample(Draws(), seed)
+    sampler = StampRounds(dict(type='DefaultSampler', shuffle=shuffle), dataset, seed)
+    return DataLoader(dataset, batch_size=2, sampler=sampler, **options)
+
+
+def epoch(loader, number):
+    loader.sampler.set_epoch(number)
+    return torch.cat(list(loader))
+
+
+def generators():
+    return (random.getstate(), np.random.get_state()[1].tolist(),
+            torch.get_rng_state().tolist())
+
+
+def test_samples_are_the_same_with_and_without_loader_processes():
+    expected = [epoch(loader(), number) for number in range(2)]
+    for options in (dict(num_workers=1), dict(num_workers=2, persistent_workers=True)):
+        parallel = loader(**options)
+        for number in range(2):
+            torch.testing.assert_close(epoch(parallel, number), expected[number],
+                                       rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('change', ['sample', 'epoch', 'seed', 'generator'])
+def test_each_sample_epoch_seed_and_generator_draws_its_own(change):
+    draws = epoch(loader(), 0)[:, 1:]
+    if change == 'sample':
+        assert all(len(set(column.tolist())) == 6 for column in draws.T)
+    elif change == 'generator':
+        assert len(set(draws.flatten().tolist())) == draws.numel()
+    else:
+        other = epoch(loader(seed=change == 'seed'), change == 'epoch')[:, 1:]
+        assert (other != draws).all()
+
+
+def test_order_does_not_matter():
+    straight = epoch(loader(), 3)
+    shuffled = epoch(loader(shuffle=True), 3)
+    assert shuffled[:, 0].tolist() != straight[:, 0].tolist()
+    torch.testing.assert_close(shuffled[shuffled[:, 0].argsort()], straight, rtol=0, atol=0)
+
+
+def test_what_was_drawn_before_does_not_matter():
+    expected = epoch(loader(), 0)
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    torch.testing.assert_close(epoch(loader(), 0), expected, rtol=0, atol=0)
+
+
+def test_the_generators_of_the_run_are_left_alone():
+    dataset = SeedEachSample(Draws(), 0)
+    before = generators()
+    dataset[3]
+    assert generators() == before
+
+
+def test_the_generators_of_the_run_are_left_alone_by_an_error_too():
+    class Fails(Draws):
+        def __getitem__(self, index):
+            random.random()
+            raise ZeroDivisionError
+
+    before = generators()
+    with pytest.raises(ZeroDivisionError):
+        SeedEachSample(Fails(), 0)[3]
+    assert generators() == before
+
+
+def test_a_sampler_without_epochs_makes_each_draw_a_round():
+    dataset = SeedEachSample(Draws(), 0)
+    sampler = StampRounds(dict(type='InfiniteSampler', shuffle=False), dataset, 0)
+    numbers = iter(sampler)
+    draws = [dataset[next(numbers)] for _ in range(12)]
+    assert [int(draw[0]) for draw in draws] == 2 * list(range(6))
+    assert len({float(draw[1]) for draw in draws}) == 12
+
+
+def test_a_stamped_number_survives_the_way_to_a_loader_process():
+    dataset = SeedEachSample(Draws(), 0)
+    sampler = StampRounds(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    sampler.set_epoch(4)
+    sent = pickle.loads(pickle.dumps(list(sampler)))
+    assert sent == list(range(6)) and {number.stamp for number in sent} == {4}
+
+
+def test_it_is_the_dataset_in_all_else():
+    dataset = SeedEachSample(Draws(), 0)
+    dataset.dataset.metainfo = dict(classes=('a',))
+    assert len(dataset) == 6
+    assert dataset.metainfo == dict(classes=('a',))
+    with pytest.raises(AttributeError):
+        dataset.nothing  # noqa: B018

@@ -1,0 +1,228 @@
+"""Two real processes on a CPU, through the scripts that users start them with."""
+import json
+import os
+import shutil
+
+import pytest
+
+SRUN = '''#!/bin/sh
+# Slurm's srun on one machine: run what follows the options once per task.
+echo "srun $*" >> "$SRUN_LOG"
+while [ $# -gt 0 ]; do
+    case $1 in
+        --ntasks) tasks=$2; shift 2 ;;
+        -p|--job-name|--gres|--ntasks-per-node|--cpus-per-task) shift 2 ;;
+        --*=*) shift ;;
+        *) break ;;
+    esac
+done
+[ -n "$SRUN_DRY" ] && exit 0
+rank=0
+while [ $rank -lt "$tasks" ]; do
+    SLURM_PROCID=$rank SLURM_LOCALID=$rank SLURM_NTASKS=$tasks \\
+        SLURM_NODELIST='node[7-8]' "$@" &
+    rank=$((rank + 1)); pids="$pids $!"
+done
+status=0
+for pid in $pids; do wait "$pid" || status=$?; done
+exit $status
+'''
+SCONTROL = '''#!/bin/sh
+[ "$*" = 'show hostname node[7-8]' ] || exit 1
+echo 127.0.0.1
+echo node8
+'''
+
+
+@pytest.fixture
+def slurm(shell, tmp_path, free_port):
+    """An environment whose PATH has an srun and an scontrol; tasks on this machine."""
+    folder = tmp_path / 'slurm'
+    folder.mkdir()
+    for name, text in (('srun', SRUN), ('scontrol', SCONTROL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    env = dict(shell.keywords['env'], SRUN_LOG=str(folder / 'log'), GPUS='0', TASKS='2',
+               MASTER_PORT=str(free_port))
+    env['PATH'] = f'{folder}:{env["PATH"]}'
+    return env
+
+
+@pytest.fixture(scope='module')
+def many_pictures(picture_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('pictures')
+    return folder, picture_folder(folder, 1001)
+
+
+THREE_METRICS = [dict(type='Accuracy', topk=(1, 3)), dict(type='SingleLabelMetric')]
+
+
+@pytest.mark.parametrize('corrupt', [(), (0, 500, 777)], ids=['all readable', 'three corrupt'])
+def test_two_processes_over_1001_pictures_give_the_metrics_of_one_to_the_last_digit(
+        shell, evaluate, folder_config, many_pictures, trained, tmp_path, free_port, corrupt):
+    folder = tmp_path / 'data'
+    shutil.copytree(many_pictures[0], folder)
+    names = [str(folder / path.relative_to(many_pictures[0])) for path in many_pictures[1]]
+    for number in corrupt:
+        with open(names[number], 'r+b') as file:
+            file.truncate(40)
+    config = folder_config(folder, test_evaluator=THREE_METRICS)
+
+    one = evaluate(trained, tmp_path / 'one', config=config,
+                   out=str(tmp_path / 'one/pred.json'))
+    two = shell(['tools/dist_test.sh', config, trained, '2', '--work-dir', tmp_path / 'two',
+                 '--out', tmp_path / 'two/metrics.json', '--out-item', 'metrics'],
+                env={**shell.keywords['env'], 'PORT': str(free_port)})
+    assert two.returncode == 0, two.stderr
+    written = json.loads((tmp_path / 'two/metrics.json').read_text())
+    assert written == one
+    assert 0 < one['accuracy/top1'] < one['accuracy/top3'] < 100
+
+    predicted = json.loads((tmp_path / 'one/pred.json').read_text())
+    assert {entry['img_path'] for entry in predicted} == set(names) - {
+        names[number] for number in corrupt}
+    said = [line for line in two.stdout.splitlines() if 'could not be read' in line]
+    assert len(said) == (1 if corrupt else 0)
+    assert all(names[number] in said[0] for number in corrupt)
+
+
+def dist_train(shell, port, config, work_dir, *options):
+    done = shell(['tools/dist_train.sh', config, '2', '--work-dir', work_dir, *options],
+                 env={**shell.keywords['env'], 'PORT': str(port)})
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def logged_metrics(work_dir):
+    log, = work_dir.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    return [entry for entry in entries if 'accuracy/top1' in entry]
+
+
+@pytest.fixture(scope='module')
+def trained_by_two(shell, toy_config, tmp_path_factory):
+    """The folder of a run of two processes over two epochs."""
+    import socket
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    work_dir = tmp_path_factory.mktemp('two')
+    dist_train(shell, port, toy_config, work_dir, '--cfg-options', 'train_cfg.max_epochs=2')
+    return work_dir
+
+
+def test_two_processes_share_the_batches_of_an_epoch_and_learn(trained_by_two):
+    log, = trained_by_two.glob('*/*.log')
+    assert 'Epoch(train) [2][38/38]' in log.read_text()  # 1,198 digits / 16 / 2
+    assert [entry['step'] for entry in logged_metrics(trained_by_two)] == [1, 2]
+    assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] > 15  # chance is 10
+
+
+def test_what_two_processes_measure_while_training_is_what_their_checkpoint_gives(
+        trained_by_two, evaluate, tmp_path):
+    """Each process has BatchNorm statistics of its own, of which one set is saved."""
+    measured = evaluate(trained_by_two / 'epoch_2.pth', tmp_path)
+    assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] == pytest.approx(
+        measured['accuracy/top1'], abs=1e-4)
+
+
+def test_two_processes_resume_in_the_weights_of_a_run_never_stopped(
+        trained_by_two, shell, toy_config, tmp_path, free_port, weights_of, same_weights):
+    shutil.copy(trained_by_two / 'epoch_1.pth', tmp_path)
+    dist_train(shell, free_port, toy_config, tmp_path, '--resume', '--cfg-options',
+               'train_cfg.max_epochs=2')
+    assert same_weights(weights_of(tmp_path / 'epoch_2.pth'),
+                        weights_of(trained_by_two / 'epoch_2.pth'))
+
+
+def test_a_checkpoint_of_two_processes_resumes_on_one(
+        trained_by_two, train, tmp_path):
+    shutil.copy(trained_by_two / 'epoch_1.pth', tmp_path)
+    train(tmp_path, {'train_cfg.max_epochs': 2}, resume=True, validate=False)
+    assert (tmp_path / 'epoch_2.pth').is_file()
+
+
+def test_slurm_tasks_find_each_other_and_give_the_metrics_of_one_process(
+        shell, slurm, evaluate, toy_config, trained, tmp_path):
+    done = shell(['tools/slurm_test.sh', 'part', 'job', toy_config, trained,
+                  '--work-dir', tmp_path / 'work', '--out', tmp_path / 'metrics.json',
+                  '--out-item', 'metrics'], env=slurm)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / 'metrics.json').read_text())
+    assert written == evaluate(trained, tmp_path / 'one')
+    assert done.stdout.splitlines()[-1].startswith('accuracy/top1')
+
+
+@pytest.mark.parametrize('environment, expected', [
+    (dict(GPUS='16'), '-p part --job-name job --gres gpu:8 --ntasks-per-node 8 --ntasks 16'),
+    (dict(GPUS='4', CPUS_PER_TASK='2'),
+     '-p part --job-name job --gres gpu:4 --ntasks-per-node 4 --ntasks 4 --cpus-per-task 2'),
+    (dict(GPUS='0', TASKS='3', SRUN_ARGS='--qos=low --quiet=1'),
+     '-p part --job-name job --ntasks 3 --cpus-per-task 5 --kill-on-bad-exit=1 '
+     '--qos=low --quiet=1'),
+])
+def test_slurm_train_asks_for_the_resources_of_its_variables(
+        shell, slurm, environment, expected):
+    slurm.pop('TASKS')
+    done = shell(['tools/slurm_train.sh', 'part', 'job', 'config.py', 'work', '--resume'],
+                 env={**slurm, **environment, 'SRUN_DRY': '1'})
+    assert done.returncode == 0, done.stderr
+    with open(slurm['SRUN_LOG']) as log:
+        asked = log.read()
+    assert expected in asked
+    assert asked.rstrip().endswith(
+        'train.py config.py --work-dir work --launcher slurm --resume')
+
+
+@pytest.mark.parametrize('script, arguments', [
+    ('dist_train.sh', ['config.py']), ('dist_test.sh', ['config.py', 'x.pth']),
+    ('slurm_train.sh', ['part', 'job', 'config.py']),
+    ('slurm_test.sh', ['part', 'job', 'config.py'])])
+def test_a_script_with_too_few_arguments_says_how_to_call_it(shell, script, arguments):
+    done = shell([f'tools/{script}', *arguments])
+    assert done.returncode != 0
+    assert f'usage: {script}' in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('script, arguments', [
+    ('dist_train.sh', ['config.py', '4']), ('dist_test.sh', ['config.py', 'x.pth', '4'])])
+def test_several_nodes_meet_where_the_variables_say(shell, tmp_path, script, arguments):
+    (tmp_path / 'python').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'python').chmod(0o755)
+    env = {**shell.keywords['env'], 'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+           'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': '10.0.0.1', 'PORT': '1234'}
+    said = shell([f'tools/{script}', *arguments, '--amp'], env=env).stdout
+    assert ('--nnodes 2 --node_rank 1 --master_addr 10.0.0.1 --master_port 1234 '
+            '--nproc_per_node 4') in said
+    assert said.rstrip().endswith('--launcher pytorch --amp')
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_started_nothing_is_one_line(
+        tool, toy_config, trained, monkeypatch, launcher):
+    for name in list(os.environ):
+        if name.startswith(('SLURM_', 'OMPI_', 'RANK', 'WORLD_SIZE', 'MASTER_')):
+            monkeypatch.delenv(name)
+    done = tool('test', toy_config, trained, '--launcher', launcher)
+    assert done.code == 2
+    assert done.err.startswith(f'error: --launcher {launcher}')
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_missing_scontrol_is_one_line(tool, toy_config, trained, monkeypatch, tmp_path):
+    for name, value in dict(SLURM_PROCID='0', SLURM_NTASKS='1', SLURM_NODELIST='node1',
+                            PATH=str(tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    done = tool('test', toy_config, trained, '--launcher', 'slurm')
+    assert done.code == 2
+    assert done.err.startswith('error: ') and 'MASTER_ADDR' in done.err
+
+
+def test_of_many_processes_with_one_error_the_first_says_it(tool, tmp_path, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    quiet = tool('test', tmp_path / 'missing.py')
+    monkeypatch.setenv('RANK', '0')
+    loud = tool('test', tmp_path / 'missing.py')
+    assert (quiet.code, quiet.err) == (2, '')
+    assert loud.code == 2 and loud.err.startswith('error: ')

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+
+from mmconvmixer.engine import PiecewiseLinearLR, Runner
+
+
+def official(epochs, lr_max, t):
+    """`lr_schedule` of locuslab/convmixer-cifar10 train.py, word for word."""
+    return np.interp([t], [0, epochs*2//5, epochs*4//5, epochs],
+                     [0, lr_max, lr_max/20.0, 0])[0]
+
+
+class Toy(torch.nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def train_step(self, data, optim_wrapper):
+        optim_wrapper.update_params((self.weight * data['inputs'].mean()).sum())
+        return {}
+
+
+class Rates(Hook):
+    """The rates in force while each iteration trains."""
+    priority = 'VERY_HIGH'
+
+    def __init__(self):
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
+
+
+def run(work_dir, epochs, per_epoch, rate, stop=None, resume=None):
+    points = dict(epochs=[0, epochs * 2 // 5, epochs * 4 // 5, epochs],
+                  factors=[0, 1, 1 / 20, 0])
+    rates = Rates()
+    runner = Runner(
+        Toy(), str(work_dir),
+        train_dataloader=torch.utils.data.DataLoader(
+            [dict(inputs=torch.ones(1))] * per_epoch),
+        train_cfg=dict(by_epoch=True, max_epochs=stop or epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=rate)),
+        param_scheduler=dict(type='mmpretrain.PiecewiseLinearLR',
+                             convert_to_iter_based=True, **points),
+        custom_hooks=[rates], load_from=resume, resume=resume is not None,
+        experiment_name=f'{work_dir.name}-{work_dir.parent.name}-{stop}')
+    runner.train()
+    return rates.seen
+
+
+@pytest.mark.parametrize('epochs, per_epoch', [(5, 4), (7, 3), (25, 2)])
+def test_every_iteration_runs_at_the_rate_of_the_official_script(tmp_path, epochs, per_epoch):
+    seen = run(tmp_path, epochs, per_epoch, rate=0.05)
+    expected = [official(epochs, 0.05, epoch + (i + 1) / per_epoch)
+                for epoch in range(epochs) for i in range(per_epoch)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-12, atol=1e-18)
+    assert seen[-1] == 0 and max(seen) == pytest.approx(0.05)
+
+
+def test_a_resumed_run_stays_on_the_line(tmp_path):
+    whole = run(tmp_path / 'whole', 5, 4, rate=0.05)
+    begun = run(tmp_path / 'cut', 5, 4, rate=0.05, stop=2)
+    rest = run(tmp_path / 'cut', 5, 4, rate=0.05,
+               resume=str(tmp_path / 'cut' / 'epoch_2.pth'))
+    assert begun + rest == whole
+
+
+def test_each_group_of_parameters_keeps_its_own_base_rate():
+    groups = [dict(params=[torch.nn.Parameter(torch.ones(1))], lr=lr) for lr in (0.1, 0.4)]
+    optimizer = torch.optim.SGD(groups, lr=1.)
+    schedule = PiecewiseLinearLR(OptimWrapper(optimizer), [0, 2], [0, 1], epoch_length=2)
+    for step in range(1, 5):
+        assert [group['lr'] for group in groups_of(optimizer)] == pytest.approx(
+            [0.1 * step / 4, 0.4 * step / 4])
+        optimizer.step()
+        schedule.step()
+
+
+def groups_of(optimizer):
+    return optimizer.param_groups
+
+
+@pytest.mark.parametrize('epochs, factors', [
+    ([0, 1], [1]), ([0, 2, 1], [0, 1, 0]), ([0, 1, 1], [0, 1, 0])])
+def test_points_that_do_not_increase_or_pair_up_are_a_value_error(epochs, factors):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
+    with pytest.raises(ValueError, match='epochs must increase'):
+        PiecewiseLinearLR(optimizer, epochs, factors, epoch_length=1)
+
+
+def test_a_schedule_by_epoch_says_that_it_must_be_by_iteration():
+    """`convert_to_iter_based` forgotten: the message has to name it."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
+    with pytest.raises((ValueError, TypeError), match='convert_to_iter_based|epoch_length'):
+        PiecewiseLinearLR(optimizer, [0, 1], [0, 1])

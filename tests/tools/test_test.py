@@ -1,0 +1,372 @@
+import hashlib
+import json
+import pickle
+import shutil
+import sys
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer.errors import CheckpointMismatch
+
+
+def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
+    assert options_of(tools('test')) == {
+        'config', 'checkpoint', '-h', '--help', '--work-dir', '--out', '--out-item',
+        '--cfg-options', '--amp', '--show-dir', '--show', '--interval', '--wait-time',
+        '--no-pin-memory', '--tta', '--launcher', '--local_rank', '--local-rank',
+        '--no-strict'}
+
+
+def test_it_prints_the_accuracy_as_its_last_line_and_returns_0(
+        tool, toy_config, trained, evaluate, tmp_path):
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work')
+    metrics = evaluate(trained, tmp_path / 'api')
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == (f'accuracy/top1 {metrics["accuracy/top1"]:.2f}  '
+                                         f'accuracy/top5 {metrics["accuracy/top5"]:.2f}')
+    assert (tmp_path / 'work').is_dir()
+
+
+def test_its_accuracy_is_that_of_the_network_on_the_pictures(
+        evaluate, toy_config, trained, weights_of, tmp_path):
+    from mmpretrain import get_model
+    from sklearn.datasets import load_digits
+    model = get_model(str(toy_config), pretrained=False).eval()
+    model.load_state_dict(weights_of(trained))
+    digits = load_digits()
+    images = torch.tensor(np.rint(digits.images[1198:] * (255 / 16)), dtype=torch.float32)
+    with torch.no_grad():
+        logits = model(((images - 78.1) / 95.7)[:, None], mode='tensor')
+    right = (logits.argmax(1).numpy() == digits.target[1198:]).mean() * 100
+    assert evaluate(trained, tmp_path)['accuracy/top1'] == pytest.approx(right, abs=0.17)
+
+
+@pytest.mark.parametrize('ending', ['.json', '.pkl', '.pickle', '.yml', '.yaml'])
+def test_out_writes_metrics_in_the_format_of_its_ending(
+        tool, toy_config, trained, evaluate, tmp_path, ending):
+    out = tmp_path / f'deep/er/metrics{ending}'
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--out', out,
+                '--out-item', 'metrics')
+    assert done.code == 0, done.err
+    assert mmengine.load(out) == evaluate(trained, tmp_path / 'api')
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize('ending', ['.pkl', '.pickle'])
+def test_out_writes_predictions_as_mmpretrain_s_tools_read_them(
+        tool, toy_config, trained, tmp_path, ending):
+    from mmpretrain.evaluation import Accuracy
+    out = tmp_path / f'predictions{ending}'
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--out', out,
+                '--out-item', 'pred')
+    with open(out, 'rb') as file:
+        predictions = pickle.load(file)
+    assert [entry['sample_idx'] for entry in predictions] == list(range(599))
+    top1, = Accuracy.calculate(torch.stack([entry['pred_score'] for entry in predictions]),
+                               torch.cat([entry['gt_label'] for entry in predictions]))[0]
+    assert f'accuracy/top1 {float(top1):.2f}' in done.out.splitlines()[-1]
+
+
+def test_out_writes_predictions_as_plain_json(tool, toy_config, trained, tmp_path):
+    out = tmp_path / 'predictions.json'
+    tool('test', toy_config, trained, '--work-dir', tmp_path, '--out', out)
+    predictions = json.loads(out.read_text())
+    assert [entry['img_path'] for entry in predictions] == [
+        f'digits/{number:04d}.png' for number in range(1198, 1797)]
+    for entry in predictions:
+        assert sum(entry['pred_scores']) == pytest.approx(1, abs=1e-5)
+        assert entry['pred_score'] == max(entry['pred_scores'])
+        assert entry['pred_scores'][entry['pred_label']] == entry['pred_score']
+        assert entry['pred_class'] == '0123456789'[entry['pred_label']]
+    assert predictions[0]['gt_label'] in range(10)
+
+
+def test_metrics_that_are_no_single_number_are_printed_and_written(
+        tool, toy_config, trained, tmp_path):
+    config = tmp_path / 'classwise.py'
+    config.write_text(f"_base_ = ['{toy_config}']\ntest_evaluator = dict(\n"
+                      "    _delete_=True, type='SingleLabelMetric', average=None)\n")
+    done = tool('test', config, trained, '--work-dir', tmp_path, '--out-item', 'metrics',
+                '--out', tmp_path / 'metrics.json')
+    assert done.code == 0
+    assert len(mmengine.load(tmp_path / 'metrics.json')['single-label/f1-score_classwise']) == 10
+    assert 'single-label/f1-score_classwise' in done.out.splitlines()[-1]
+
+
+def test_show_dir_gets_one_picture_per_sample_whatever_their_names(
+        tool, folder_config, picture_folder, trained, tmp_path):
+    picture_folder(tmp_path / 'data', 23)  # class0/000.png, class1/000.png, ...
+    done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir',
+                tmp_path / 'work', '--show-dir', tmp_path / 'shown')
+    assert done.code == 0, done.err
+    assert len([path for path in (tmp_path / 'shown').rglob('*') if path.is_file()]) == 23
+
+
+def test_show_dir_takes_pictures_that_are_no_files_and_leaves_out_by_interval(
+        tool, toy_config, trained, tmp_path):
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work',
+                '--show-dir', tmp_path / 'shown', '--interval', '100')
+    assert done.code == 0, done.err
+    pictures = list((tmp_path / 'shown').rglob('*.png'))
+    assert len(pictures) == 6  # of 599
+    import cv2
+    assert all(cv2.imread(str(path)).std() > 5 for path in pictures)
+
+
+def test_tta_averages_a_picture_and_its_mirror_image(evaluate, toy_config, trained, tmp_path):
+    def scores(name, **options):
+        evaluate(trained, tmp_path, out=str(tmp_path / f'{name}.pkl'), **options)
+        return torch.stack([entry['pred_score']
+                            for entry in mmengine.load(tmp_path / f'{name}.pkl')])
+
+    mirrored = tmp_path / 'mirrored.py'
+    mirrored.write_text(f"_base_ = ['{toy_config}']\ntest_dataloader = dict(dataset=dict("
+                        "pipeline=[dict(type='LoadImage', color_type='grayscale'), "
+                        "dict(type='RandomFlip', prob=1.), dict(type='PackInputs')]))\n")
+    plain, flipped = scores('plain'), scores('flipped', config=mirrored)
+    assert not torch.allclose(plain, flipped, atol=1e-3)
+    torch.testing.assert_close(scores('tta', tta=True), (plain + flipped) / 2)
+
+
+def test_tta_leaves_out_a_corrupt_picture_and_names_it(
+        tool, folder_config, picture_folder, trained, tmp_path):
+    paths = picture_folder(tmp_path / 'data', 12)
+    paths[5].write_bytes(b'no picture')
+    out = tmp_path / 'pred.json'
+    done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir',
+                tmp_path / 'work', '--tta', '--out', out)
+    assert done.code == 0, done.err
+    assert len(json.loads(out.read_text())) == 11
+    assert str(paths[5]) in done.out
+
+
+def test_amp_computes_in_bfloat16_on_a_cpu(evaluate, trained, tmp_path):
+    seen = []
+    from torch.nn.modules.module import register_module_forward_hook
+    handle = register_module_forward_hook(
+        lambda module, inputs, output: seen.append(output.dtype)
+        if isinstance(module, torch.nn.Linear) else None)
+    try:
+        plain = evaluate(trained, tmp_path)
+        assert set(seen) == {torch.float32}
+        seen.clear()
+        half = evaluate(trained, tmp_path, amp=True)
+        assert set(seen) == {torch.bfloat16}
+    finally:
+        handle.remove()
+    assert half['accuracy/top1'] == pytest.approx(plain['accuracy/top1'], abs=3)
+
+
+def test_a_checkpoint_may_be_a_url_whose_name_promises_its_hash(
+        tool, toy_config, trained, server, tmp_path):
+    digest = hashlib.sha256(trained.read_bytes()).hexdigest()[:8]
+    shutil.copy(trained, server.folder / f'toy-{digest}.pth')
+    by_path = tool('test', toy_config, trained, '--work-dir', tmp_path)
+    for _ in range(2):
+        by_url = tool('test', toy_config, f'{server.url}/toy-{digest}.pth', '--work-dir',
+                      tmp_path)
+        assert by_url.code == 0, by_url.err
+        assert by_url.out.splitlines()[-1] == by_path.out.splitlines()[-1]
+    assert len(server.asked) == 1  # the second time it is there
+
+
+def test_no_strict_loads_what_fits_and_says_what_does_not(
+        tool, toy_config, bad_checkpoints, tmp_path):
+    path, said = bad_checkpoints['seven classes']
+    done = tool('test', toy_config, path, '--work-dir', tmp_path, '--no-strict')
+    assert done.code == 0, done.err
+    assert said in done.out
+
+
+def test_a_corrupt_picture_is_left_out_and_named_at_the_end(
+        tool, folder_config, picture_folder, trained, tmp_path):
+    paths = picture_folder(tmp_path / 'data', 30)
+    paths[3].write_bytes(b'')
+    paths[4].write_bytes(paths[4].read_bytes()[:50])
+    out = tmp_path / 'pred.json'
+    done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir',
+                tmp_path / 'work', '--out', out)
+    assert done.code == 0, done.err
+    warnings = [line for line in done.out.splitlines() if 'could not be read' in line]
+    assert len(warnings) == 1
+    assert '2 pictures' in warnings[0]
+    assert all(str(path) in warnings[0] for path in paths[3:5])
+    assert {entry['img_path'] for entry in json.loads(out.read_text())} == {
+        str(path) for path in paths} - {str(path) for path in paths[3:5]}
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory):
+    """Room for the logs of a run that had begun."""
+    return tmp_path_factory.mktemp('work')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_corrupt_picture_ends_the_run_if_asked_to(
+        bad_input, folder_config, picture_folder, trained, tmp_path, elsewhere, workers):
+    paths = picture_folder(tmp_path / 'data', 12)
+    paths[3].write_bytes(b'')
+    config = folder_config(tmp_path / 'data', on_unreadable='raise',
+                           **{'test_dataloader.num_workers': workers})
+    said = bad_input('test', config, trained, '--work-dir', elsewhere)
+    assert f'{paths[3]} can not be decoded' in said
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_folder_of_nothing_but_corrupt_pictures_is_an_error(
+        bad_input, folder_config, picture_folder, trained, tmp_path, elsewhere, workers):
+    for path in picture_folder(tmp_path / 'data', 10):
+        path.write_bytes(b'no picture')
+    config = folder_config(tmp_path / 'data', **{'test_dataloader.num_workers': workers})
+    said = bad_input('test', config, trained, '--work-dir', elsewhere)
+    assert 'none of 10 pictures can be decoded' in said
+
+
+def test_a_bad_checkpoint_is_one_line(bad_input, toy_config, bad_checkpoint):
+    path, expected = bad_checkpoint
+    assert expected in bad_input('test', toy_config, path)
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(bad_input, toy_config):
+    said = bad_input('test', toy_config, 'convmixer-786-32')
+    assert 'convmixer-786-32' in said and 'convmixer-768-32_3rdparty_in1k' in said
+
+
+def test_without_a_checkpoint_a_config_without_published_weights_is_an_error(
+        bad_input, toy_config):
+    said = bad_input('test', toy_config)
+    assert 'no weights are published' in said and 'toy.py' in said
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('convmixer-786-32_3rdparty_in1k', 'convmixer-768-32_3rdparty_in1k'),
+    ('missing/config.py', 'missing/config.py is not there')])
+def test_an_unknown_config_is_one_line(bad_input, name, expected):
+    assert expected in bad_input('test', name)
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('model = dict(', 'SyntaxError'),
+    ("_base_ = 'missing_base.py'", 'missing_base.py'),
+    ('model = 1 / 0', 'ZeroDivisionError'),
+    ('test_dataloader = dict(dataset=dict())', 'has no model')])
+def test_a_config_that_cannot_be_read_is_one_line(bad_input, tmp_path, text, expected):
+    (tmp_path / 'broken.py').write_text(text)
+    said = bad_input('test', tmp_path / 'broken.py', experiment=False)
+    assert expected in said and 'broken.py' in said
+
+
+@pytest.mark.parametrize('strict', [True, False])
+def test_an_unknown_arch_is_one_line_that_names_the_nearest(
+        bad_input, toy_config, trained, strict):
+    said = bad_input('test', toy_config, trained, *([] if strict else ['--no-strict']),
+                     '--cfg-options', 'model.backbone.arch=786/32')
+    assert "'786/32'" in said and 'nearest: 768/32' in said
+
+
+def test_an_unreachable_url_is_one_line(bad_input, toy_config, free_port):
+    said = bad_input('test', toy_config, f'http://127.0.0.1:{free_port}/toy.pth')
+    assert f'127.0.0.1:{free_port}' in said and 'refused' in said
+    assert 'can not be written' not in said
+
+
+def test_a_url_that_is_not_found_is_one_line(bad_input, toy_config, server):
+    said = bad_input('test', toy_config, f'{server.url}/toy.pth')
+    assert f'{server.url}/toy.pth' in said and 'not found' in said.lower()
+    assert 'can not be written' not in said
+
+
+def test_a_download_that_does_not_match_its_hash_is_not_kept(
+        bad_input, toy_config, trained, server):
+    from pathlib import Path
+    shutil.copy(trained, server.folder / 'toy-0123abcd.pth')
+    said = bad_input('test', toy_config, f'{server.url}/toy-0123abcd.pth')
+    assert '0123abcd' in said and hashlib.sha256(trained.read_bytes()).hexdigest()[:8] in said
+    kept = Path(torch.hub.get_dir()).rglob('*')
+    assert not [path for path in kept if path.is_file()]
+
+
+def test_a_missing_dataset_folder_is_one_line(bad_input, folder_config, trained, tmp_path):
+    said = bad_input('test', folder_config(tmp_path / 'nowhere'), trained)
+    assert f'{tmp_path}/nowhere' in said
+
+
+@pytest.mark.parametrize('content', ['nothing', 'empty classes', 'no pictures'])
+def test_an_empty_dataset_folder_is_one_line(
+        bad_input, folder_config, trained, tmp_path, content):
+    (tmp_path / 'data').mkdir()
+    if content != 'nothing':
+        (tmp_path / 'data/class0').mkdir()
+    if content == 'no pictures':
+        (tmp_path / 'data/class0/notes.txt').write_text('no picture')
+    said = bad_input('test', folder_config(tmp_path / 'data'), trained)
+    assert f'{tmp_path}/data' in said
+
+
+@pytest.mark.parametrize('options', [
+    ('--work-dir', 'file/work'), ('--work-dir', 'file'), ('--out', 'file/pred.json'),
+    ('--show-dir', 'file/shown'), ('--out', '/proc/no/pred.json'),
+    ('--work-dir', 'fresh', '--show-dir', 'file'),
+    ('--out', 'fresh/pred.json', '--work-dir', 'file')])
+def test_an_output_that_cannot_be_written_is_one_line(
+        bad_input, toy_config, trained, tmp_path, options):
+    (tmp_path / 'file').write_text('in the way')
+    said = bad_input('test', toy_config, trained, *options)
+    assert 'file' in said or '/proc/no' in said
+
+
+def test_an_out_file_that_is_a_folder_is_turned_down_before_the_work(
+        bad_input, toy_config, trained, tmp_path):
+    (tmp_path / 'pred.json').mkdir()
+    assert 'pred.json' in bad_input('test', toy_config, trained, '--out', 'pred.json')
+
+
+@pytest.mark.parametrize('options, expected', [
+    (('--out', 'pred.txt'), '.json, .pkl'), (('--out', 'pred.yml'), '.json, .pkl'),
+    (('--out', 'm.csv', '--out-item', 'metrics'), '.yaml'),
+    (('--out-item', 'metrics'), 'add --out FILE')])
+def test_an_out_that_names_no_known_format_is_one_line(
+        bad_input, toy_config, trained, options, expected):
+    assert expected in bad_input('test', toy_config, trained, *options)
+
+
+def test_a_bad_checkpoint_beside_a_fresh_out_folder_leaves_no_folder(
+        bad_input, toy_config):
+    bad_input('test', toy_config, 'missing.pth', '--out', 'fresh/pred.json', '--show-dir',
+              'fresh/shown', '--work-dir', 'fresh/work')
+
+
+@pytest.mark.parametrize('option', ['x', 'model.backbone.no_such_option=1',
+                                    'model.backbone.type=NoSuchNet'])
+def test_a_config_option_that_means_nothing_is_one_line(
+        tool, toy_config, trained, tmp_path, option):
+    try:
+        done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--cfg-options',
+                    option, experiment=False)
+        code, err = done.code, done.err
+    except SystemExit as left:  # argparse's own way, after printing
+        code, err = left.code, 'error: '
+    assert code == 2
+    assert err.startswith('error: ')
+
+
+def test_the_api_raises_by_name(evaluate, bad_checkpoints, tmp_path):
+    path, said = bad_checkpoints['one block']
+    with pytest.raises(CheckpointMismatch) as caught:
+        evaluate(path, tmp_path / 'work')
+    assert isinstance(caught.value, ValueError) and said in str(caught.value)
+    assert not (tmp_path / 'work').exists()
+
+
+def test_as_a_process_an_error_is_one_line_and_2(shell, toy_config, repo, tmp_path):
+    env = {key: value for key, value in shell.keywords['env'].items()
+           if key != 'PYTHONWARNINGS'}
+    done = shell([sys.executable, repo / 'tools/test.py', toy_config, 'missing.pth'],
+                 cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert done.stdout == '' and list(tmp_path.iterdir()) == []
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith('error: checkpoint missing.pth')
