@@ -41,6 +41,8 @@ def link_mim(package: Path) -> None:
 class BuildWithMim(build_py):
 
     def run(self):
+        # What an earlier build left there would be packed again.
+        shutil.rmtree(Path(self.build_lib) / 'mmconvmixer', ignore_errors=True)
         super().run()
         if self.editable_mode:
             link_mim(ROOT / 'mmconvmixer')

@@ -14,7 +14,10 @@ from PIL import Image, ImageOps
 
 from mmconvmixer import zoo
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.fetch import is_url
+from mmconvmixer.checkpoints.fit import config_errors
 from mmconvmixer.config import load_config
+from mmconvmixer.download import download
 from mmconvmixer.errors import BadConfig, BadImage, CheckpointNotFound
 from mmconvmixer.progress import Progress
 
@@ -32,7 +35,8 @@ def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | No
         'Image Classification'.
     """
     from mmpretrain import list_models as hub_list
-    return hub_list(pattern.lower() if pattern else None, exclude_patterns, task)
+    return hub_list(pattern and pattern.lower(),
+                    [exclude.lower() for exclude in exclude_patterns or ()], task)
 
 
 def get_model(model: str | Path | Config, pretrained: bool | str = False,
@@ -49,8 +53,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         strict: False lets weights and network differ, e.g. in the number of
             classes.
         **model_options: merged into the config's `model`, such as
-            `head=dict(num_classes=10)`; mmpretrain's `device_map` and
-            `offload_folder` are passed on.
+            `head=dict(num_classes=10)`.
 
     Returns:
         The model in eval mode, e.g. an `ImageClassifier` with
@@ -72,7 +75,8 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         if not pretrained:
             raise CheckpointNotFound(f'no weights are published for {model}; give '
                                      'pretrained=PATH, or pretrained=False for random ones')
-    built = hub_get(config, pretrained=False, **model_options)
+    with config_errors():
+        built = hub_get(config, pretrained=False, **model_options)
     built._metainfo = entry
     if pretrained:
         path = zoo.resolve_checkpoint(pretrained)
@@ -107,9 +111,13 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args,
     tasks = {result.task for result in (entry and entry.results) or ()}
     if tasks and 'Image Classification' not in tasks:
         from mmpretrain import inference_model as hub_inference
+        if not isinstance(model, BaseModel):
+            model = get_model(model, options.pop('pretrained', True))
         return hub_inference(model, inputs, *args, **options)
+    if args:
+        raise TypeError('inference_model takes a model and inputs; name the options, e.g. topk=5')
     batch_size = options.pop('batch_size', 1)
-    return Predictor(model, **options)(inputs, *args, topk=topk, batch_size=batch_size)
+    return Predictor(model, **options)(inputs, topk, batch_size)
 
 
 class Predictor:
@@ -126,6 +134,9 @@ class Predictor:
                  device: str | torch.device | None = None, *, strict: bool = True,
                  **model_options):
         if isinstance(model, BaseModel):
+            if model_options or isinstance(pretrained, str):
+                raise TypeError('a model that is built takes no further weights or options; give '
+                                'its name or config')
             self.model = model.to(device) if device is not None else model
         else:
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
@@ -219,11 +230,7 @@ class Predictor:
 
 
 def _hub_entry(name: Any):
-    if not isinstance(name, str) or name.endswith('.py'):
-        return None
-    from mmpretrain.apis.model import ModelHub
-    ModelHub._register_mmpretrain_models()
-    return ModelHub._models_dict.get(name.lower())
+    return None if not isinstance(name, str) or name.endswith('.py') else zoo.look_up(name)
 
 
 def _test_pipeline(config: Config | None) -> list[BaseTransform]:
@@ -247,6 +254,8 @@ def _test_pipeline(config: Config | None) -> list[BaseTransform]:
 def _as_sample(picture: Picture) -> dict:
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
+        if is_url(path):
+            return dict(img_bytes=b''.join(download(path)))
         if '://' not in path and not os.path.isfile(path):
             raise BadImage(f'picture {path} is not there; give a path, URL, bytes, PIL image '
                            'or array')

@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
-from mmconvmixer.errors import MMConvMixerError
+from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
 
 # Said at every start, by libraries, of things nobody here can change.
 for _noise in ('Fail to import ``MultiScaleDeformable', 'pkg_resources is deprecated'):
     warnings.filterwarnings('ignore', message=_noise)
+
+
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 
 def exit_code(main: Callable[[], None]) -> int:
@@ -19,9 +22,12 @@ def exit_code(main: Callable[[], None]) -> int:
     try:
         main()
     except MMConvMixerError as error:
-        # Every process meets the same error; one of them says it.
-        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
-            print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        # Most errors all processes meet alike, and one of them says it; these
+        # can be a single process's own.
+        rank = next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
+        if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
+            who = f' (rank {rank})' if rank else ''
+            print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     return 0
 
@@ -53,5 +59,4 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
     except ValueError as error:  # mmengine's DictAction, of a word without '='
         parser.error(f'--cfg-options takes KEY=VALUE: {error}')
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    args.pop('local_rank', None)
     return args

@@ -47,12 +47,10 @@ def config_path(config: str | Path) -> Path:
     if path.suffix == '.py':
         raise BadConfig(f'config {path} is not there; give the path of a .py config, or one of '
                         f'the models: {", ".join(zoo.names())}')
-    from mmpretrain.apis.model import ModelHub
-    ModelHub._register_mmpretrain_models()
-    entry = ModelHub._models_dict.get(str(config).lower())
+    entry = zoo.look_up(str(config))
     if entry is None or entry.config is None:
         raise UnknownModel(f'{config} is neither a file nor a model; nearest: '
-                           f'{nearest(str(config), ModelHub._models_dict)}. list_models() '
+                           f'{nearest(str(config), zoo.all_names())}. list_models() '
                            'names them all')
     return Path(entry.config)
 

@@ -1,5 +1,6 @@
 """Writing files so that a reader never meets half of one."""
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,8 +46,9 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Remove what `written_whole` could not, because its process was killed."""
-    for part in Path(folder).glob('.*.part*'):
-        part.unlink(missing_ok=True)
+    for part in Path(folder).glob('.*.????????.part*'):
+        if re.search(r'\.[0-9a-f]{8}\.part(\.\w+)?$', part.name):
+            part.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | os.PathLike) -> None:

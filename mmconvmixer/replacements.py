@@ -9,6 +9,7 @@ with warnings.catch_warnings():
     import mmpretrain.engine
     import mmpretrain.models  # noqa: F401
 
+from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import (
     BATCH_AUGMENTS,
     DATASETS,
@@ -19,6 +20,8 @@ from mmpretrain.registry import (
     TRANSFORMS,
 )
 
+from mmconvmixer.checkpoints import fetch, read_checkpoint
+from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.datasets import CIFAR10Folder, CIFAR100Folder, Digits, LoadImage, MixThenErase
 from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
 from mmconvmixer.models import ConvMixer
@@ -40,10 +43,24 @@ ENTRIES = [
 _before: list[tuple] = []
 
 
+# mmengine's readers of local files and URLs, which `init_cfg` and mmpretrain's own
+# get_model use: they fail on mmengine's checkpoints, or run what is in the file.
+READERS = ('', 'http://', 'https://')
+
+_before_readers: dict = {}
+
+
+def _read(filename: str, map_location=None, **kwargs) -> dict:
+    path = fetch(filename) if is_url(filename) else filename
+    return read_checkpoint(path, map_location or 'cpu')
+
+
 def put_in() -> None:
-    """Register `ENTRIES`, over entries of the same names."""
+    """Register `ENTRIES` and `READERS`, over entries of the same names."""
     if _before:
         return
+    _before_readers.update(CheckpointLoader._schemes)
+    CheckpointLoader.register_scheme(READERS, loader=_read, force=True)
     for registry, cls in ENTRIES:
         _before.append((registry, cls.__name__, registry.module_dict.get(cls.__name__)))
         registry.register_module(module=cls, force=True)
@@ -51,6 +68,9 @@ def put_in() -> None:
 
 def take_out() -> None:
     """Undo `put_in`."""
+    if _before_readers:
+        CheckpointLoader._schemes = dict(_before_readers)
+        _before_readers.clear()
     while _before:
         registry, name, theirs = _before.pop()
         del registry.module_dict[name]

@@ -85,20 +85,21 @@ def train(config: str | Path,
     _choose_start(cfg, resume, build_model(cfg.model))
     fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
             persistent_workers)
-    for dataset in datasets:
-        build_ahead(dataset)
+    build_ahead(*datasets)
     if is_main_process():
         remove_leftovers(cfg.work_dir)
     return Runner.from_cfg(cfg).train()
 
 
-def _choose_start(cfg, resume: str | bool, model: nn.Module) -> None:
+def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:
     """Settle `load_from` and `resume`, and see that the weights fit `model`."""
-    if resume is True:
-        cfg.load_from = latest_checkpoint(cfg.work_dir)
-        if cfg.load_from is None and is_main_process():
+    if resume is True or (cfg.get('resume') and not cfg.get('load_from')):
+        newest = latest_checkpoint(cfg.work_dir)
+        if newest is None and is_main_process():
             print_log(f'nothing to resume in {cfg.work_dir}: training from the start')
-    elif resume:
+        resume = newest or False
+        cfg.resume = False
+    if resume:
         cfg.load_from = resume
     if not cfg.get('load_from'):
         cfg.load_from = None

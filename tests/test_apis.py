@@ -92,8 +92,7 @@ def test_a_colour_photo_by_path_bytes_pil_and_array_agree(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 260, 3), dtype=np.uint8)
     path = tmp_path / 'photo.png'
     Image.fromarray(pixels).save(path)
-    model = get_model('convmixer-128-4_cifar10')
-    ask = Predictor(model)
+    ask = Predictor('convmixer-128-4_cifar10')
     expected = ask(path)['pred_scores']
     for form in (path.read_bytes(), Image.open(path), mmcv.imread(str(path))):
         np.testing.assert_array_equal(ask(form)['pred_scores'], expected)

@@ -1,4 +1,8 @@
-"""ConvMixer-64/4 (patch 1, kernel 3) on scikit-learn's handwritten digits."""
+"""ConvMixer-64/4 (patch 1, kernel 3) on scikit-learn's handwritten digits.
+
+Status: trained. @DIGITS@
+Run:    python tools/train.py configs/convmixer/convmixer-64-4_digits.py
+"""
 _base_ = ['../_base_/runtime_small.py']
 
 model = dict(

@@ -1,21 +1,17 @@
 """Downloading published weights, once, checked against the hash they promise."""
 import hashlib
-import http.client
 import os
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
 
+from mmconvmixer.download import download
 from mmconvmixer.errors import DownloadError, HashMismatch
 from mmconvmixer.files import check_writable, written_whole
-from mmconvmixer.progress import Progress
 
-TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 20
 
 
@@ -76,34 +72,16 @@ def _fetch_missing(url: str, target: Path) -> Path:
         return target
     check_writable(target.parent)
     with written_whole(target) as part:
-        digest = _download(url, part)
-        if not digest.startswith(prefix):
-            raise HashMismatch(f'{url} gave a file with sha256 {digest[:8]}..., but its name '
-                               f'promises {prefix}; it was not kept. Try again, or ask who '
-                               'serves it')
-    return target
-
-
-def _download(url: str, part: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response, open(part, 'wb') as file:
-            total = int(response.headers.get('Content-Length') or 0)
-            progress = Progress(f'downloading {url}', total, 'bytes')
-            done = 0
-            while chunk := response.read(_CHUNK):
+        digest = hashlib.sha256()
+        with open(part, 'wb') as file:
+            for chunk in download(url):
                 file.write(chunk)
                 digest.update(chunk)
-                done += len(chunk)
-                progress.update(done)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError,
-            ValueError) as error:
-        reason = ' '.join(str(getattr(error, 'reason', None) or error).split())
-        raise DownloadError(f'{url} could not be downloaded: {reason}. Check the address and '
-                            'the network, or give the path of a copy') from error
-    if total and done != total:
-        raise DownloadError(f'{url} broke off after {done} of {total} bytes; try again')
-    return digest.hexdigest()
+        if not digest.hexdigest().startswith(prefix):
+            raise HashMismatch(f'{url} gave a file with sha256 {digest.hexdigest()[:8]}, '
+                               f'but its name promises {prefix}; it was not kept. Try again, '
+                               'or ask who serves it')
+    return target
 
 
 def _sha256(path: Path) -> str:

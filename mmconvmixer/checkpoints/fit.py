@@ -2,7 +2,8 @@
 import copy
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -37,10 +38,10 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
                                  'what fits with --no-strict (strict=False)')
     if report:
         print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
-    shapes = {key: value.shape for key, value in model.state_dict().items()}
-    model.load_state_dict(
-        {key: value for key, value in state_dict.items()
-         if key not in shapes or shapes[key] == value.shape or not report}, strict=False)
+        shapes = {key: value.shape for key, value in model.state_dict().items()}
+        state_dict = {key: value for key, value in state_dict.items()
+                      if shapes.get(key, value.shape) == value.shape}
+    model.load_state_dict(dict(state_dict), strict=False)
 
 
 def build_model(model_cfg: dict) -> nn.Module:
@@ -50,14 +51,20 @@ def build_model(model_cfg: dict) -> nn.Module:
         BadConfig: it names a class or an option that does not exist.
         UnknownArch, ValueError: see the backbone.
     """
+    with config_errors(), DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(copy.deepcopy(model_cfg))
+
+
+@contextmanager
+def config_errors() -> Iterator[None]:
+    """Turn a registry's complaint about a name or an option into BadConfig."""
     try:
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            return MODELS.build(copy.deepcopy(model_cfg))
+        yield
     except (KeyError, TypeError) as error:
         reason = str(error)
         if 'unexpected keyword argument' not in reason and 'is not in the' not in reason:
             raise
-        raise BadConfig(f'the config\'s model can not be built: {reason}') from error
+        raise BadConfig(f'the model can not be built: {reason}') from error
 
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:

@@ -15,22 +15,28 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
     Raises:
         OutputNotWritable: see `mmconvmixer.files.written_whole`.
     """
-    # Through memory: torch writes a file's name into the archive, so that equal
-    # checkpoints would differ, and hides what went wrong with a full disk.
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
     with written_whole(path) as part:
-        part.write_bytes(buffer.getbuffer())
+        part.write_bytes(_serialized(checkpoint))
 
 
 def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
     """Write `folder/name-<first 8 of its sha256>.pth`, OpenMMLab's convention.
 
+    Equal checkpoints make equal files.
+
     Returns:
         The path written.
     """
-    folder = Path(folder)
-    unnamed = folder / f'{name}.pth'
-    write_checkpoint(checkpoint, unnamed)
-    digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()
-    return unnamed.rename(folder / f'{name}-{digest[:8]}.pth')
+    content = _serialized(checkpoint)
+    path = Path(folder, f'{name}-{hashlib.sha256(content).hexdigest()[:8]}.pth')
+    with written_whole(path) as part:
+        part.write_bytes(content)
+    return path
+
+
+def _serialized(checkpoint: dict) -> bytes:
+    # Through memory: torch writes a file's name into the archive, so that equal
+    # checkpoints would differ, and hides what went wrong with a full disk.
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()

@@ -5,7 +5,7 @@ from .digits import Digits
 from .erasing import MixThenErase
 from .loading import LoadImage
 from .readable import SkipUnreadable
-from .seeded import SeedEachSample, StampRounds
+from .seeded import SeedEachSample, StampDraws
 
 __all__ = ['CIFAR100Folder', 'CIFAR10Folder', 'Digits', 'LoadImage', 'MixThenErase',
-           'SeedEachSample', 'SkipUnreadable', 'StampRounds', 'build_ahead', 'check_folders']
+           'SeedEachSample', 'SkipUnreadable', 'StampDraws', 'build_ahead', 'check_folders']

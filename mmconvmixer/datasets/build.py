@@ -9,14 +9,16 @@ from mmconvmixer.errors import DatasetNotFound, EmptyDataset
 _built_ahead: dict[str, Any] = {}
 
 
-def build_ahead(dataset_cfg: dict) -> None:
-    """Build a dataset now and keep it for the `build_dataset` of the same config.
+def build_ahead(*dataset_cfgs: dict) -> None:
+    """Build datasets now and keep them for the `build_dataset` of the same configs.
 
     What is wrong with the data is then known before a run makes its folder,
-    and large folders are listed once.
+    and large folders are listed once. What an earlier call kept is dropped.
     """
+    _built_ahead.clear()
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        _built_ahead[repr(dataset_cfg)] = build_dataset(dataset_cfg)
+        built = {repr(cfg): build_dataset(cfg) for cfg in dataset_cfgs}
+    _built_ahead.update(built)
 
 
 def build_dataset(dataset_cfg: dict) -> Any:

@@ -1,12 +1,17 @@
 """CIFAR as folders of pictures, one a class: no pickle in sight."""
 import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
 from PIL import Image
 
-from mmconvmixer.errors import DatasetNotFound
+from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
+from mmconvmixer.files import check_writable
 from mmconvmixer.progress import Progress
 
 
@@ -51,16 +56,14 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
         The number of pictures.
 
     Raises:
-        DatasetNotFound: no such archive, or none of these two.
+        DatasetNotFound: no such archive, none of these two, or cut short.
+        OutputNotWritable: `out` is there already, or can't be made.
     """
-    try:
-        with tarfile.open(archive) as tar:
-            files = {Path(member.name).name: tar.extractfile(member).read()
-                     for member in tar if member.name.endswith('.bin')}
-    except (OSError, tarfile.TarError) as error:
-        reason = getattr(error, 'strerror', None) or 'no tar archive'
-        raise DatasetNotFound(f'{archive} can not be opened: {reason}; expected '
-                              'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
+    out = Path(out)
+    if out.exists():
+        raise OutputNotWritable(f'{out} is there already; remove it or name another folder')
+    check_writable(out)
+    files = _binary_files(archive)
     if 'train.bin' in files:
         dataset, label_bytes = CIFAR100Folder, 2  # coarse, fine
     elif 'test_batch.bin' in files:
@@ -68,18 +71,38 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
     else:
         raise DatasetNotFound(f'{archive} holds {", ".join(sorted(files)) or "no .bin file"}; '
                               'expected the binary version of CIFAR-10 or CIFAR-100')
-    classes = dataset.METAINFO['classes']
-    counts: dict[tuple[str, str], int] = {}
-    progress = Progress('unpacking', 60_000, 'pictures')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as scratch:
+        unpacked = Path(scratch, out.name)
+        count = _write_pictures(files, unpacked, dataset.METAINFO['classes'], label_bytes)
+        unpacked.rename(out)
+    return count
+
+
+def _binary_files(archive: str | Path) -> dict[str, bytes]:
+    try:
+        with tarfile.open(archive) as tar:
+            return {Path(member.name).name: tar.extractfile(member).read()
+                    for member in tar if member.name.endswith('.bin')}
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        reason = getattr(error, 'strerror', None) or 'no whole tar archive'
+        raise DatasetNotFound(f'{archive} can not be read: {reason}; expected '
+                              'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
+
+
+def _write_pictures(files: dict[str, bytes], out: Path, classes: Sequence[str],
+                    label_bytes: int) -> int:
+    written = Counter()
+    progress = Progress('unpacking', sum(map(len, files.values())) // (label_bytes + 3072),
+                        'pictures')
     for name in sorted(files):
         split = 'test' if name.startswith('test') else 'train'
-        records = np.frombuffer(files[name], np.uint8).reshape(-1, label_bytes + 3072)
-        for record in records:
+        for record in np.frombuffer(files[name], np.uint8).reshape(-1, label_bytes + 3072):
             label = classes[record[label_bytes - 1]]
-            number = counts[split, label] = counts.get((split, label), -1) + 1
-            path = Path(out, split, label, f'{number:05d}.png')
+            path = out / split / label / f'{written[split, label]:05d}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             pixels = record[label_bytes:].reshape(3, 32, 32).transpose(1, 2, 0)
             Image.fromarray(pixels).save(path)
-            progress.update(sum(counts.values()) + len(counts))
-    return sum(counts.values()) + len(counts)
+            written[split, label] += 1
+            progress.update(written.total())
+    return written.total()

@@ -58,6 +58,8 @@ class SkipUnreadable(DatasetWrapper):
         return sample
 
     def _path_of(self, index: int) -> str | None:
+        if not hasattr(self.dataset, 'get_data_info'):
+            return None
         info = self.dataset.get_data_info(index)
         return None if 'img' in info else info.get('img_path')
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_dist_info
 from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler, get_worker_info
 
@@ -13,13 +14,13 @@ from mmconvmixer.datasets.wrapper import DatasetWrapper
 
 
 class Stamped(int):
-    """A sample's number that knows in which round it was drawn."""
+    """A sample's number that knows in which epoch and at which place it was drawn."""
 
-    stamp = 0
+    stamp = (0, 0)
 
 
-class StampRounds(Sampler):
-    """A sampler whose numbers say in which epoch, or at which draw, they came.
+class StampDraws(Sampler):
+    """A sampler whose numbers say when they were drawn.
 
     They carry it to the loader processes, which outlive epochs and would not
     know otherwise.
@@ -33,10 +34,11 @@ class StampRounds(Sampler):
         self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
 
     def __iter__(self) -> Iterator[Stamped]:
+        rank, world_size = get_dist_info()
         for draw, index in enumerate(self.sampler):
             number = Stamped(index)
-            # A sampler without epochs never ends: each draw is a round.
-            number.stamp = getattr(self.sampler, 'epoch', draw)
+            # The place among all processes' draws: the same however many they are.
+            number.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
             yield number
 
     def __len__(self) -> int:
@@ -48,14 +50,14 @@ class StampRounds(Sampler):
 
 
 class SeedEachSample(DatasetWrapper):
-    """A dataset whose sample i of round r is drawn from the seed (run's seed, r, i).
+    """A dataset whose samples are drawn from seeds (run's seed, epoch, place, number).
 
     So a run repeats with any number of workers and processes, and a resumed
     one goes on as if never stopped: the generators inside loader processes,
     which no checkpoint can reach, carry nothing from sample to sample.
 
     Args:
-        dataset: a map-style dataset or its config; `StampRounds` samples it.
+        dataset: a map-style dataset or its config; `StampDraws` samples it.
         seed: of the run.
     """
 
@@ -64,7 +66,7 @@ class SeedEachSample(DatasetWrapper):
         self.seed = seed
 
     def __getitem__(self, index: int) -> Any:
-        key = self.seed, getattr(index, 'stamp', 0), int(index)
+        key = self.seed, *getattr(index, 'stamp', (0, 0)), int(index)
         words = np.random.SeedSequence(key).generate_state(3)
         if get_worker_info() is not None:
             _seed(words)

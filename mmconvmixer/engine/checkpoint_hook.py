@@ -1,6 +1,5 @@
 """mmengine's CheckpointHook, minus the moments without a checkpoint."""
 from collections import deque
-from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
@@ -27,6 +26,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if keep > 0:
             while len(kept) > keep:
                 old = self.filename_tmpl.format(kept.popleft())
-                if is_main_process():
-                    Path(self.out_dir, old).unlink(missing_ok=True)
+                path = self.file_backend.join_path(self.out_dir, old)
+                if is_main_process() and self.file_backend.isfile(path):
+                    self.file_backend.remove(path)
             self.keep_ckpt_ids = kept

@@ -18,6 +18,10 @@ class Evaluator(MMEngineEvaluator):
 
     def __init__(self, metrics: Any):
         super().__init__(metrics)
+        for metric in self.metrics:
+            # Through memory; 'cpu' means through files, on a disk that all
+            # machines would have to share.
+            metric.collect_device = 'gpu'
         self._forget()
 
     def process(self, data_samples: Sequence, data_batch: Any = None) -> None:

@@ -17,7 +17,8 @@ class DumpPredictions(DumpResults):
     """
 
     def __init__(self, path: str, classes: Sequence[str] | None = None):
-        super().__init__('checked-by-the-caller.pkl')
+        # Collected through memory; the parent wants a .pkl and gets its way.
+        super().__init__('any.pkl', collect_device='gpu')
         self.out_file_path = path
         self.classes = classes
 

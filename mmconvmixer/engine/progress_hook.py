@@ -1,6 +1,7 @@
 """Progress and ETA of every loop, however few its iterations."""
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from mmconvmixer.progress import Progress
 
@@ -14,10 +15,12 @@ class ProgressHook(Hook):
 
     def _before_epoch(self, runner, mode: str = 'train') -> None:
         loop = getattr(runner, f'{mode}_loop')
-        task = mode
-        if mode == 'train' and runner.max_epochs:
+        task, batches = mode, len(loop.dataloader)
+        if isinstance(loop, IterBasedTrainLoop):
+            batches = loop.max_iters
+        elif mode == 'train':
             task = f'train epoch {runner.epoch + 1}/{runner.max_epochs}'
-        self._progress = Progress(task, len(loop.dataloader), 'batches', runner.logger.info)
+        self._progress = Progress(task, batches, 'batches', runner.logger.info)
 
     def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None,
                     mode: str = 'train') -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fetch import is_url
-from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampRounds
+from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook
@@ -63,7 +63,7 @@ class Runner(MMEngineRunner):
         loader = MMEngineRunner.build_dataloader(
             {**dataloader,
              'dataset': dict(type=SeedEachSample, dataset=dataset, seed=self.seed),
-             'sampler': dict(type=StampRounds, sampler=dataloader['sampler'])},
+             'sampler': dict(type=StampDraws, sampler=dataloader['sampler'])},
             seed, diff_rank_seed)
         # Its own, or every new iterator draws a number from the run's generator,
         # and how many iterators there are depends on the number of workers.

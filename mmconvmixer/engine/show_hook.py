@@ -14,7 +14,8 @@ class ShowHook(VisualizationHook):
     mmpretrain's names a file by the picture's base name alone, so `cat/1.png`
     overwrites `dog/1.png`; draws BGR as RGB; and its text does not fit on
     pictures of 32 pixels. Here: `<folder>_<name>.png`, in right colours, at
-    least 224 pixels high and wide.
+    least 224 pixels high and wide. (Of several processes, mmengine's visualizer
+    draws in the first only: that one's share of the pictures.)
 
     Args: those of `VisualizationHook`.
     """
@@ -23,7 +24,10 @@ class ShowHook(VisualizationHook):
 
     def _draw_samples(self, batch_idx: int, data_batch: dict, data_samples: Sequence,
                       step: int = 0) -> None:
-        for sample, image in zip(data_samples, data_batch['inputs'], strict=True):
+        images = data_batch['inputs']
+        if images[0].ndim == 4:  # test-time augmentation: the plain view comes last
+            images = images[-1]
+        for sample, image in zip(data_samples, images, strict=True):
             if sample.get('sample_idx', 0) % self.interval or sample.get('unreadable'):
                 continue
             path = Path(sample.get('img_path', f'{sample.get("sample_idx", step)}'))

@@ -227,7 +227,7 @@ class ConvMixer(BaseModule):
         self.out_indices = resolve_indices(out_indices, self.depth)
         if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= self.depth:
             raise ValueError(f'frozen_stages is {frozen_stages!r}, but a backbone of '
-                             f'depth {self.depth} takes 0..{self.depth}')
+                             f'depth {self.depth} takes 0..{self.depth} (or -1, for none)')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate is {drop_path_rate}, expected 0 <= rate < 1')
         self.frozen_stages = frozen_stages

@@ -4,7 +4,8 @@ from pathlib import Path
 from mmconvmixer.checkpoints import fetch
 from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.errors import CheckpointNotFound, nearest
-from mmconvmixer.zoo.index import find, find_by_config, names
+from mmconvmixer.zoo.hub import look_up
+from mmconvmixer.zoo.index import find_by_config, names
 
 
 def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -> Path:
@@ -27,19 +28,11 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
     text = str(checkpoint)
     if is_url(text):
         return fetch(text)
-    if Path(text).exists():
+    if Path(text).is_file():
         return Path(text)
-    weights = _weights_of(text)
-    if weights is None:
-        raise CheckpointNotFound(f'checkpoint {text} is neither a file nor a model with '
-                                 f'published weights; nearest: {nearest(text, names())}')
-    return resolve_checkpoint(weights)
-
-
-def _weights_of(name: str) -> str | None:
-    entry = find(name)
-    if entry is None:
-        from mmpretrain.apis.model import ModelHub
-        ModelHub._register_mmpretrain_models()
-        entry = ModelHub._models_dict.get(name.lower())
-    return entry.weights if entry else None
+    entry = look_up(text)
+    if entry is None or not entry.weights:
+        kind = 'a folder and not' if Path(text).is_dir() else 'neither a file nor'
+        raise CheckpointNotFound(f'checkpoint {text} is {kind} a model with published weights; '
+                                 f'nearest: {nearest(text, names())}')
+    return resolve_checkpoint(entry.weights)

@@ -1,7 +1,22 @@
 """This zoo inside mmpretrain's `ModelHub`."""
+from mmpretrain.apis.model import ModelHub
+from modelindex.models.Model import Model
+
 from mmconvmixer.zoo.index import models
 
-_theirs: dict = {}
+_theirs: dict = {}  # what `remove_from_hub` puts back: the method, then the entries
+
+
+def look_up(name: str) -> Model | None:
+    """Return the entry of a model of this zoo or mmpretrain's, in any case."""
+    ModelHub._register_mmpretrain_models()
+    return ModelHub._models_dict.get(name.lower())
+
+
+def all_names() -> list[str]:
+    """Return the names of both zoos."""
+    ModelHub._register_mmpretrain_models()
+    return sorted(ModelHub._models_dict)
 
 
 def add_to_hub(hub: type) -> None:

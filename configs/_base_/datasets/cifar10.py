@@ -35,7 +35,12 @@ val_dataloader = dict(
         data_root='data/cifar10',
         data_prefix='test',
         test_mode=True,
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')]),
+        # CIFAR's own pictures pass the Resize unchanged.
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(32, 32), interpolation='area'),
+            dict(type='PackInputs'),
+        ]),
     sampler=dict(type='DefaultSampler', shuffle=False))
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 

@@ -1,0 +1,49 @@
+"""mmengine's own loading, in mmpretrain's get_model and `init_cfg`, is made safe too."""
+import pickle
+
+import mmpretrain
+import pytest
+import torch
+from mmengine.runner.checkpoint import load_checkpoint
+
+from mmconvmixer import get_model, zoo
+from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
+from mmconvmixer.registration import register, unregister
+
+DIGITS = 'convmixer-64-4_digits'
+
+
+class Trap:
+    def __reduce__(self):
+        return print, ('code ran',)
+
+
+def test_a_pretrained_init_cfg_reads_a_training_checkpoint(trained, toy_config):
+    """With its HistoryBuffer, at which torch.load's allow-list stops."""
+    model = get_model(toy_config, init_cfg=dict(type='Pretrained', checkpoint=str(trained)))
+    model.init_weights()
+    saved = get_model(toy_config, pretrained=str(trained))
+    assert torch.equal(model.backbone.stem[0].weight, saved.backbone.stem[0].weight)
+
+
+def test_mmpretrains_get_model_runs_no_code(tmp_path, capsys):
+    path = tmp_path / 'trap.pth'
+    path.write_bytes(b'')
+    with open(path, 'wb') as file:
+        pickle.dump(dict(state_dict=Trap()), file)
+    get_model(DIGITS)
+    with pytest.raises((UnsafeCheckpoint, BadCheckpoint)):
+        mmpretrain.get_model(DIGITS, pretrained=str(path))
+    assert 'code ran' not in capsys.readouterr().out
+
+
+def test_undone_with_the_rest():
+    get_model(DIGITS)
+    model, weights = torch.nn.Linear(1, 1), zoo.find(DIGITS).weights
+    unregister()
+    try:
+        from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+        assert CheckpointLoader._schemes[''] is load_from_local
+    finally:
+        register()
+    assert load_checkpoint(model, weights)['meta']['dataset_meta']
