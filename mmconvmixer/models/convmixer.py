@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.errors import UnknownArch, nearest
-from mmconvmixer.ops import PointwiseConv2d, act_norm, act_norm_
+from mmconvmixer.ops import PointwiseConv2d, act_, act_norm, act_norm_, affine_of
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,12 @@ class ConvMixerBlock(nn.Sequential):
         if not self._in_place(x):
             return act_norm(mix_channels(residual(x)), act, norm)
         mix_space, _, space_norm = residual.fn
-        y = act_norm_(mix_space(x), act, space_norm).add_(x)
-        return act_norm_(mix_channels(y), act, norm)
+        # x + norm(y) = (x + scale * y) + shift: one pass over memory, and the
+        # shift goes through the pointwise product as a bias.
+        y = act_(mix_space(x), act)
+        scale, shift = affine_of(space_norm)
+        y = torch.addcmul(x, y, scale[:, None, None], out=y)
+        return act_norm_(mix_channels.forward_shifted(y, shift), act, norm)
 
     def _in_place(self, x: Tensor) -> bool:
         """Whether intermediate results are nobody's but ours.
@@ -173,9 +177,10 @@ class ConvMixerBlock(nn.Sequential):
                 or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type)):
             return False
         norms = self[0].fn[2], self[3]
-        return (all(type(norm) is nn.BatchNorm2d and not norm.training and norm.affine
-                    and norm.running_var is not None and norm.weight.dtype == x.dtype
-                    for norm in norms)
+        return (type(self[1]) is PointwiseConv2d
+                and all(type(norm) is nn.BatchNorm2d and not norm.training and norm.affine
+                        and norm.running_var is not None and norm.weight.dtype == x.dtype
+                        for norm in norms)
                 and not any(module._forward_hooks or module._forward_pre_hooks
                             for module in (*self.modules(), _OnEveryModule)))
 

@@ -24,12 +24,21 @@ def act_norm_(x: Tensor, act: nn.Module, norm: nn.BatchNorm2d) -> Tensor:
     Returns:
         x, overwritten (a new tensor where `act` is neither ReLU nor GELU).
     """
+    x = act_(x, act)
+    scale, shift = affine_of(norm)
+    return torch.addcmul(shift[:, None, None], x, scale[:, None, None], out=x)
+
+
+def act_(x: Tensor, act: nn.Module) -> Tensor:
+    """act(x), in x's own memory where torch can."""
     if type(act) is nn.ReLU:
-        x = F.relu_(x)
-    elif type(act) is nn.GELU:
-        x = torch.ops.aten.gelu_(x, approximate=act.approximate)
-    else:
-        x = act(x)
+        return F.relu_(x)
+    if type(act) is nn.GELU:
+        return torch.ops.aten.gelu_(x, approximate=act.approximate)
+    return act(x)
+
+
+def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return scale (C,) and shift (C,): what BatchNorm is in eval mode."""
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
-    return x.mul_(scale[:, None, None]).add_(shift[:, None, None])
+    return scale, norm.bias - norm.running_mean * scale

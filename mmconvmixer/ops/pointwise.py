@@ -20,3 +20,9 @@ class PointwiseConv2d(nn.Conv2d):
             return super().forward(x_BCHW)
         x_BHWC = x_BCHW.permute(0, 2, 3, 1)
         return F.linear(x_BHWC, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+    def forward_shifted(self, x_BCHW: Tensor, shift_C: Tensor) -> Tensor:
+        """Return `forward(x + shift)`, the shift taken into the bias."""
+        weight = self.weight.flatten(1)
+        bias = torch.addmv(self.bias, weight, shift_C)
+        return F.linear(x_BCHW.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
