@@ -20,6 +20,11 @@ from mmengine.visualization import Visualizer
 
 import mmconvmixer.training
 
+# Sums depend on the number of threads, and runs in this process are compared
+# with runs in others.
+os.environ['OMP_NUM_THREADS'] = '1'
+torch.set_num_threads(1)
+
 REPO = Path(__file__).resolve().parents[1]
 
 TOY = f"""

@@ -27,18 +27,25 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    """Random weights whose BatchNorm has seen pictures: else all answers are alike."""
+    """Random weights, but BatchNorm and head have seen pictures.
+
+    Else all answers are alike, or so close that rounding decides between them.
+    """
     torch.manual_seed(0)
     predictor = Predictor(f'configs/convmixer/{NAME}', pretrained=False)
     model = predictor.model
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the average of what it sees
-    pictures = [predictor._prepare(path) for path in sorted(PICTURES.iterdir())[::250]]
+    pictures = [predictor._prepare(path) for path in sorted(PICTURES.iterdir())[::125]]
     images = model.data_preprocessor(default_collate(pictures))['inputs']
     model.train()
     with torch.no_grad():
         model.extract_feat(images)
+        features, = model.eval().extract_feat(images)
+        weight = torch.randn(1000, 768) * 3 / 768**.5 / features.std(dim=0)
+        model.head.fc.weight.copy_(weight)
+        model.head.fc.bias.copy_(-weight @ features.mean(dim=0))
     path = tmp_path_factory.mktemp('checkpoint') / 'random.pth'
     torch.save(dict(state_dict=model.state_dict()), path)
     return path
@@ -90,7 +97,9 @@ def test_predictions_equal_mmpretrains_picture_by_picture(checkpoint, tmp_path, 
         assert mine['pred_label'] == other['pred_label']
         largest = max(largest, float((mine['pred_score'] - other['pred_score']).abs().max()))
     print(f'{len(got)} pictures, all labels equal, scores within {largest:.1e}')
-    assert largest < 1e-4
+    # A random net's features differ by a thousandth of their size from picture to
+    # picture, and the head magnifies that: rounding weighs as much more.
+    assert largest < 1e-2
 
 
 def test_inference_model_says_the_same_as_the_test_tool(checkpoint, tmp_path):
