@@ -87,16 +87,15 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint') -> dict[s
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    # HistoryBuffer writes what it unpickles into its class: put that back.
+    # HistoryBuffer writes what it unpickles into its class: put that back, too.
     statistics = dict(HistoryBuffer._statistics_methods)
+    allowed = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(DATA_TYPES)
     try:
-        if hasattr(torch.serialization, 'safe_globals'):
-            with torch.serialization.safe_globals(DATA_TYPES):
-                yield
-        else:  # torch 2.4 knows the list but not the context manager
-            torch.serialization.add_safe_globals(DATA_TYPES)
-            yield
+        yield
     finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
         HistoryBuffer._statistics_methods.clear()
         HistoryBuffer._statistics_methods.update(statistics)
 
