@@ -1,6 +1,8 @@
 """What every data loader of a run gets when its config leaves it open."""
 import torch
 
+from mmconvmixer.datasets.in_memory import is_in_memory
+
 
 def fill_in(cfg, names: list[str], pin_memory: bool = True,
             persistent_workers: bool | None = None) -> None:
@@ -17,6 +19,8 @@ def fill_in(cfg, names: list[str], pin_memory: bool = True,
         loader = cfg.get(name)
         if loader is None:
             continue
+        if is_in_memory(loader.dataset):
+            loader.dataset.setdefault('on_unreadable', cfg.get('on_unreadable', 'skip'))
         loader.setdefault('collate_fn', dict(type='default_collate'))
         loader.setdefault('pin_memory', True)
         loader.pin_memory = loader.pin_memory and pin_memory and torch.cuda.is_available()

@@ -22,13 +22,27 @@ from mmpretrain.registry import (
 
 from mmconvmixer.checkpoints import fetch, read_checkpoint
 from mmconvmixer.checkpoints.fetch import is_url
-from mmconvmixer.datasets import CIFAR10Folder, CIFAR100Folder, Digits, LoadImage, MixThenErase
+from mmconvmixer.datasets import (
+    BatchColorJitter,
+    BatchPreprocessor,
+    BatchRandAugment,
+    BatchRandomCrop,
+    BatchRandomFlip,
+    BatchRandomResizedCrop,
+    CIFAR10Folder,
+    CIFAR100Folder,
+    Digits,
+    InMemory,
+    LoadImage,
+    MixThenErase,
+)
 from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
 from mmconvmixer.models import ConvMixer
 
 # These names mean something else, or nothing, in plain mmpretrain.
 ENTRIES = [
     (MODELS, ConvMixer),
+    (MODELS, BatchPreprocessor),
     (OPTIM_WRAPPERS, AmpOptimWrapper),
     (HOOKS, CheckpointHook),
     (HOOKS, ShowHook),
@@ -36,7 +50,13 @@ ENTRIES = [
     (DATASETS, CIFAR10Folder),
     (DATASETS, CIFAR100Folder),
     (DATASETS, Digits),
+    (DATASETS, InMemory),
     (TRANSFORMS, LoadImage),
+    (TRANSFORMS, BatchColorJitter),
+    (TRANSFORMS, BatchRandAugment),
+    (TRANSFORMS, BatchRandomCrop),
+    (TRANSFORMS, BatchRandomFlip),
+    (TRANSFORMS, BatchRandomResizedCrop),
     (BATCH_AUGMENTS, MixThenErase),
 ]
 

@@ -1,6 +1,7 @@
 """Train a model: what `tools/train.py` runs."""
 from pathlib import Path
 
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
@@ -17,6 +18,7 @@ from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.amp import check_dtype
+from mmconvmixer.engine.memory import keep_freed_memory
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.files import check_writable, remove_leftovers
 from mmconvmixer.zoo import resolve_checkpoint
@@ -86,6 +88,8 @@ def train(config: str | Path,
     fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
             persistent_workers)
     build_ahead(*datasets)
+    if get_device() == 'cpu':
+        keep_freed_memory()
     if is_main_process():
         remove_leftovers(cfg.work_dir)
     return Runner.from_cfg(cfg).train()

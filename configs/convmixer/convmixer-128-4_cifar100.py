@@ -7,6 +7,8 @@ _base_ = ['convmixer-128-4_cifar10.py']
 
 model = dict(head=dict(num_classes=100))
 data_preprocessor = dict(num_classes=100)
-train_dataloader = dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100'))
-val_dataloader = dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100'))
-test_dataloader = val_dataloader
+train_dataloader = dict(
+    dataset=dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100')))
+val_dataloader = dict(
+    dataset=dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100')))
+test_dataloader = dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100'))

@@ -5,7 +5,7 @@ Run:    python tools/train.py configs/convmixer/convmixer-256-8_cifar10.py
 """
 _base_ = [
     '../_base_/models/convmixer_cifar10.py',
-    '../_base_/datasets/cifar10.py',
+    '../_base_/datasets/cifar10_in_memory.py',
     '../_base_/schedules/convmixer_cifar.py',
     '../_base_/runtime_small.py',
 ]

@@ -1,11 +1,22 @@
+from .batch_preprocessor import BatchPreprocessor
+from .batch_transforms import (
+    BatchColorJitter,
+    BatchRandAugment,
+    BatchRandomCrop,
+    BatchRandomFlip,
+    BatchRandomResizedCrop,
+)
 from .build import build_ahead
 from .checks import check_folders
 from .cifar import CIFAR10Folder, CIFAR100Folder
 from .digits import Digits
 from .erasing import MixThenErase
+from .in_memory import InMemory
 from .loading import LoadImage
 from .readable import SkipUnreadable
 from .seeded import SeedEachSample, StampDraws
 
-__all__ = ['CIFAR100Folder', 'CIFAR10Folder', 'Digits', 'LoadImage', 'MixThenErase',
-           'SeedEachSample', 'SkipUnreadable', 'StampDraws', 'build_ahead', 'check_folders']
+__all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
+           'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
+           'Digits', 'InMemory', 'LoadImage', 'MixThenErase', 'SeedEachSample',
+           'SkipUnreadable', 'StampDraws', 'build_ahead', 'check_folders']

@@ -18,13 +18,37 @@ from mmconvmixer.progress import Progress
 class CIFAR10Folder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/*.png`, labels in CIFAR's order.
 
-    Args: those of mmpretrain's `CustomDataset`.
+    Args:
+        part: 'all' of the pictures; 'held-out', the last tenth of each class by
+            file name (of the training pictures 5,000, to tune settings on); or
+            'rest', the other nine tenths.
+        Others: those of mmpretrain's `CustomDataset`.
 
     Raises:
         DatasetNotFound: the folders are not CIFAR's classes.
+        ValueError: another part.
     """
 
     METAINFO = CIFAR10.METAINFO
+
+    def __init__(self, *args, part: str = 'all', **kwargs):
+        if part not in ('all', 'held-out', 'rest'):
+            raise ValueError(f"part is {part!r}, expected 'all', 'held-out' or 'rest'")
+        self.part = part
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        data_list = super().load_data_list()
+        if self.part == 'all':
+            return data_list
+        by_class: dict[int, list[dict]] = {}
+        for info in sorted(data_list, key=lambda info: info['img_path']):
+            by_class.setdefault(info['gt_label'], []).append(info)
+        kept = []
+        for infos in by_class.values():
+            cut = len(infos) - len(infos) // 10
+            kept += infos[:cut] if self.part == 'rest' else infos[cut:]
+        return kept
 
     def _find_samples(self):
         from mmpretrain.datasets.custom import find_folders

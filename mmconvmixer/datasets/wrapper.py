@@ -18,6 +18,8 @@ class DatasetWrapper:
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not there yet while unpickling
+        # 'dataset' is not there yet while unpickling; a loader that finds the inner
+        # dataset's __getitems__ would pass the wrapper by.
+        if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)

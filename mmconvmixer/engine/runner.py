@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
+from mmconvmixer.datasets.in_memory import as_it_is, is_in_memory
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook
@@ -58,13 +59,15 @@ class Runner(MMEngineRunner):
                          diff_rank_seed: bool = False) -> DataLoader:
         if isinstance(dataloader, DataLoader):
             return dataloader
-        dataset = dict(type=SkipUnreadable, dataset=dataloader['dataset'],
-                       on_unreadable=self.cfg.get('on_unreadable', 'skip'))
-        loader = MMEngineRunner.build_dataloader(
-            {**dataloader,
-             'dataset': dict(type=SeedEachSample, dataset=dataset, seed=self.seed),
-             'sampler': dict(type=StampDraws, sampler=dataloader['sampler'])},
-            seed, diff_rank_seed)
+        if is_in_memory(dataloader['dataset']):
+            changes = dict(collate_fn=dict(type=as_it_is))
+        else:
+            readable = dict(type=SkipUnreadable, dataset=dataloader['dataset'],
+                            on_unreadable=self.cfg.get('on_unreadable', 'skip'))
+            changes = dict(
+                dataset=dict(type=SeedEachSample, dataset=readable, seed=self.seed),
+                sampler=dict(type=StampDraws, sampler=dataloader['sampler']))
+        loader = MMEngineRunner.build_dataloader({**dataloader, **changes}, seed, diff_rank_seed)
         # Its own, or every new iterator draws a number from the run's generator,
         # and how many iterators there are depends on the number of workers.
         loader.generator = torch.Generator().manual_seed(self.seed)

@@ -21,7 +21,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.errors import UnknownArch, nearest
-from mmconvmixer.ops import PointwiseConv2d, act_, act_norm, act_norm_, affine_of
+from mmconvmixer.ops import (
+    PointwiseConv2d,
+    act_,
+    act_norm,
+    act_norm_,
+    affine_of,
+    gradient_channels_last,
+)
 
 
 @dataclass(frozen=True)
@@ -264,7 +271,7 @@ class ConvMixer(BaseModule):
         for index, block in enumerate(self.stages):
             x = _checkpointed(block, x) if self.with_cp and torch.is_grad_enabled() else block(x)
             if index in self.out_indices:
-                outs.append(x)
+                outs.append(gradient_channels_last(x))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'ConvMixer':

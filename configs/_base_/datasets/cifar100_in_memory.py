@@ -1,0 +1,9 @@
+"""CIFAR-100 in memory, treated as CIFAR-10 is."""
+_base_ = ['cifar10_in_memory.py']
+
+data_preprocessor = dict(num_classes=100)
+train_dataloader = dict(
+    dataset=dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100')))
+val_dataloader = dict(
+    dataset=dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100')))
+test_dataloader = dict(dataset=dict(type='CIFAR100Folder', data_root='data/cifar100'))

@@ -1,0 +1,32 @@
+"""CIFAR-10 in memory, augmented in whole batches on the training device.
+
+The transforms of cifar10.py, each picture with its own draws; the test set goes
+through the usual pipeline, picture by picture, with the same pixels.
+"""
+_base_ = ['cifar10.py']
+
+data_preprocessor = dict(
+    type='BatchPreprocessor',
+    transforms=[
+        dict(type='BatchRandomFlip', prob=0.5),
+        dict(type='BatchRandAugment', num_ops=2, magnitude=12),
+    ])
+
+_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+train_dataloader = dict(
+    num_workers=0,
+    dataset=dict(
+        _delete_=True,
+        type='InMemory',
+        dataset=dict(
+            type='CIFAR10Folder', data_root='data/cifar10', data_prefix='train',
+            pipeline=_pipeline)))
+val_dataloader = dict(
+    num_workers=0,
+    dataset=dict(
+        _delete_=True,
+        type='InMemory',
+        dataset=dict(
+            type='CIFAR10Folder', data_root='data/cifar10', data_prefix='test',
+            test_mode=True, pipeline=_pipeline)))

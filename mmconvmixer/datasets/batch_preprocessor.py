@@ -1,0 +1,46 @@
+"""Augmentation on the training device, for input that comes as raw whole batches."""
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.registry import TRANSFORMS
+
+
+class BatchPreprocessor(ClsDataPreprocessor):
+    """mmpretrain's `ClsDataPreprocessor` that also transforms the batch in training.
+
+    transforms (uint8, RGB) -> normalisation -> batch augmentation (mixing, erasing).
+
+    Args:
+        transforms: configs of `mmconvmixer.datasets.batch_transforms`.
+        mean, std, to_rgb, num_classes, batch_augments: those of mmpretrain's; `to_rgb`
+            says that pictures come as BGR.
+    """
+
+    def __init__(self, transforms: Sequence[dict] = (), mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None, to_rgb: bool = False,
+                 num_classes: int | None = None, batch_augments: dict | None = None):
+        super().__init__(mean=mean, std=std, to_rgb=to_rgb, num_classes=num_classes,
+                         batch_augments=batch_augments)
+        self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Return `inputs` (N, C, H, W) float32, and `data_samples`, ready for the network.
+
+        Args:
+            data: `inputs` (N, C, H, W) uint8 or a list of N pictures, `data_samples`.
+            training: False leaves out all that is random.
+        """
+        if training and self.transforms:
+            images = data['inputs']
+            images = self.cast_data(images if torch.is_tensor(images) else torch.stack(images))
+            # Autocast would round the coordinates of pixels to 8 bits.
+            with torch.autocast(images.device.type, enabled=False):
+                images = self._flip_channels(images)
+                for transform in self.transforms:
+                    images = transform(images)
+                data = dict(data, inputs=self._flip_channels(images))
+        return super().forward(data, training)
+
+    def _flip_channels(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flip(1) if self.to_rgb else images

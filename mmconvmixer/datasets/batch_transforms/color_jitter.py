@@ -1,0 +1,42 @@
+"""Brightness, contrast and saturation, in an order drawn for each picture."""
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+
+class BatchColorJitter:
+    """Multiply brightness, contrast and saturation by random factors.
+
+    Args:
+        strength: factors are uniform in 1 - strength .. 1 + strength.
+
+    Source: torchvision `ColorJitter(strength, strength, strength)`.
+    """
+
+    def __init__(self, strength: float):
+        self.strength = strength
+
+    def __call__(self, images: Tensor) -> Tensor:
+        count, low = len(images), max(0., 1 - self.strength)
+        factors = torch.empty(3, count).uniform_(low, 1 + self.strength)
+        orders = torch.rand(3, count).argsort(0)
+        return jittered(images, factors.to(images.device), orders.to(images.device))
+
+
+def jittered(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
+    """Change picture n by `factors[:, n]`, in the order `orders[:, n]`.
+
+    Args:
+        images: (N, 3, H, W) uint8, RGB.
+        factors: (3, N), of brightness, contrast and saturation.
+        orders: (3, N), permutations of 0, 1, 2: which of them comes first.
+    """
+    for chosen in orders:
+        factor = factors.gather(0, chosen[None])[0][:, None, None, None]
+        gray = rgb_to_grayscale(images)
+        # What a factor of 0 leaves: black, the mean gray, the gray picture.
+        mean = gray.float().mean((1, 2, 3), keepdim=True).expand_as(gray)
+        neutral = torch.where((chosen == 2)[:, None, None, None], gray.float(), mean)
+        neutral = neutral * (chosen != 0)[:, None, None, None]
+        images = (factor * images + (1 - factor) * neutral).clamp_(0, 255).to(images.dtype)
+    return images

@@ -1,0 +1,84 @@
+"""RandAugment (https://arxiv.org/abs/1909.13719) of a whole batch."""
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
+
+LEVELS = 31
+
+# name -> (strength at the highest level, whether its sign is drawn, what it does);
+# shifts are in parts of the side, strengths grow linearly with the level.
+OPERATIONS: dict[str, tuple[float, bool, Callable]] = {
+    'Identity': (0., False, lambda x, _: x),
+    'ShearX': (0.3, True, lambda x, s: _sheared(x, math.degrees(math.atan(s)), 0.)),
+    'ShearY': (0.3, True, lambda x, s: _sheared(x, 0., math.degrees(math.atan(s)))),
+    'TranslateX': (150 / 331, True, lambda x, s: _translated(x, int(s * x.shape[3]), 0)),
+    'TranslateY': (150 / 331, True, lambda x, s: _translated(x, 0, int(s * x.shape[2]))),
+    'Rotate': (30., True, lambda x, s: TF.rotate(x, s)),
+    'Brightness': (0.9, True, lambda x, s: TF.adjust_brightness(x, 1 + s)),
+    'Color': (0.9, True, lambda x, s: TF.adjust_saturation(x, 1 + s)),
+    'Contrast': (0.9, True, lambda x, s: TF.adjust_contrast(x, 1 + s)),
+    'Sharpness': (0.9, True, lambda x, s: TF.adjust_sharpness(x, 1 + s)),
+    'Posterize': (4., False, lambda x, s: TF.posterize(x, 8 - round(s))),
+    'Solarize': (255., False, lambda x, s: TF.solarize(x, 255 - s)),
+    'AutoContrast': (0., False, lambda x, _: TF.autocontrast(x)),
+    'Equalize': (0., False, lambda x, _: TF.equalize(x)),
+}
+
+
+class BatchRandAugment:
+    """Apply `num_ops` operations, drawn for each picture, one after the other.
+
+    Args:
+        num_ops: operations on each picture.
+        magnitude: their level, 0 to 30.
+
+    Source: torchvision `RandAugment(num_ops, magnitude)` (nearest pixel, black
+    borders), whose levels are not those of mmpretrain's and timm's.
+    """
+
+    def __init__(self, num_ops: int = 2, magnitude: int = 9):
+        if not 0 <= magnitude < LEVELS:
+            raise ValueError(f'magnitude is {magnitude}, expected 0..{LEVELS - 1}')
+        self.num_ops = num_ops
+        self.magnitude = magnitude
+
+    def __call__(self, images: Tensor) -> Tensor:
+        for _ in range(self.num_ops):
+            draws = torch.randint(len(OPERATIONS), (len(images),))
+            images = augmented(images, draws, torch.randint(2, (len(images),)), self.magnitude)
+        return images
+
+
+def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
+    """Apply one operation to each picture.
+
+    Args:
+        images: (N, 3, H, W) uint8, RGB.
+        draws: (N,) places in `OPERATIONS`, on the CPU.
+        negative: (N,) 0 or 1: whether a signed strength is negative, on the CPU.
+        magnitude: level, 0 to 30.
+    """
+    signed = torch.tensor([sign for _, sign, _ in OPERATIONS.values()])
+    keys = 2 * draws + negative * signed[draws]
+    # Pictures of the same operation side by side: slices, and no wait for the device.
+    order = keys.argsort(stable=True)
+    counts = keys.bincount(minlength=2 * len(OPERATIONS)).tolist()
+    parts = images[order.to(images.device)].split(counts)
+    done = []
+    for key, part in enumerate(parts):
+        if len(part):
+            highest, _, operation = list(OPERATIONS.values())[key // 2]
+            strength = highest * magnitude / (LEVELS - 1)
+            done.append(operation(part, -strength if key % 2 else strength))
+    return torch.cat(done)[order.argsort().to(images.device)]
+
+
+def _sheared(images: Tensor, x: float, y: float) -> Tensor:
+    return TF.affine(images, 0., [0, 0], 1., [x, y], center=[0, 0])
+
+
+def _translated(images: Tensor, x: int, y: int) -> Tensor:
+    return TF.affine(images, 0., [x, y], 1., [0., 0.])
