@@ -55,6 +55,17 @@ def config_path(config: str | Path) -> Path:
     return Path(entry.config)
 
 
+def portable(path: str | Path | None) -> str | None:
+    """Return a config's path as other machines know it.
+
+    Below the folder that holds configs/ for this package's own, unchanged for others.
+    """
+    for root in (zoo.package_root().resolve(), zoo.PACKAGE.parent):
+        if path is not None and Path(path).resolve().is_relative_to(root):
+            return Path(path).resolve().relative_to(root).as_posix()
+    return path and str(path)
+
+
 def require(cfg: Config, *sections: str) -> None:
     """Raise BadConfig unless the config has all these sections."""
     for section in sections:

@@ -11,6 +11,7 @@ from mmpretrain.registry import (
     BATCH_AUGMENTS,
     DATASETS,
     HOOKS,
+    METRICS,
     MODELS,
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
@@ -19,8 +20,8 @@ from mmpretrain.registry import (
 
 from mmconvmixer.zoo import add_to_hub, remove_from_hub
 
-REGISTRIES = (BATCH_AUGMENTS, DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS, PARAM_SCHEDULERS,
-              TRANSFORMS)
+REGISTRIES = (BATCH_AUGMENTS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS,
+              PARAM_SCHEDULERS, TRANSFORMS)
 LOCATION = 'mmconvmixer.replacements'
 
 

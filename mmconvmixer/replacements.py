@@ -14,6 +14,7 @@ from mmpretrain.registry import (
     BATCH_AUGMENTS,
     DATASETS,
     HOOKS,
+    METRICS,
     MODELS,
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
@@ -36,7 +37,14 @@ from mmconvmixer.datasets import (
     LoadImage,
     MixThenErase,
 )
-from mmconvmixer.engine import AmpOptimWrapper, CheckpointHook, PiecewiseLinearLR, ShowHook
+from mmconvmixer.engine import (
+    AmpOptimWrapper,
+    CalibrationError,
+    CheckpointHook,
+    PerClassAccuracy,
+    PiecewiseLinearLR,
+    ShowHook,
+)
 from mmconvmixer.models import ConvMixer
 
 # These names mean something else, or nothing, in plain mmpretrain.
@@ -46,6 +54,8 @@ ENTRIES = [
     (OPTIM_WRAPPERS, AmpOptimWrapper),
     (HOOKS, CheckpointHook),
     (HOOKS, ShowHook),
+    (METRICS, CalibrationError),
+    (METRICS, PerClassAccuracy),
     (PARAM_SCHEDULERS, PiecewiseLinearLR),
     (DATASETS, CIFAR10Folder),
     (DATASETS, CIFAR100Folder),

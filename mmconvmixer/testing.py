@@ -99,6 +99,19 @@ def evaluate(config: str | Path,
     return metrics
 
 
+def as_text(metrics: dict) -> str:
+    """Return metrics in lines to read: all that are one number, then the others."""
+    single = [name for name, value in metrics.items() if not isinstance(value, dict)]
+    lines = ['  '.join(_with_value(name, metrics[name]) for name in single)]
+    lines += [f'{name}: ' + ', '.join(_with_value(*item) for item in values.items())
+              for name, values in metrics.items() if name not in single]
+    return '\n'.join(lines)
+
+
+def _with_value(name: str, value: object) -> str:
+    return f'{name} {value:.2f}' if isinstance(value, float) else f'{name} {value}'
+
+
 def _check_out(out: str, out_item: str) -> None:
     endings = dict(pred=('.json', '.pkl', '.pickle'),
                    metrics=('.json', '.pkl', '.pickle', '.yml', '.yaml'))[out_item]

@@ -1,4 +1,5 @@
 """Train a model: what `tools/train.py` runs."""
+import os
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -80,6 +81,9 @@ def train(config: str | Path,
                             'which batch size its learning rate is: set '
                             'auto_scale_lr.base_batch_size')
         cfg.auto_scale_lr.enable = True
+    if cfg.get('randomness', {}).get('deterministic'):
+        # Without it cuBLAS refuses deterministic algorithms.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     cfg.launcher = launcher
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
@@ -88,10 +92,10 @@ def train(config: str | Path,
     fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
             persistent_workers)
     build_ahead(*datasets)
-    if get_device() == 'cpu':
-        keep_freed_memory()
     if is_main_process():
         remove_leftovers(cfg.work_dir)
+    if get_device() == 'cpu':
+        keep_freed_memory()
     return Runner.from_cfg(cfg).train()
 
 

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 
 from mmconvmixer.command_line import add_common_options, exit_code, parse
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.testing import evaluate
+from mmconvmixer.testing import as_text, evaluate
 
 
 def parse_args(argv=None) -> dict:
@@ -41,8 +41,7 @@ def run(out_item: str | None, **options) -> None:
         raise BadConfig('--out-item says what to write, but not where: add --out FILE')
     metrics = evaluate(out_item=out_item or 'pred', **options)
     if is_main_process():
-        print('  '.join(f'{name} {value:.2f}' if isinstance(value, float) else f'{name} {value}'
-                        for name, value in metrics.items()))
+        print(as_text(metrics))
 
 
 def main(argv=None) -> int:

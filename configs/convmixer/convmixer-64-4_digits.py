@@ -55,7 +55,7 @@ val_dataloader = dict(
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator
+test_evaluator = [val_evaluator, dict(type='CalibrationError'), dict(type='PerClassAccuracy')]
 
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=0.01, weight_decay=0.01),

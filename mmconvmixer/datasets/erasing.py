@@ -3,7 +3,6 @@ import math
 import random
 from collections.abc import Sequence
 
-import torch
 from mmpretrain.models import RandomBatchAugment
 from torch import Tensor
 

@@ -1,6 +1,7 @@
 """Small pictures, decoded once and kept: whole batches come out by one index."""
 import logging
 from collections.abc import Sequence
+from operator import itemgetter
 
 import torch
 from mmengine.logging import print_log
@@ -41,24 +42,27 @@ class InMemory(Dataset):
     def __init__(self, dataset: dict, on_unreadable: str = 'skip'):
         source = SkipUnreadable(build_dataset(dataset), on_unreadable)
         self.metainfo = source.metainfo
-        images, labels, self._paths, unreadable = [], [], [], []
+        shape = source[0]['inputs'].shape
+        # Filled in place: a list of tensors and their stack would take twice as much.
+        images = torch.empty(len(source), *shape, dtype=torch.uint8)
+        labels, self._paths, unreadable = [], [], []
         progress = Progress('reading', len(source), 'pictures')
         for number in range(len(source)):
-            sample = source[number]
-            skipped = sample['data_samples'].get('unreadable')
+            image, sample = itemgetter('inputs', 'data_samples')(source[number])
+            skipped = sample.get('unreadable')
             if skipped:  # what came instead is another sample's picture
                 unreadable.append(skipped[0])
                 continue
-            if images and sample['inputs'].shape != images[0].shape:
+            if image.shape != shape:
                 raise BadConfig(
-                    'InMemory keeps pictures of one size, but '
-                    f'{sample["data_samples"].get("img_path")} is {tuple(sample["inputs"].shape)} '
-                    f'where the first is {tuple(images[0].shape)}; add a Resize to its pipeline')
-            images.append(sample['inputs'])
-            labels.append(sample['data_samples'].gt_label)
-            self._paths.append(sample['data_samples'].get('img_path'))
+                    f'InMemory keeps pictures of one size, but {sample.get("img_path")} is '
+                    f'{tuple(image.shape)} where the first is {tuple(shape)}; add a Resize to '
+                    'its pipeline')
+            images[len(labels)] = image
+            labels.append(int(sample.gt_label))
+            self._paths.append(sample.get('img_path'))
             progress.update(number + 1)
-        self.images, self.labels = torch.stack(images), torch.cat(labels)
+        self.images, self.labels = images[:len(labels)], torch.tensor(labels)
         if unreadable:
             print_log(f'{len(unreadable)} pictures could not be read and are left out: '
                       f'{", ".join(unreadable)}', 'current', logging.WARNING)

@@ -18,6 +18,7 @@ from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook
 from mmconvmixer.engine.random_state_hook import RandomStateHook
+from mmconvmixer.engine.record_hook import RecordHook
 from mmconvmixer.engine.unreadable_hook import UnreadableHook
 from mmconvmixer.files import written_whole
 
@@ -52,7 +53,7 @@ class Runner(MMEngineRunner):
         # SyncBuffersHook: each process has its own BatchNorm statistics, but one
         # checkpoint is saved; without it, validation judges other nets than that.
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
-                     ProgressHook()):
+                     ProgressHook(), RecordHook()):
             self.register_hook(hook)
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
@@ -78,6 +79,22 @@ class Runner(MMEngineRunner):
                                            and 'metrics' not in evaluator):
             return Evaluator(evaluator)
         return super().build_evaluator(evaluator)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the backbone where the config has `compile=True` or options in a dict.
+
+        mmengine's compiles all of `train_step`, of which augmentation, samples in
+        lists and the optimizer wrapper are not for a compiler.
+        """
+        options = self.cfg.get('compile')
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if not options:
+            return
+        if not hasattr(model, 'backbone'):
+            super()._maybe_compile(target)
+            return
+        model.backbone.compile(**({} if options is True else options))
+        self.logger.info('The backbone is compiled in the first iterations, which take longer.')
 
     def load_checkpoint(self, filename: str, map_location: str = 'cpu',
                         strict: bool | None = None, revise_keys: list | None = None) -> dict:

@@ -45,4 +45,4 @@ val_dataloader = dict(
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator
+test_evaluator = [val_evaluator, dict(type='CalibrationError'), dict(type='PerClassAccuracy')]

@@ -1,0 +1,34 @@
+"""Accuracy over epochs, several runs in one plot."""
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmconvmixer.files import written_whole
+from mmconvmixer.visualization.runs import Run
+
+
+def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/top1') -> None:
+    """Draw one line for each run.
+
+    Args:
+        runs: those to compare.
+        path: picture to write, `.png` or `.svg`.
+        metric: which of the metrics measured between epochs, in percent.
+
+    Raises:
+        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 5), dpi=120, layout='constrained')
+    axes = figure.subplots()
+    for run in runs:
+        points = run.curve(metric)
+        line, = axes.plot(*zip(*points, strict=True), marker='.', label=run.name)
+        axes.annotate(f'{points[-1][1]:.2f}', points[-1], xytext=(6, 0), va='center',
+                      textcoords='offset points', color=line.get_color())
+    axes.set_xlabel('epoch')
+    axes.set_ylabel(f'{metric.split("/")[-1]} on the test pictures, %')
+    axes.grid(alpha=0.3)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(frameon=False)
+    with written_whole(path) as part:
+        figure.savefig(part)

@@ -1,0 +1,104 @@
+"""Records of runs, and the table that they make beside the figures to pass."""
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mmconvmixer import zoo
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.errors import BadConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `RecordHook` wrote of a run.
+
+    Attributes:
+        name: of its file.
+        record: see `RecordHook`.
+    """
+    name: str
+    record: dict
+
+    def curve(self, metric: str = 'accuracy/top1') -> list[tuple[float, float]]:
+        """Return (epoch, value) wherever the metric was measured."""
+        return [(entry.get('epoch', entry['iter']), entry['metrics'][metric])
+                for entry in self.record['history'] if metric in entry.get('metrics', {})]
+
+
+def read_runs(folder: str | Path) -> list[Run]:
+    """Return the runs whose records `<folder>/*.json` are, by name.
+
+    Raises:
+        BadConfig: a file that is no run's record.
+    """
+    runs = []
+    for path in sorted(Path(folder).glob('*.json')):
+        try:
+            record = json.loads(path.read_text())
+        except ValueError as error:
+            raise BadConfig(f'{path} is no JSON: {error}') from error
+        if not isinstance(record, dict) or not {'config', 'history'} <= record.keys():
+            raise BadConfig(f'{path} is no record of a run; expected a run.json as '
+                            'tools/train.py writes it')
+        runs.append(Run(path.stem, record))
+    return runs
+
+
+def results_table(folder: str | Path) -> str:
+    """Return the Markdown table of `<folder>/rows.yml` and the runs beside it.
+
+    A row has `model`, `budget`, `to_pass` and `config`. A run belongs to the row
+    of its config; its accuracies are those published in the shipped weights, or
+    where its weights are not the shipped ones, its last epoch's.
+    """
+    rows = yaml.safe_load(Path(folder, 'rows.yml').read_text())
+    runs = read_runs(folder)
+    lines = ['| model, data | budget | to pass | top-1 | top-5 | ECE | seed | time | machine | '
+             'command |', '| --- | --- | --- | --: | --: | --: | --: | --: | --- | --- |']
+    for row in rows:
+        own = [run for run in runs if run.record['config'] == row['config']]
+        what = f'{row["model"]} | {row["budget"]} | {row["to_pass"]}'
+        if not own:
+            lines.append(f'| {what} | not run | | | | | {row["where"]} | '
+                         f'`python tools/train.py {row["config"]}` |')
+        lines += [f'| {what} | {_figures(run)} | `{run.record["command"]}` |' for run in own]
+    return '\n'.join(lines)
+
+
+def _figures(run: Run) -> str:
+    record = run.record
+    metrics = _published(record) or record['history'][-1]['metrics']
+    top1, top5, ece = (f'{metrics[name]:.2f}' if name in metrics else ''
+                       for name in ('accuracy/top1', 'accuracy/top5', 'calibration/ece'))
+    seconds = record['seconds']
+    time = f'{seconds / 60:.1f} min' if seconds >= 60 else f'{seconds:.0f} s'
+    machine = record['environment']
+    return (f'{top1} | {top5} | {ece} | {record["seed"]} | {time} | '
+            f'{machine.get("gpu") or machine["processor"]}')
+
+
+def _published(record: dict) -> dict | None:
+    """Return the shipped weights' metrics, if they are this run's."""
+    entry = zoo.find_by_config(record['config'])
+    if entry is None or '://' in entry.weights:
+        return None
+    meta = read_checkpoint(entry.weights)['meta']
+    if meta.get('seed') != record['seed']:
+        return None
+    return meta['published']['metrics']
+
+
+def epochs_table(columns: Sequence[tuple[str, dict[int, str]]], epochs: Sequence[int]) -> str:
+    """Return a Markdown table with one row for each of `epochs`.
+
+    Args:
+        columns: title, and the text for each epoch (counted from 0).
+    """
+    lines = ['| epoch | ' + ' | '.join(title for title, _ in columns) + ' |',
+             '| --: |' + ' --: |' * len(columns)]
+    lines += [f'| {epoch} | ' + ' | '.join(cells.get(epoch, '') for _, cells in columns) + ' |'
+              for epoch in epochs]
+    return '\n'.join(lines)

@@ -1,0 +1,38 @@
+#!/usr/bin/env python
+"""Draw the curves of runs, and print the table that docs/results.md holds.
+
+    python tools/results.py docs/results --curves docs/results/top1.png
+
+FOLDER holds run.json files as tools/train.py writes them, under the names that
+the curves get, and rows.yml: the figures to pass.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmconvmixer.command_line import exit_code
+from mmconvmixer.visualization import plot_curves, read_runs, results_table
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', help='of the records')
+    parser.add_argument('--curves', help='picture to write, .png or .svg')
+    parser.add_argument('--metric', default='accuracy/top1', help='what the curves show')
+    return parser.parse_args(argv)
+
+
+def run(folder: str, curves: str | None, metric: str) -> None:
+    if curves:
+        plot_curves(read_runs(folder), curves, metric)
+    if Path(folder, 'rows.yml').is_file():
+        print(results_table(folder))
+
+
+def main(argv=None) -> int:
+    return exit_code(lambda: run(**vars(parse_args(argv))))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
