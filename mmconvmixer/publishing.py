@@ -17,7 +17,7 @@ from mmconvmixer.testing import evaluate
 from mmconvmixer.zoo import package_root
 
 # What a training checkpoint says of where it comes from.
-ORIGIN = ('epoch', 'iter', 'seed', 'deterministic', 'processes', 'command', 'config', 'cfg',
+ORIGIN = ('epoch', 'iter', 'seed', 'deterministic', 'processes', 'command', 'config_file', 'cfg',
           'environment', 'git_revision', 'data', 'mmengine_version', 'dataset_meta')
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
@@ -50,13 +50,14 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
                for key, value in state_dict_of(source, str(checkpoint)).items()}
     meta = source.get('meta') or {}
     meta = {key: meta[key] for key in ORIGIN if key in meta}
-    config = config_of(meta.get('config'), config, checkpoint)
+    config = config_of(meta.get('config_file'), config, checkpoint)
     check_writable(folder)
     with TemporaryDirectory() as scratch:
         path = Path(scratch, 'rounded.pth')
         write_checkpoint(dict(state_dict=weights, meta=meta), path)
         metrics, test_data = measure(config, path, data)
-    meta['published'] = dict(config=portable(config), metrics=metrics, data=test_data, dtype=dtype)
+    meta['published'] = dict(config_file=portable(config), metrics=metrics, data=test_data,
+                             dtype=dtype)
     return write_published(dict(state_dict=weights, meta=meta), folder, name)
 
 

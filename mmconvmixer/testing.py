@@ -100,12 +100,11 @@ def evaluate(config: str | Path,
 
 
 def as_text(metrics: dict) -> str:
-    """Return metrics in lines to read: all that are one number, then the others."""
+    """Return metrics in lines to read, those that are one number in the last."""
     single = [name for name, value in metrics.items() if not isinstance(value, dict)]
-    lines = ['  '.join(_with_value(name, metrics[name]) for name in single)]
-    lines += [f'{name}: ' + ', '.join(_with_value(*item) for item in values.items())
-              for name, values in metrics.items() if name not in single]
-    return '\n'.join(lines)
+    lines = [f'{name}: ' + ', '.join(_with_value(*item) for item in values.items())
+             for name, values in metrics.items() if name not in single]
+    return '\n'.join([*lines, '  '.join(_with_value(name, metrics[name]) for name in single)])
 
 
 def _with_value(name: str, value: object) -> str:

@@ -51,7 +51,7 @@ def verify(checkpoint: str | Path, data: str | None = None,
     published = (read_checkpoint(path).get('meta') or {}).get('published')
     if not published:
         published = _from_metafile(path)
-    config = config_of(published['config'], config, path)
+    config = config_of(published['config_file'], config, path)
     metrics, test_data = measure(config, path, data)
     before, now = _flat(published['metrics']), _flat(metrics)
     expected_data = published.get('data')
@@ -66,7 +66,7 @@ def _from_metafile(path: Path) -> dict:
         entry = zoo.find(name)
         if Path(entry.weights).name == path.name:
             metrics = entry.results.data[0].metrics
-            return dict(config=entry.config, metrics={
+            return dict(config_file=entry.config, metrics={
                 ours: metrics[theirs] for theirs, ours in _METAFILE_NAMES.items()
                 if theirs in metrics})
     raise BadCheckpoint(f'nothing is published for {path}: it holds no figures (tools/publish.py '

@@ -90,3 +90,67 @@ def test_overrides_and_bad_files(tmp_path):
         load_config(broken)
     with pytest.raises(BadConfig, match='missing.py'):
         load_config('missing.py')
+
+
+CIFAR = zoo.package_root() / 'configs/convmixer'
+
+
+def transforms_of(cfg):
+    return [(step.type, {key: value for key, value in step.items() if key != 'type'})
+            for step in cfg.data_preprocessor.transforms]
+
+
+@pytest.mark.parametrize('name', ['256-8_cifar10', '256-8_cifar100'])
+def test_25_epochs_are_the_official_scripts(name):
+    """--lr-max=0.05 --ra-n=2 --ra-m=12 --wd=0.005 --scale=1.0 --jitter=0 --reprob=0"""
+    cfg = load_config(CIFAR / f'convmixer-{name}.py')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=0.05, weight_decay=0.005)
+    assert cfg.train_dataloader.batch_size == 512 and cfg.train_cfg.max_epochs == 25
+    assert transforms_of(cfg) == [('BatchRandomFlip', dict(prob=0.5)),
+                                  ('BatchRandAugment', dict(num_ops=2, magnitude=12))]
+
+
+def test_100_epochs_are_the_official_scripts():
+    """The same with --jitter=0.2 --reprob=0.2 --epochs=100"""
+    cfg = load_config(CIFAR / 'convmixer-256-8_cifar10_100e.py')
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.param_scheduler.epochs == [0, 40, 80, 100]
+    assert transforms_of(cfg)[2:] == [('BatchColorJitter', dict(strength=0.2))]
+    assert cfg.model.train_cfg.augments == dict(
+        type='MixThenErase', augments=[], erase_prob=0.2, fill='zero')
+
+
+def test_200_epochs_are_the_papers_imagenet_recipe_with_gentle_crops():
+    cfg = load_config(CIFAR / 'convmixer-256-8-p1-k9_cifar10_200e.py')
+    paper = load_config(CIFAR / 'convmixer-1024-20_10xb64_in1k.py')
+    assert cfg.optim_wrapper == paper.optim_wrapper
+    assert cfg.model.train_cfg == paper.model.train_cfg
+    assert cfg.model.head.loss == paper.model.head.loss
+    assert cfg.param_scheduler.epochs == [0, 80, 160, 200]
+    _, crop, _, augment, _ = cfg.train_dataloader.dataset.pipeline
+    assert crop.crop_ratio_range == (0.75, 1.0)
+    theirs = paper.train_dataloader.dataset.pipeline[1].transforms[0][2]
+    assert ({key: value for key, value in augment.items() if key != 'hparams'}
+            == {key: value for key, value in theirs.items() if key != 'hparams'})
+
+
+OFFICIAL_RATES = {0: .005, 4: .025, 9: .05, 10: .04525, 14: .02625, 19: .0025, 24: 0.}
+
+
+def test_the_learning_rates_are_those_of_the_official_log():
+    import torch
+
+    from mmconvmixer.engine import PiecewiseLinearLR
+    cfg = load_config(CIFAR / 'convmixer-256-8_cifar10.py')
+    weights = [torch.zeros(1, requires_grad=True)]
+    optimizer = torch.optim.SGD(weights, cfg.optim_wrapper.optimizer.lr)
+    schedule = PiecewiseLinearLR(optimizer, cfg.param_scheduler.epochs,
+                                 cfg.param_scheduler.factors, epoch_length=98)
+    last = {}
+    for iteration in range(25 * 98):
+        last[iteration // 98] = optimizer.param_groups[0]['lr']
+        optimizer.step()
+        schedule.step()
+    for epoch, rate in OFFICIAL_RATES.items():
+        assert last[epoch] == pytest.approx(rate, abs=5e-7)

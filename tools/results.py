@@ -1,17 +1,17 @@
 #!/usr/bin/env python
-"""Draw the curves of runs, and print the table that docs/results.md holds.
+"""Draw the curves of runs, and print the tables that docs/results.md holds.
 
     python tools/results.py docs/results --curves docs/results/top1.png
 
 FOLDER holds run.json files as tools/train.py writes them, under the names that
-the curves get, and rows.yml: the figures to pass.
+the curves get; rows.yml, the figures to pass; official_log.yml, epochs of another's run.
 """
 import argparse
 import sys
 from pathlib import Path
 
 from mmconvmixer.command_line import exit_code
-from mmconvmixer.visualization import plot_curves, read_runs, results_table
+from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -24,10 +24,12 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def run(folder: str, curves: str | None, metric: str) -> None:
+    runs = read_runs(folder)
     if curves:
-        plot_curves(read_runs(folder), curves, metric)
-    if Path(folder, 'rows.yml').is_file():
-        print(results_table(folder))
+        plot_curves(runs, curves, metric)
+    for name, table in (('rows.yml', results_table), ('official_log.yml', epochs_table)):
+        if Path(folder, name).is_file():
+            print(table(folder), end='\n\n')
 
 
 def main(argv=None) -> int:

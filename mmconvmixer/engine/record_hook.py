@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from mmconvmixer.config import portable
 from mmconvmixer.datasets.fingerprint import fingerprint
@@ -21,7 +22,7 @@ NAME = 'run.json'
 class RecordHook(Hook):
     """Write `<work_dir>/run.json` and put its first part into every checkpoint.
 
-    run.json holds command, config (its path and, in `cfg`, its text), seed,
+    run.json holds command, config_file and `cfg`, its text, seed,
     environment, git revision, fingerprints of the data; then `history`, one
     entry for each epoch (or, by iterations, each validation): epoch, iter, lr
     (of its last iteration), loss (mean), seconds, metrics; and at the end the
@@ -40,7 +41,7 @@ class RecordHook(Hook):
         if runner.val_loop is not None:
             data['val'] = fingerprint(runner.val_loop.dataloader.dataset)
         self.origin = dict(
-            command=shlex.join(['python', *sys.argv]), config=portable(runner.cfg.filename),
+            command=shlex.join(['python', *sys.argv]), config_file=portable(runner.cfg.filename),
             seed=runner.seed, deterministic=runner.deterministic, processes=get_world_size(),
             environment=environment(), git_revision=git_revision(), data=data)
         self.history, self._seconds_before = [], 0.
@@ -56,7 +57,7 @@ class RecordHook(Hook):
         self._epoch_started = time.perf_counter()
 
     def after_train_epoch(self, runner, metrics=None) -> None:
-        if is_main_process() and hasattr(runner.train_loop, '_max_epochs'):
+        if is_main_process() and not isinstance(runner.train_loop, IterBasedTrainLoop):
             self._add(runner, epoch=runner.epoch + 1, iter=runner.iter,
                       iterations=len(runner.train_dataloader))
 

@@ -100,6 +100,8 @@ class Runner(MMEngineRunner):
                         strict: bool | None = None, revise_keys: list | None = None) -> dict:
         path = fetch(filename) if is_url(str(filename)) else filename
         checkpoint = read_checkpoint(path, map_location)
+        # mmengine's `resume` would run this text (of mmengine 0.1 and mmcv) as a config.
+        (checkpoint.get('meta') or {}).pop('config', None)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_weights(self.model, state_dict_of(checkpoint, str(filename)), str(filename),
                      self.cfg.get('strict_load', True) if strict is None else strict)

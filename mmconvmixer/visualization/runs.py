@@ -1,6 +1,5 @@
 """Records of runs, and the table that they make beside the figures to pass."""
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def read_runs(folder: str | Path) -> list[Run]:
             record = json.loads(path.read_text())
         except ValueError as error:
             raise BadConfig(f'{path} is no JSON: {error}') from error
-        if not isinstance(record, dict) or not {'config', 'history'} <= record.keys():
+        if not isinstance(record, dict) or not {'config_file', 'history'} <= record.keys():
             raise BadConfig(f'{path} is no record of a run; expected a run.json as '
                             'tools/train.py writes it')
         runs.append(Run(path.stem, record))
@@ -59,7 +58,7 @@ def results_table(folder: str | Path) -> str:
     lines = ['| model, data | budget | to pass | top-1 | top-5 | ECE | seed | time | machine | '
              'command |', '| --- | --- | --- | --: | --: | --: | --: | --: | --- | --- |']
     for row in rows:
-        own = [run for run in runs if run.record['config'] == row['config']]
+        own = [run for run in runs if run.record['config_file'] == row['config']]
         what = f'{row["model"]} | {row["budget"]} | {row["to_pass"]}'
         if not own:
             lines.append(f'| {what} | not run | | | | | {row["where"]} | '
@@ -82,7 +81,7 @@ def _figures(run: Run) -> str:
 
 def _published(record: dict) -> dict | None:
     """Return the shipped weights' metrics, if they are this run's."""
-    entry = zoo.find_by_config(record['config'])
+    entry = zoo.find_by_config(record['config_file'])
     if entry is None or '://' in entry.weights:
         return None
     meta = read_checkpoint(entry.weights)['meta']
@@ -91,14 +90,22 @@ def _published(record: dict) -> dict | None:
     return meta['published']['metrics']
 
 
-def epochs_table(columns: Sequence[tuple[str, dict[int, str]]], epochs: Sequence[int]) -> str:
-    """Return a Markdown table with one row for each of `epochs`.
+def epochs_table(folder: str | Path) -> str:
+    """Return the Markdown table of `<folder>/official_log.yml` and our CIFAR-10 runs.
 
-    Args:
-        columns: title, and the text for each epoch (counted from 0).
+    Rates are those of an epoch's last iteration, epochs count from 0.
     """
-    lines = ['| epoch | ' + ' | '.join(title for title, _ in columns) + ' |',
-             '| --: |' + ' --: |' * len(columns)]
-    lines += [f'| {epoch} | ' + ' | '.join(cells.get(epoch, '') for _, cells in columns) + ' |'
-              for epoch in epochs]
+    official = yaml.safe_load(Path(folder, 'official_log.yml').read_text())
+    runs = [run for run in read_runs(folder) if '_cifar10' in run.record['config_file']]
+    titles = ['official', *(run.name for run in runs)]
+    lines = ['| epoch | ' + ' | '.join(f'{title}: lr | top-1' for title in titles) + ' |',
+             '| --: |' + ' --: |' * (2 * len(titles))]
+    for epoch, (rate, top1) in official.items():
+        cells = [f'{rate:.6f}', f'{top1:.2f}']
+        for run in runs:
+            rates = {entry['epoch'] - 1: entry['lr'] for entry in run.record['history']}
+            values = {number - 1: value for number, value in run.curve()}
+            cells += [f'{rates[epoch]:.6f}' if epoch in rates else '',
+                      f'{values[epoch]:.2f}' if epoch in values else '']
+        lines.append(f'| {epoch} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)

@@ -77,6 +77,17 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4, max_keep_ckpts=
                         weights_of(tmp_path / 'whole/iter_8.pth'))
 
 
+def test_a_config_in_a_checkpoint_is_not_run(train, tmp_path, whole):
+    """mmengine's resume runs `meta['config']`, and a checkpoint may be a stranger's."""
+    checkpoint = read_checkpoint(whole / 'epoch_1.pth')
+    trace = tmp_path / 'was_here'
+    checkpoint['meta']['config'] = f'open({str(trace)!r}, "w")'
+    write_checkpoint(checkpoint, tmp_path / 'epoch_1.pth')
+    train(tmp_path, KEEP_ALL, resume=True, validate=False)
+    assert (tmp_path / 'epoch_2.pth').is_file()
+    assert not trace.exists()
+
+
 @pytest.mark.parametrize('size', [0, 1000, -1000, -1])
 def test_a_half_written_newest_checkpoint_is_passed_over(
         train, tmp_path, whole, weights_of, same_weights, size):

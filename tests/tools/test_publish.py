@@ -1,5 +1,6 @@
 import hashlib
 
+import pytest
 import torch
 
 from mmconvmixer.checkpoints import read_checkpoint
@@ -7,7 +8,7 @@ from mmconvmixer.checkpoints import read_checkpoint
 
 def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, tool, tmp_path):
     run = tool('publish', trained, tmp_path, 'toy', experiment=False)
-    assert run.code == 0
+    assert run.code == 0, run.err
     path, = tmp_path.glob('toy-*.pth')
     assert str(path) in run.out
     assert path.stem[-8:] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
@@ -19,6 +20,30 @@ def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, tool, tm
     torch.load(path, weights_only=True)
 
 
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_its_figures_are_measured_with_the_rounded_weights(
+        trained, tool, evaluate, tmp_path, dtype):
+    run = tool('publish', trained, tmp_path / 'out', 'toy', '--dtype', dtype, experiment=False)
+    path, = (tmp_path / 'out').glob('toy-*.pth')
+    published = read_checkpoint(path)
+    weight = published['state_dict']['head.fc.weight']
+    assert weight.dtype == getattr(torch, dtype)
+    counter = published['state_dict']['backbone.stem.2.num_batches_tracked']
+    assert counter.dtype == torch.int64
+    said = published['meta']['published']
+    assert said['dtype'] == dtype and said['data']['pictures'] == 599
+    assert said['metrics'] == evaluate(path, tmp_path / 'again')
+    assert f'accuracy/top1 {said["metrics"]["accuracy/top1"]:.2f}' in run.out
+
+
+def test_it_keeps_where_the_weights_come_from(trained, tool, tmp_path):
+    tool('publish', trained, tmp_path, 'toy', experiment=False)
+    path, = tmp_path.glob('toy-*.pth')
+    source, meta = read_checkpoint(trained)['meta'], read_checkpoint(path)['meta']
+    for key in ('seed', 'epoch', 'config_file', 'cfg', 'environment', 'git_revision', 'data'):
+        assert meta[key] == source[key]
+
+
 def test_equal_weights_make_equal_files(trained, tool, tmp_path):
     for folder in ('a', 'b'):
         tool('publish', trained, tmp_path / folder, 'toy', experiment=False)
@@ -26,7 +51,18 @@ def test_equal_weights_make_equal_files(trained, tool, tmp_path):
             == [path.name for path in (tmp_path / 'b').iterdir()])
 
 
-def test_a_missing_checkpoint_is_one_line_and_leaves_nothing(tool, tmp_path):
-    run = tool('publish', tmp_path / 'no.pth', tmp_path / 'out', 'toy', experiment=False)
-    assert run.code == 2 and run.err.startswith('error:') and run.err.count('\n') == 1
-    assert not (tmp_path / 'out').exists()
+def test_a_missing_checkpoint_is_one_line_and_leaves_nothing(bad_input, tmp_path):
+    said = bad_input('publish', tmp_path / 'no.pth', tmp_path / 'out', 'toy', experiment=False)
+    assert 'no.pth is not there' in said
+
+
+def test_a_checkpoint_that_names_no_config_asks_for_one(bad_input, tmp_path, weights_of, trained):
+    torch.save(dict(state_dict=weights_of(trained)), tmp_path / 'bare.pth')
+    said = bad_input('publish', tmp_path / 'bare.pth', tmp_path / 'out', 'toy', experiment=False)
+    assert 'give --config' in said
+
+
+def test_data_for_a_set_that_is_in_no_folder_is_refused(bad_input, trained, tmp_path):
+    said = bad_input('publish', trained, tmp_path / 'out', 'toy', '--data', tmp_path,
+                     experiment=False)
+    assert 'Digits' in said and 'leave it out' in said

@@ -25,8 +25,11 @@ def test_it_prints_the_accuracy_as_its_last_line_and_returns_0(
     done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work')
     metrics = evaluate(trained, tmp_path / 'api')
     assert done.code == 0
-    assert done.out.splitlines()[-1] == (f'accuracy/top1 {metrics["accuracy/top1"]:.2f}  '
-                                         f'accuracy/top5 {metrics["accuracy/top5"]:.2f}')
+    *_, per_class, single = done.out.splitlines()
+    assert single == (f'accuracy/top1 {metrics["accuracy/top1"]:.2f}  '
+                      f'accuracy/top5 {metrics["accuracy/top5"]:.2f}  '
+                      f'calibration/ece {metrics["calibration/ece"]:.2f}')
+    assert per_class.startswith('accuracy/per_class: 0 ')
     assert (tmp_path / 'work').is_dir()
 
 

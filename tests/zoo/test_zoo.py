@@ -47,8 +47,10 @@ def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
 @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
 def test_every_config_builds_its_model_and_reads_as_its_name(config):
     model = get_model(config)
-    arch = config.stem.split('_')[0].removeprefix('convmixer-')
-    assert f'{model.backbone.embed_dims}-{model.backbone.depth}' == arch
+    width, depth, *sizes = config.stem.split('_')[0].removeprefix('convmixer-').split('-')
+    backbone = model.backbone
+    assert (backbone.embed_dims, backbone.depth) == (int(width), int(depth))
+    assert sizes in ([], [f'p{backbone.patch_size}', f'k{backbone.kernel_size}'])
     assert model.head.fc.in_features == model.backbone.embed_dims
 
 

@@ -1,0 +1,132 @@
+from itertools import permutations
+
+import pytest
+import torch
+from scipy.stats import ks_2samp, kstest
+from torch.testing import assert_close
+from torchvision import transforms as T
+from torchvision.transforms import functional as TF
+
+import mmconvmixer  # noqa: F401, registers
+from mmconvmixer.datasets import BatchColorJitter
+from mmconvmixer.datasets.batch_transforms import color_jitter
+from mmconvmixer.datasets.batch_transforms.color_jitter import jittered
+
+ADJUST = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation)
+ORDERS = list(permutations(range(3)))
+
+
+def alone(image, factors, order):
+    """What torchvision's `ColorJitter` does after it has drawn."""
+    for chosen in order:
+        image = ADJUST[chosen](image, float(factors[chosen]))
+    return image
+
+
+def every_order(pictures, strength, times=8):
+    """Pictures, factors and orders: each of the six orders so many times, mixed."""
+    orders = torch.tensor(ORDERS * times).T
+    factors = torch.empty(orders.shape).uniform_(1 - strength, 1 + strength)
+    return pictures(orders.shape[1]), factors, orders
+
+
+@pytest.mark.parametrize('strength', [0.1, 0.4, 1.])
+def test_each_picture_gets_what_torchvision_does_to_it_alone_in_each_order(pictures, strength):
+    images, factors, orders = every_order(pictures, strength)
+    expected = [alone(*each) for each in zip(images, factors.T, orders.T.tolist(), strict=True)]
+    assert_close(jittered(images, factors, orders), torch.stack(expected), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('chosen', range(3))
+@pytest.mark.parametrize('factor', [0., 0.5, 1., 1.3, 2.])
+def test_black_white_gray_and_pure_colours_too(chosen, factor):
+    images = torch.tensor([[0, 0, 0], [255, 255, 255], [100, 100, 100], [255, 0, 0], [0, 255, 0],
+                           [0, 0, 255]], dtype=torch.uint8)[..., None, None].repeat(1, 1, 4, 6)
+    images[:, :, 0] = 77  # else all have the contrast 0
+    factors = torch.ones(3, len(images))
+    factors[chosen] = factor
+    order = torch.tensor([chosen, *{0, 1, 2} - {chosen}])
+    ours = jittered(images, factors, order[:, None].expand(3, len(images)))
+    assert_close(ours, torch.stack([ADJUST[chosen](image, factor) for image in images]),
+                 rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('strength, levels, share', [(0.1, 3, 0.06), (0.4, 4, 0.2)])
+def test_pil_differs_by_how_it_rounds_gray(pictures, strength, levels, share):
+    """PIL rounds gray and its mean where tensors are cut off: a level before each blending.
+
+    Later factors multiply it, so it may come out as some levels.
+    """
+    images, factors, orders = every_order(pictures, strength)
+    pil = torch.stack([
+        TF.pil_to_tensor(alone(TF.to_pil_image(image), *each))
+        for image, *each in zip(images, factors.T, orders.T.tolist(), strict=True)])
+    difference = (jittered(images, factors, orders).int() - pil.int()).abs()
+    assert difference.max() <= levels
+    assert (difference > 0).double().mean() < share
+
+
+@pytest.fixture
+def draws_of(pictures, monkeypatch):
+    """Draw with `BatchColorJitter`: factors and orders, (3, calls, N) both."""
+    def draw(strength, calls=150, count=40):
+        drawn = []
+
+        def spy(images, factors, orders):
+            drawn.append((factors, orders))
+            return jittered(images, factors, orders)
+
+        monkeypatch.setattr(color_jitter, 'jittered', spy)
+        images = pictures(count, 4, 4)
+        for _ in range(calls):
+            out = BatchColorJitter(strength)(images)
+            assert torch.equal(out, jittered(images, *drawn[-1]))
+        return tuple(torch.stack(each, 1) for each in zip(*drawn, strict=True))
+    return draw
+
+
+@pytest.mark.parametrize('strength', [0.1, 0.4, 1.5])
+def test_factors_are_drawn_as_torchvision_draws_them(draws_of, assert_independent, strength):
+    factors, _ = draws_of(strength)
+    jitter = T.ColorJitter(strength, strength, strength)
+    theirs = torch.tensor([
+        jitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, None)[1:4]
+        for _ in range(3000)]).T
+    low = max(0., 1 - strength)
+    for ours, other in zip(factors, theirs, strict=True):
+        flat = ours.flatten().numpy()
+        assert low <= flat.min() and flat.max() <= 1 + strength
+        assert kstest(flat, 'uniform', (low, 1 + strength - low)).pvalue > 1e-3
+        assert ks_2samp(flat, other.numpy()).pvalue > 1e-3
+        assert_independent(ours)
+    between = torch.corrcoef(factors.flatten(1)) - torch.eye(3)
+    assert between.abs().max() < 4 / factors[0].numel() ** 0.5
+
+
+def test_orders_are_drawn_as_torchvision_draws_them(
+        draws_of, assert_independent, assert_shares, assert_alike):
+    factors, orders = draws_of(0.4)
+    places = torch.tensor([
+        [ORDERS.index(tuple(order)) for order in call.T.tolist()]
+        for call in orders.unbind(1)])
+    assert_shares(places, torch.full((6,), 1 / 6))
+    assert_independent(places)
+    # torchvision's order has hue, which is not jittered, somewhere between the three.
+    theirs = [tuple(chosen for chosen in torch.randperm(4).tolist() if chosen < 3)
+              for _ in range(6000)]
+    assert_alike(places, [ORDERS.index(order) for order in theirs])
+    apart = torch.corrcoef(torch.stack([places.flatten().float(), factors[0].flatten()]))[0, 1]
+    assert abs(apart) < 4 / places.numel() ** 0.5
+
+
+def test_strength_0_changes_nothing(pictures):
+    images = pictures(8)
+    assert torch.equal(BatchColorJitter(0.)(images), images)
+
+
+def test_the_batch_that_was_given_stays(pictures):
+    images = pictures(8)
+    given = images.clone()
+    out = BatchColorJitter(0.4)(images)
+    assert out.dtype == torch.uint8 and not torch.equal(out, images)
+    assert torch.equal(images, given)

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmpretrain.structures import DataSample
+
+from mmconvmixer.engine import CalibrationError, PerClassAccuracy
+from mmconvmixer.engine.metrics import calibration_error
+
+
+def evaluate(metric, scores, labels, classes=None):
+    evaluator = Evaluator(metric)
+    evaluator.dataset_meta = dict(classes=classes) if classes else None
+    evaluator.process([
+        DataSample().set_pred_score(torch.tensor(score)).set_gt_label(label).set_pred_label(
+            torch.tensor(score).argmax()) for score, label in zip(scores, labels, strict=True)])
+    return evaluator.evaluate(len(labels))
+
+
+def test_accuracy_of_each_class_has_the_classes_names():
+    scores = [[.9, .1, 0.], [.4, .6, 0.], [.2, .8, 0.], [.3, .7, 0.]]
+    assert evaluate(PerClassAccuracy(), scores, [0, 0, 1, 1], ('cat', 'dog', 'fox')) == {
+        'accuracy/per_class': {'cat': 50., 'dog': 100.}}
+
+
+def test_a_class_without_a_picture_has_no_accuracy_and_without_names_numbers_do():
+    assert evaluate(PerClassAccuracy(), [[.1, .9]], [1]) == {'accuracy/per_class': {'1': 100.}}
+
+
+def test_ece_is_the_gap_of_score_and_accuracy_in_each_bin_by_hand():
+    # Bin (.4, .5]: scores .45 and .5, one right. Bin (.9, 1]: scores .95, .95, .98, all right.
+    scores = [[.45, .3, .25], [.5, .25, .25], [.95, .05, 0.], [.95, .05, 0.], [.98, .02, 0.]]
+    expected = 2 / 5 * abs(.475 - .5) + 3 / 5 * abs(.96 - 1)
+    found = evaluate(CalibrationError(bins=10), scores, [0, 1, 0, 0, 0])
+    assert found['calibration/ece'] == pytest.approx(100 * expected)
+
+
+def test_ece_of_a_calibrated_model_is_near_zero_and_of_a_sure_wrong_one_100():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(200_000, generator=generator, dtype=torch.float64)
+    hits = (torch.rand(200_000, generator=generator) < scores).double()
+    assert calibration_error(scores, hits, 15) < 0.005
+    assert evaluate(CalibrationError(), [[1., 0.]] * 4, [1] * 4)['calibration/ece'] == 100
+
+
+def test_a_score_on_the_border_belongs_to_the_bin_below():
+    scores, hits = torch.tensor([0., .5, 1.]).double(), torch.tensor([0., 1., 1.]).double()
+    # With two bins: (0, .5] holds 0 and .5, (.5, 1] holds 1.
+    assert calibration_error(scores, hits, 2) == pytest.approx(abs(.5 - 1) / 3)

@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
+
+RECORD = dict(
+    command='python tools/train.py mine.py', config_file='mine.py', seed=5, seconds=90.,
+    environment=dict(processor='2 x Some CPU'), history=[
+        dict(epoch=1, iter=10, metrics={'accuracy/top1': 40., 'accuracy/top5': 80.}),
+        dict(epoch=2, iter=20),
+        dict(epoch=3, iter=30, metrics={'accuracy/top1': 50.25, 'accuracy/top5': 90.})])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / 'mine.json').write_text(json.dumps(RECORD))
+    rows = [dict(model='Mine', budget='3 epochs', to_pass='50 %', where='a GPU', config=config)
+            for config in ('mine.py', 'other.py')]
+    (tmp_path / 'rows.yml').write_text(yaml.safe_dump(rows))
+    return tmp_path
+
+
+def test_a_curve_has_the_epochs_that_were_measured(folder):
+    run, = read_runs(folder)
+    assert run.name == 'mine'
+    assert run.curve() == [(1, 40.), (3, 50.25)]
+
+
+def test_the_table_has_the_last_figures_and_says_what_was_not_run(folder):
+    *_, mine, other = results_table(folder).splitlines()
+    assert mine == ('| Mine | 3 epochs | 50 % | 50.25 | 90.00 |  | 5 | 1.5 min | 2 x Some CPU | '
+                    '`python tools/train.py mine.py` |')
+    assert other == ('| Mine | 3 epochs | 50 % | not run | | | | | a GPU | '
+                     '`python tools/train.py other.py` |')
+
+
+def test_epochs_stand_beside_those_of_the_official_log(folder):
+    (folder / 'official_log.yml').write_text(
+        '0: [0.005, 54.18]\n2: [0.01, 70.0]\n9: [0.05, 78.0]\n')
+    history = [dict(entry, lr=0.02) for entry in RECORD['history']]
+    (folder / 'c10.json').write_text(json.dumps(
+        dict(RECORD, config_file='configs/x_cifar10.py', history=history)))
+    assert epochs_table(folder).splitlines() == [
+        '| epoch | official: lr | top-1 | c10: lr | top-1 |',
+        '| --: | --: | --: | --: | --: |',
+        '| 0 | 0.005000 | 54.18 | 0.020000 | 40.00 |',
+        '| 2 | 0.010000 | 70.00 | 0.020000 | 50.25 |',
+        '| 9 | 0.050000 | 78.00 |  |  |']
+
+
+@pytest.mark.parametrize('content', ['{', '[]', '{"config": "x"}'])
+def test_a_file_that_is_no_record_is_named(tmp_path, content):
+    (tmp_path / 'bad.json').write_text(content)
+    with pytest.raises(BadConfig, match='bad.json'):
+        read_runs(tmp_path)
+
+
+def test_curves_are_drawn_one_line_a_run_with_its_name(folder, tmp_path):
+    (folder / 'second.json').write_text(json.dumps(RECORD))
+    path = tmp_path / 'curves.svg'
+    plot_curves(read_runs(folder), path)
+    assert path.read_text().count('id="line2d_') > 2
+    import matplotlib
+    with matplotlib.rc_context({'svg.fonttype': 'none'}):
+        plot_curves(read_runs(folder), path)
+    drawn = path.read_text()
+    for text in ('mine', 'second', '50.25', 'epoch'):
+        assert text in drawn
+
+
+DOCS = Path(__file__).resolve().parents[2] / 'docs'
+
+
+@pytest.mark.skipif(not DOCS.is_dir(), reason='docs/ stands in the checkout only')
+@pytest.mark.parametrize('table', [results_table, epochs_table])
+def test_the_results_page_holds_the_tables_of_the_records(table):
+    assert table(DOCS / 'results') in (DOCS / 'results.md').read_text(), \
+        'python tools/results.py docs/results prints it'
