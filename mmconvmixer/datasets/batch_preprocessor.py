@@ -1,7 +1,9 @@
 """Augmentation on the training device, for input that comes as raw whole batches."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
+from mmengine.dist import get_dist_info
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import TRANSFORMS
 
@@ -35,7 +37,7 @@ class BatchPreprocessor(ClsDataPreprocessor):
             images = data['inputs']
             images = self.cast_data(images if torch.is_tensor(images) else torch.stack(images))
             # Autocast would round the coordinates of pixels to 8 bits.
-            with torch.autocast(images.device.type, enabled=False):
+            with torch.autocast(images.device.type, enabled=False), _own_draws():
                 images = self._flip_channels(images)
                 for transform in self.transforms:
                     images = transform(images)
@@ -44,3 +46,19 @@ class BatchPreprocessor(ClsDataPreprocessor):
 
     def _flip_channels(self, images: torch.Tensor) -> torch.Tensor:
         return images.flip(1) if self.to_rgb else images
+
+
+@contextmanager
+def _own_draws() -> Iterator[None]:
+    """Let each of several processes draw other numbers; their generators are alike."""
+    rank, world_size = get_dist_info()
+    if world_size == 1:
+        yield
+        return
+    seed = int(torch.randint(2**62, ()))
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed + rank)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -38,7 +38,7 @@ def fingerprint(dataset) -> dict:
             of, items = 'names and labels', (_named(info) for info in infos)
         elif sum(sizes) > MOST_BYTES_DECODED:
             of = 'names, labels and file sizes'
-            items = (_named(info) + size.to_bytes(8) for info, size in
+            items = (_named(info) + size.to_bytes(8, 'big') for info, size in
                      zip(infos, sizes, strict=True))
         else:
             of, items = 'pixels and labels', map(_decoded, infos)

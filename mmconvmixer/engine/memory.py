@@ -10,7 +10,7 @@ _LARGEST_MMAP_THRESHOLD = 32 << 20
 def keep_freed_memory() -> bool:
     """Let this process keep what it frees, up to 32 MB a block, for the next tensors.
 
-    glibc gives every large block back to the system when a tensor dies, and the
+    glibc gives most large blocks back to the system when a tensor dies, and the
     next tensor of that size waits for each page to be made and zeroed: of a
     training step of ConvMixer-128/4 (batch 512, 2 cores) that was a third.
     Other C libraries are left alone.

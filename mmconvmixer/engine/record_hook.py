@@ -1,6 +1,5 @@
 """A run's record: everything one needs to repeat it, and how it went."""
 import json
-import resource
 import shlex
 import sys
 import time
@@ -95,7 +94,10 @@ class RecordHook(Hook):
 
 
 def _peak_memory() -> dict[str, int]:
-    peak = dict(peak_host_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    peak = {}
+    if sys.platform == 'linux':  # elsewhere other units, or no such module
+        import resource
+        peak['peak_host_mib'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     if torch.cuda.is_available():
         peak['peak_gpu_mib'] = torch.cuda.max_memory_allocated() >> 20
     return peak

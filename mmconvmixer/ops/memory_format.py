@@ -15,5 +15,5 @@ def gradient_channels_last(x_BCHW: Tensor) -> Tensor:
     return x_BCHW
 
 
-def _channels_last(gradient: Tensor) -> Tensor:
-    return gradient.contiguous(memory_format=torch.channels_last)
+def _channels_last(gradient: Tensor | None) -> Tensor | None:
+    return None if gradient is None else gradient.contiguous(memory_format=torch.channels_last)

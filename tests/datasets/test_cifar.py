@@ -42,3 +42,53 @@ def test_cifar10_is_no_cifar100(tmp_path):
     make(tmp_path, CIFAR10.METAINFO['classes'])
     with pytest.raises(DatasetNotFound, match='100 classes of CIFAR100Folder'):
         CIFAR100Folder(data_root=str(tmp_path))
+
+
+def fill(folder, names, count):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            (folder / name / f'{number:03d}.png').touch()
+
+
+def listed(dataset):
+    """Class and file name -> label."""
+    return {tuple(sample['img_path'].split('/')[-2:]): sample['gt_label']
+            for sample in (dataset.get_data_info(number) for number in range(len(dataset)))}
+
+
+@BOTH
+@pytest.mark.parametrize('count, held_out', [(9, 0), (10, 1), (29, 2)])
+def test_the_last_tenth_of_each_class_by_file_name_is_held_out(
+        tmp_path, ours, theirs, count, held_out):
+    names = theirs.METAINFO['classes']
+    fill(tmp_path, names, count)
+    every, kept = (listed(ours(data_root=str(tmp_path), **options))
+                   for options in ({}, dict(part='rest')))
+    assert len(every) == count * len(names)
+    cut = count - held_out
+    assert kept == {key: label for key, label in every.items() if key[1] < f'{cut:03d}.png'}
+    assert every == listed(ours(data_root=str(tmp_path), part='all'))
+    if held_out:
+        out = listed(ours(data_root=str(tmp_path), part='held-out'))
+        assert len(out) == held_out * len(names)
+        assert out.keys().isdisjoint(kept)
+        assert out | kept == every
+
+
+def test_a_config_chooses_the_part_and_the_order_repeats(tmp_path):
+    fill(tmp_path / 'train', CIFAR10.METAINFO['classes'], 20)
+    cfg = dict(type='CIFAR10Folder', data_root=str(tmp_path), data_prefix='train',
+               part='held-out')
+    first, second = (DATASETS.build(cfg) for _ in range(2))
+    assert len(first) == 20
+    assert [sample['img_path'] for sample in first] == [sample['img_path'] for sample in second]
+    assert {sample['img_path'].split('/')[-1] for sample in first} == {'018.png', '019.png'}
+
+
+@BOTH
+@pytest.mark.parametrize('part', ['train', '', None, 'Rest'])
+def test_there_are_three_parts(tmp_path, ours, theirs, part):
+    with pytest.raises(ValueError, match="'all', 'held-out' or 'rest'") as caught:
+        ours(data_root=str(tmp_path), part=part)
+    assert repr(part) in str(caught.value)

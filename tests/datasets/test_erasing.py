@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import BATCH_AUGMENTS
+from scipy.stats import ks_2samp
+from torchvision import transforms as T
 
 import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import MixThenErase
@@ -140,3 +142,71 @@ def test_one_of_the_augmentations_is_drawn_for_each_batch():
         both(torch.zeros(1, 1, 2, 2), torch.eye(1))
     assert len(names) == 200
     assert abs(names.count('mixup') - 100) < 4 * math.sqrt(200 * 0.25)
+
+
+@pytest.mark.parametrize('shape', [(3, SIZE, SIZE), (1, 9, 20)])
+def test_zero_fill_is_what_torchvision_does_with_the_same_rectangle(shape):
+    images = torch.randn(100, *shape)
+    out, _ = MixThenErase([unmixed], erase_prob=1., fill='zero')(images.clone(), torch.eye(100))
+    for image, ours in zip(images, out, strict=True):
+        erased = (ours != image).any(0)
+        h, w = rectangle(erased)
+        top, left = (int(erased.any(axis).nonzero()[0]) for axis in (1, 0))
+        assert torch.equal(ours, T.functional.erase(image, top, left, h, w, torch.zeros(1)))
+
+
+def test_zero_fill_draws_rectangles_like_torchvision():
+    area, min_aspect, count = (0.02, 0.33), 0.3, 2000
+    erased = erase(count, erase_prob=0.5, area=area, min_aspect=min_aspect, fill='zero')[:, 0] != 5
+    theirs = T.RandomErasing(0.5, scale=area, ratio=(min_aspect, 1 / min_aspect))
+    expected = torch.stack([theirs(torch.full((1, SIZE, SIZE), 5.)) for _ in range(count)])
+    expected = expected[:, 0] != 5
+
+    def boxes(masks):
+        masks = masks[masks.flatten(1).any(1)]
+        return np.array([(*rectangle(mask), int(mask.any(1).nonzero()[0]),
+                          int(mask.any(0).nonzero()[0])) for mask in masks])
+
+    ours, other = boxes(erased), boxes(expected)
+    # Four standard deviations of the difference of two shares.
+    assert abs(len(ours) - len(other)) < 4 * math.sqrt(2 * count * 0.25)
+    for column in range(4):  # height, width, top, left
+        assert ks_2samp(ours[:, column], other[:, column]).pvalue > 1e-3
+    assert ks_2samp(ours[:, 0] * ours[:, 1], other[:, 0] * other[:, 1]).pvalue > 1e-3
+    assert ks_2samp(ours[:, 0] / ours[:, 1], other[:, 0] / other[:, 1]).pvalue > 1e-3
+
+
+def test_fill_changes_what_is_written_not_where():
+    outs = []
+    for fill in ('noise', 'zero'):
+        random.seed(4)
+        outs.append(erase(50, erase_prob=0.5, fill=fill))
+    noise, zero = outs
+    assert torch.equal(noise != 5, zero != 5)
+    assert (zero[zero != 5] == 0).all() and (zero != 5).any()
+    assert not (noise[noise != 5] == 0).any()
+
+
+def test_noise_is_the_fill_when_none_is_asked_for():
+    outs = []
+    for options in ({}, dict(fill='noise')):
+        random.seed(4)
+        torch.manual_seed(4)
+        outs.append(erase(20, erase_prob=0.5, **options))
+    assert torch.equal(*outs)
+
+
+def test_the_zero_of_a_normalised_picture_is_its_mean_colour():
+    mean, std = torch.tensor([125., 120., 110.])[:, None, None], 60.
+    images = (torch.randint(256, (40, 3, SIZE, SIZE)) - mean) / std
+    out, _ = MixThenErase([unmixed], erase_prob=1., fill='zero')(images.clone(), torch.eye(40))
+    erased = out != images
+    pixels = (out * std + mean)[erased]
+    assert torch.equal(pixels, mean.expand_as(out)[erased])
+
+
+@pytest.mark.parametrize('fill', ['pixel', '', None, 0, 'Zero'])
+def test_there_are_two_fills(fill):
+    with pytest.raises(ValueError, match="'noise' or 'zero'") as caught:
+        MixThenErase([unmixed], fill=fill)
+    assert repr(fill) in str(caught.value)

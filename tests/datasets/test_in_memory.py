@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mmengine import Config
+from mmengine import Config, MMLogger
 from mmpretrain.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -20,14 +20,25 @@ COUNT = 24
 
 
 @pytest.fixture
-def folder(tmp_path):
+def logged(capsys):
+    """What has been logged since the test began."""
+    MMLogger._instance_dict.clear()  # they hold the last test's closed stdout
+    return lambda: ''.join(capsys.readouterr())
+
+
+def write(folder):
     """Coloured noise, 24 pictures of 4 classes."""
     generator = np.random.default_rng(0)
     for number in range(COUNT):
-        path = tmp_path / f'data/class{number % 4}/{number:02d}.png'
+        path = folder / f'class{number % 4}/{number:02d}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
-    return tmp_path / 'data'
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(tmp_path / 'data')
 
 
 def config(folder):
@@ -94,7 +105,7 @@ def test_files_are_read_once(folder):
 
 @pytest.mark.parametrize('number', [0, 7, COUNT - 1])
 @pytest.mark.parametrize('content', [b'', b'no picture', None])
-def test_unreadable_pictures_are_left_out_and_named_in_the_log(folder, capsys, number, content):
+def test_unreadable_pictures_are_left_out_and_named_in_the_log(folder, logged, number, content):
     source = DATASETS.build(config(folder))
     paths = [source.get_data_info(index)['img_path'] for index in range(COUNT)]
     whole = [facts(source[index]) for index in range(COUNT)]
@@ -106,15 +117,15 @@ def test_unreadable_pictures_are_left_out_and_named_in_the_log(folder, capsys, n
     assert len(kept) == COUNT - 3
     assert [facts(kept[index]) for index in range(len(kept))] == [
         each for each in whole if each[2] not in bad]
-    said = ''.join(capsys.readouterr())
+    said = logged()
     assert '3 pictures could not be read' in said
     assert all(path in said for path in bad)
     assert paths[number - 1] not in said or paths[number - 1] in bad
 
 
-def test_nothing_is_said_of_a_folder_without_faults(folder, capsys):
+def test_nothing_is_said_of_a_folder_without_faults(folder, logged):
     InMemory(config(folder))
-    assert 'could not be read' not in ''.join(capsys.readouterr())
+    assert 'could not be read' not in logged()
 
 
 def test_who_wants_an_error_gets_it_with_the_path(folder):
@@ -162,7 +173,8 @@ def runner(tmp_path):
     """A run that builds loaders and does nothing else."""
     def make(seed=3, **keys):
         return Runner(torch.nn.Linear(1, 1), str(tmp_path / 'run'), randomness=dict(seed=seed),
-                      experiment_name=f'{tmp_path.name}-{seed}', cfg=keys)
+                      experiment_name=f'{tmp_path.name}-{seed}', cfg=keys,
+                      default_scope='mmpretrain')
     return make
 
 
@@ -243,10 +255,15 @@ EPOCHS = 2
 KEEP_ALL = {'train_cfg.max_epochs': EPOCHS, 'default_hooks.checkpoint.max_keep_ckpts': EPOCHS}
 
 
-@pytest.fixture
-def run_config(toy_config, folder, tmp_path):
+@pytest.fixture(scope='module')
+def run_folder(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('run_folder') / 'data')
+
+
+@pytest.fixture(scope='module')
+def run_config(toy_config, run_folder):
     """The toy on coloured pictures kept in memory, with every batch transform."""
-    path = tmp_path / 'in_memory.py'
+    path = run_folder.parent / 'in_memory.py'
     path.write_text(f'''
 _base_ = ['{toy_config}']
 model = dict(backbone=dict(in_channels=3))
@@ -259,67 +276,57 @@ data_preprocessor = dict(
         dict(type='BatchRandomResizedCrop', scale=(0.5, 1.)),
         dict(type='BatchColorJitter', strength=0.4)])
 train_dataloader = dict(batch_size=4, dataset=dict(
-    _delete_=True, type='InMemory', dataset={config(folder)}))
+    _delete_=True, type='InMemory', dataset={config(run_folder)}))
 val_dataloader = dict(batch_size=4, dataset=dict(
-    _delete_=True, type='InMemory', dataset={dict(config(folder), test_mode=True)}))
+    _delete_=True, type='InMemory', dataset={dict(config(run_folder), test_mode=True)}))
 ''')
     return path
 
 
-@pytest.mark.parametrize('overrides, options', [
-    ({}, {}), ({'train_dataloader.num_workers': 2}, {}), ({}, dict(validate=False)),
-    ({}, dict(amp=True))], ids=['plain', 'workers', 'no validation', 'amp'])
-def test_a_run_repeats_and_resumes_to_the_bit(
-        train, run_config, tmp_path, weights_of, same_weights, overrides, options):
-    overrides = {**KEEP_ALL, **overrides}
-    for name in ('whole', 'again'):
-        train(tmp_path / name, overrides, run_config, **options)
-    (tmp_path / 'cut').mkdir()
-    shutil.copy(tmp_path / 'whole/epoch_1.pth', tmp_path / 'cut')
-    train(tmp_path / 'cut', overrides, run_config, resume=True, **options)
-    whole = weights_of(tmp_path / 'whole/epoch_2.pth')
-    for name in ('again', 'cut'):
-        assert same_weights(weights_of(tmp_path / name / 'epoch_2.pth'), whole)
+@pytest.fixture(scope='module')
+def whole(train, run_config, tmp_path_factory):
+    """The folder of a run that nothing stopped, with a checkpoint of each epoch."""
+    folder = tmp_path_factory.mktemp('whole')
+    train(folder, KEEP_ALL, run_config)
+    return folder
 
 
-@pytest.mark.parametrize('overrides', [
-    {'train_dataloader.num_workers': 2}, {'val_cfg': None, 'val_dataloader': None,
-                                          'val_evaluator': None}], ids=['workers', 'validation'])
-def test_the_weights_do_not_depend_on_loader_processes_or_validation(
-        train, run_config, tmp_path, weights_of, same_weights, overrides):
-    train(tmp_path / 'a', KEEP_ALL, run_config)
-    train(tmp_path / 'b', {**KEEP_ALL, **overrides}, run_config)
-    assert same_weights(*(weights_of(tmp_path / name / 'epoch_2.pth') for name in 'ab'))
+@pytest.mark.parametrize('overrides, options, alike', [
+    ({}, {}, True), ({'train_dataloader.num_workers': 2}, dict(validate=False), True),
+    ({'randomness.seed': 5}, {}, False),
+    ({'data_preprocessor.transforms': []}, {}, False)],
+    ids=['again', 'workers, no validation', 'another seed', 'no transforms'])
+def test_the_weights_depend_on_seed_and_transforms_not_on_workers_and_validation(
+        train, run_config, tmp_path, whole, weights_of, same_weights, overrides, options, alike):
+    train(tmp_path, {**KEEP_ALL, **overrides}, run_config, **options)
+    assert same_weights(weights_of(tmp_path / 'epoch_2.pth'),
+                        weights_of(whole / 'epoch_2.pth')) is alike
 
 
-@pytest.mark.parametrize('change', [
-    {'randomness.seed': 5}, {'data_preprocessor.transforms': []}], ids=['seed', 'no transforms'])
-def test_seed_and_transforms_change_the_weights(
-        train, run_config, tmp_path, weights_of, same_weights, change):
-    """Else the tests above would hold for a run that draws no numbers."""
-    train(tmp_path / 'a', {}, run_config)
-    train(tmp_path / 'b', change, run_config)
-    assert not same_weights(*(weights_of(tmp_path / name / 'epoch_1.pth') for name in 'ab'))
+def test_a_run_resumed_after_epoch_1_ends_in_the_weights_of_one_never_stopped(
+        train, run_config, tmp_path, whole, weights_of, same_weights):
+    shutil.copy(whole / 'epoch_1.pth', tmp_path)
+    train(tmp_path, KEEP_ALL, run_config, resume=True)
+    assert same_weights(weights_of(tmp_path / 'epoch_2.pth'), weights_of(whole / 'epoch_2.pth'))
 
 
 def test_validation_from_memory_gives_the_metrics_of_files(
-        train, run_config, folder, tmp_path):
-    accuracies = []
-    for name, dataset in (('memory', None), ('files', config(folder))):
-        overrides = {} if dataset is None else {
-            'val_dataloader.dataset': dict(dataset, _delete_=True)}
-        train(tmp_path / name, overrides, run_config)
-        scalars = next((tmp_path / name).rglob('scalars.json')).read_text().splitlines()
-        accuracies.append([json.loads(line)['accuracy/top1'] for line in scalars
-                           if 'accuracy/top1' in line])
-    assert accuracies[0] == accuracies[1] != []
+        train, run_config, run_folder, tmp_path, whole):
+    files = dict(config(run_folder), _delete_=True)
+    train(tmp_path, {**KEEP_ALL, 'val_dataloader.dataset': files}, run_config)
+    lines = [next(folder.rglob('scalars.json')).read_text().splitlines()
+             for folder in (whole, tmp_path)]
+    accuracies = [[json.loads(line)['accuracy/top1'] for line in each if 'accuracy/top1' in line]
+                  for each in lines]
+    assert accuracies[0] == accuracies[1] and len(accuracies[0]) == EPOCHS
 
 
 def test_a_run_names_pictures_it_could_not_read(train, run_config, folder, tmp_path, capsys):
     path = folder / 'class1/05.png'
     path.write_bytes(b'no picture')
-    train(tmp_path / 'skipping', {}, run_config)
+    ours = {'train_dataloader.dataset.dataset.data_root': str(folder)}
+    train(tmp_path / 'skipping', ours, run_config, validate=False)
     assert str(path) in ''.join(capsys.readouterr())
     with pytest.raises(BadImage, match=str(path)):
-        train(tmp_path / 'raising', {'on_unreadable': 'raise'}, run_config)
+        train(tmp_path / 'raising', {**ours, 'on_unreadable': 'raise'}, run_config)
     assert not (tmp_path / 'raising').exists()

@@ -115,3 +115,18 @@ def test_it_is_the_dataset_in_all_else():
     assert dataset.metainfo == dict(classes=('a',))
     with pytest.raises(AttributeError):
         dataset.nothing  # noqa: B018
+
+
+class Batches(Draws):
+    """A dataset that can hand out a whole batch, which nobody seeds."""
+
+    def __getitems__(self, indices):
+        raise AssertionError('the wrapper was passed by')
+
+
+def test_each_sample_is_seeded_though_the_dataset_hands_out_batches():
+    dataset = SeedEachSample(Batches(), 0)
+    sampler = StampDraws(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    assert not hasattr(dataset, '__getitems__')
+    torch.testing.assert_close(epoch(DataLoader(dataset, batch_size=2, sampler=sampler), 0),
+                               epoch(loader(), 0), rtol=0, atol=0)

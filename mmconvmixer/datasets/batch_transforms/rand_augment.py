@@ -9,13 +9,13 @@ from torchvision.transforms.v2 import functional as TF
 LEVELS = 31
 
 # name -> (strength at the highest level, whether its sign is drawn, what it does);
-# shifts are in parts of the side, strengths grow linearly with the level.
+# strengths grow linearly with the level, those of shifts are in parts of the side.
 OPERATIONS: dict[str, tuple[float, bool, Callable]] = {
     'Identity': (0., False, lambda x, _: x),
     'ShearX': (0.3, True, lambda x, s: _sheared(x, math.degrees(math.atan(s)), 0.)),
     'ShearY': (0.3, True, lambda x, s: _sheared(x, 0., math.degrees(math.atan(s)))),
-    'TranslateX': (150 / 331, True, lambda x, s: _translated(x, int(s * x.shape[3]), 0)),
-    'TranslateY': (150 / 331, True, lambda x, s: _translated(x, 0, int(s * x.shape[2]))),
+    'TranslateX': (150 / 331, True, lambda x, s: _translated(x, int(s), 0)),
+    'TranslateY': (150 / 331, True, lambda x, s: _translated(x, 0, int(s))),
     'Rotate': (30., True, lambda x, s: TF.rotate(x, s)),
     'Brightness': (0.9, True, lambda x, s: TF.adjust_brightness(x, 1 + s)),
     'Color': (0.9, True, lambda x, s: TF.adjust_saturation(x, 1 + s)),
@@ -70,8 +70,10 @@ def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -
     done = []
     for key, part in enumerate(parts):
         if len(part):
-            highest, _, operation = list(OPERATIONS.values())[key // 2]
-            strength = highest * magnitude / (LEVELS - 1)
+            name, (highest, _, operation) = list(OPERATIONS.items())[key // 2]
+            highest *= {'TranslateX': images.shape[3], 'TranslateY': images.shape[2]}.get(name, 1)
+            # In float32, as torchvision: values are cut off after the point.
+            strength = float(torch.linspace(0., highest, LEVELS)[magnitude])
             done.append(operation(part, -strength if key % 2 else strength))
     return torch.cat(done)[order.argsort().to(images.device)]
 

@@ -1,0 +1,71 @@
+import json
+import platform
+import sys
+
+import pytest
+
+from mmconvmixer.engine.memory import keep_freed_memory
+
+STEPS, TENSORS, SIZE = 10, 4, 16
+
+# glibc's own limits, held: else it raises them when large blocks are freed, and what it then
+# gives back depends on what else lies where.
+LIMITS = 'glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072'
+
+MEASURE = f'''
+import json, resource
+import torch
+from mmconvmixer.engine.memory import keep_freed_memory
+
+def faults(steps):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(steps):
+        [torch.ones({SIZE} * 2**18) for _ in range({TENSORS})]  # of 4 bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(2)
+before = faults({STEPS})
+done = DO
+faults(1)  # the first have to come from somewhere
+print(json.dumps([done, before, faults({STEPS})]))
+'''
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='other C libraries are left alone')
+@pytest.mark.parametrize('do', ['keep_freed_memory()', 'None'])
+def test_freed_memory_is_used_again_without_asking_the_system(shell, do):
+    ran = shell([sys.executable, '-c', MEASURE.replace('DO', do)],
+                env={**shell.keywords['env'], 'GLIBC_TUNABLES': LIMITS})
+    assert ran.returncode == 0, ran.stderr
+    done, before, after = json.loads(ran.stdout)
+    # 16 MiB are 4,096 pages of 4 KiB, or 8 of 2 MiB where the kernel gives such.
+    assert before >= 8 * STEPS * TENSORS
+    if do == 'None':
+        assert after > 0.9 * before
+    else:
+        assert done is True
+        assert after < 0.05 * before  # one tensor of the 40 may find its place taken
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, 'libc_ver', lambda: ('', ''))
+    monkeypatch.setattr('ctypes.CDLL', None)  # not even looked at
+    assert keep_freed_memory() is False
+
+
+@pytest.mark.parametrize('device, times', [('cpu', 1), ('cuda', 0)])
+def test_training_on_a_cpu_asks_for_it(train, tmp_path, monkeypatch, device, times):
+    class Stop(Exception):
+        pass
+
+    asked = []
+
+    def stop(cfg):
+        raise Stop
+
+    monkeypatch.setattr('mmconvmixer.training.get_device', lambda: device)
+    monkeypatch.setattr('mmconvmixer.training.keep_freed_memory', lambda: asked.append(1))
+    monkeypatch.setattr('mmconvmixer.training.Runner.from_cfg', stop)
+    with pytest.raises(Stop):
+        train(tmp_path / 'run')
+    assert len(asked) == times
