@@ -9,8 +9,10 @@ import numpy as np
 from mmconvmixer.datasets.in_memory import InMemory
 from mmconvmixer.progress import Progress
 
-# Beyond this, decoding every picture would delay a run by more than half a minute.
+# Beyond these, reading every picture, or asking for the size of every file of a
+# network disk, would delay a run by minutes.
 MOST_BYTES_DECODED = 128 << 20
+MOST_FILES_ASKED = 100_000
 
 
 def fingerprint(dataset) -> dict:
@@ -20,28 +22,20 @@ def fingerprint(dataset) -> dict:
     whatever order, under whatever names, kept in memory or read from files.
 
     Args:
-        dataset: a dataset of this package or mmpretrain's, wrapped or not.
+        dataset: any map-style dataset, wrapped or not.
 
     Returns:
         pictures (int), sha256, and what it is the hash `of`: 'pixels and
-        labels'; or, where the files are more than 128 MiB, 'names, labels and
-        file sizes'; or, where they are not local, 'names and labels'.
+        labels'; 'names, labels and file sizes' where the files are more than
+        128 MiB; 'names and labels' where they are more than 100,000 or not
+        local. Of a dataset without mmengine's `get_data_info` only `pictures`
+        is known; sha256 and `of` are None.
     """
     while not isinstance(dataset, InMemory) and hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
-    if isinstance(dataset, InMemory):
-        of, items = 'pixels and labels', _kept(dataset)
-    else:
-        infos = [dataset.get_data_info(number) for number in range(len(dataset))]
-        sizes = [_size(info) for info in infos]
-        if None in sizes:
-            of, items = 'names and labels', (_named(info) for info in infos)
-        elif sum(sizes) > MOST_BYTES_DECODED:
-            of = 'names, labels and file sizes'
-            items = (_named(info) + size.to_bytes(8, 'big') for info, size in
-                     zip(infos, sizes, strict=True))
-        else:
-            of, items = 'pixels and labels', map(_decoded, infos)
+    if not isinstance(dataset, InMemory) and not hasattr(dataset, 'get_data_info'):
+        return dict(pictures=len(dataset), sha256=None, of=None)
+    of, items = _kept(dataset) if isinstance(dataset, InMemory) else _annotated(dataset)
     progress = Progress('fingerprint', len(dataset), 'pictures')
     digests = []
     for number, item in enumerate(items):
@@ -51,32 +45,51 @@ def fingerprint(dataset) -> dict:
     return dict(pictures=len(digests), sha256=whole.hexdigest(), of=of)
 
 
+def _kept(dataset: InMemory) -> tuple[str, Iterator[bytes]]:
+    pairs = zip(dataset.images.numpy(), dataset.labels.tolist(), strict=True)
+    return 'pixels and labels', (_labelled(image.transpose(1, 2, 0), label)
+                                 for image, label in pairs)
+
+
+def _annotated(dataset) -> tuple[str, Iterator[bytes]]:
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    if len(dataset) > MOST_FILES_ASKED:
+        return 'names and labels', map(_named, infos)
+    infos = list(infos)
+    sizes = [_size(info) for info in infos]
+    if None in sizes:
+        return 'names and labels', map(_named, infos)
+    if sum(sizes) > MOST_BYTES_DECODED:
+        return 'names, labels and file sizes', (
+            _named(info) + size.to_bytes(8, 'big')
+            for info, size in zip(infos, sizes, strict=True))
+    return 'pixels and labels', map(_decoded, infos)
+
+
 def _size(info: dict) -> int | None:
     """Return the bytes of a sample's file, 0 if it is in memory, None if it is not local."""
     if 'img' in info:
         return 0
     try:
         return Path(info['img_path']).stat().st_size
-    except OSError:
+    except (OSError, KeyError, TypeError):  # elsewhere, or no picture file at all
         return None
 
 
-def _kept(dataset: InMemory) -> Iterator[bytes]:
-    for image, label in zip(dataset.images.numpy(), dataset.labels.tolist(), strict=True):
-        yield _labelled(image.transpose(1, 2, 0), label)
-
-
 def _decoded(info: dict) -> bytes:
-    image = info['img'] if 'img' in info else mmcv.imread(info['img_path'])
+    try:
+        image = info['img'] if 'img' in info else mmcv.imread(info['img_path'])
+    except Exception:  # whatever a decoder throws
+        image = None
     # A picture that can't be decoded is no part of what a run sees.
-    return b'' if image is None else _labelled(image, info['gt_label'])
+    return b'' if image is None else _labelled(image, info.get('gt_label'))
 
 
-def _labelled(image: np.ndarray, label: int) -> bytes:
+def _labelled(image: np.ndarray, label: object) -> bytes:
     height, width = image.shape[:2]
     return f'{label} {height}x{width} '.encode() + np.ascontiguousarray(image).tobytes()
 
 
 def _named(info: dict) -> bytes:
-    path = Path(info['img_path'])
-    return f'{info["gt_label"]} {path.parent.name}/{path.name} '.encode()
+    path = Path(str(info.get('img_path')))
+    return f'{info.get("gt_label")} {path.parent.name}/{path.name} '.encode()

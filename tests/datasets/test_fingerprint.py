@@ -75,3 +75,18 @@ def test_files_that_are_not_local_are_told_by_name(folder, monkeypatch):
     assert before['of'] == 'names and labels'
     (folder / 'class0/000.png').rename(folder / 'class0/xyz.png')
     assert of_folder(folder)['sha256'] != before['sha256']
+
+
+def test_very_many_files_are_told_by_name_alone(folder, monkeypatch):
+    monkeypatch.setattr(module, 'MOST_FILES_ASKED', 11)
+    assert of_folder(folder)['of'] == 'names and labels'
+
+
+def test_a_dataset_of_torch_has_a_length_and_no_more():
+    assert fingerprint([1, 2, 3]) == dict(pictures=3, sha256=None, of=None)
+
+
+def test_a_picture_that_can_not_be_decoded_is_no_error(folder):
+    before = of_folder(folder)['sha256']
+    (folder / 'class0/000.png').write_bytes(b'')
+    assert of_folder(folder)['sha256'] != before
