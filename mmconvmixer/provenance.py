@@ -37,17 +37,19 @@ def git_revision() -> str | None:
     or where there is no git.
     """
     root = PACKAGE.parent
-    if _git(root, 'rev-parse', '--show-toplevel') != str(root):
+    top = _git(root, 'rev-parse', '--show-toplevel')
+    if top is None or Path(top).resolve() != root:
         return None  # installed into a folder that happens to be in somebody's checkout
+    head = _git(root, 'rev-parse', 'HEAD')
     changed = _git(root, 'status', '--porcelain', '--untracked-files=no')
-    return _git(root, 'rev-parse', 'HEAD') + ('-dirty' if changed else '')
+    return head and head + ('-dirty' if changed != '' else '')
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(['git', '-C', str(folder), *arguments], capture_output=True,
-                              text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+                              text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
 

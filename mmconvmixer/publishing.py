@@ -8,9 +8,10 @@ from mmengine.registry import DefaultScope
 
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of, write_checkpoint
 from mmconvmixer.checkpoints.write import publish as write_published
-from mmconvmixer.config import config_path, load_config, portable
+from mmconvmixer.config import config_path, load_config, portable, require
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.fingerprint import fingerprint
+from mmconvmixer.engine.metrics import as_plain
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.files import check_writable
 from mmconvmixer.testing import evaluate
@@ -70,12 +71,14 @@ def measure(config: str | Path, checkpoint: Path, data: str | None) -> tuple[dic
         data: folder that replaces the test set's `data_root`.
     """
     cfg = load_config(config)
+    require(cfg, 'test_dataloader')
     overrides = data_root_override(cfg, data) if data else {}
     cfg.merge_from_dict(overrides)
-    with TemporaryDirectory() as logs:
+    # An open log file keeps Windows from removing the folder.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as logs:
         metrics = evaluate(config, checkpoint, work_dir=logs, overrides=overrides)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return metrics, fingerprint(build_dataset(cfg.test_dataloader.dataset))
+        return as_plain(metrics), fingerprint(build_dataset(cfg.test_dataloader.dataset))
 
 
 def data_root_override(cfg: Config, data: str) -> dict[str, str]:
@@ -89,20 +92,21 @@ def data_root_override(cfg: Config, data: str) -> dict[str, str]:
     return {f'{key}.data_root': data}
 
 
-def config_of(recorded: str | None, given: str | None, checkpoint: str | Path) -> Path:
+def config_of(recorded: object, given: str | None, checkpoint: str | Path) -> Path:
     """Return the config file that a checkpoint's figures belong to.
 
-    It is looked up by the recorded path. The recorded text is for people: to
-    load a config is to run what it names, and a checkpoint may be a stranger's.
+    To load a config is to run it, and a checkpoint may be a stranger's: of what
+    it says, only the name of one of this package's own configs is used.
 
     Raises:
-        BadConfig: the checkpoint names none that is here.
+        BadConfig: the checkpoint names none of them.
     """
     if given is not None:
         return config_path(given)
-    candidates = [package_root() / recorded, Path(recorded)] if recorded else []
-    for path in candidates:
-        if path.is_file():
+    configs = (package_root() / 'configs').resolve()
+    if isinstance(recorded, str):
+        path = (package_root() / recorded).resolve()
+        if path.is_file() and path.is_relative_to(configs):
             return path
-    raise BadConfig(f'{checkpoint} names {recorded or "no config"}, which is not here; give '
-                    '--config PATH')
+    raise BadConfig(f'{checkpoint} names {recorded or "no config"}, which is none of this '
+                    "package's configs; give --config PATH")

@@ -1,5 +1,4 @@
 """Train a model: what `tools/train.py` runs."""
-import os
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -19,7 +18,7 @@ from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.amp import check_dtype
-from mmconvmixer.engine.memory import keep_freed_memory
+from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.files import check_writable, remove_leftovers
 from mmconvmixer.zoo import resolve_checkpoint
@@ -58,6 +57,8 @@ def train(config: str | Path,
     Raises:
         MMConvMixerError: see `mmconvmixer.errors`.
     """
+    if get_device() == 'cpu':
+        flush_denormals()
     cfg = load_config(config, overrides)
     require(cfg, 'model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
     name = config_path(config).stem
@@ -81,9 +82,6 @@ def train(config: str | Path,
                             'which batch size its learning rate is: set '
                             'auto_scale_lr.base_batch_size')
         cfg.auto_scale_lr.enable = True
-    if cfg.get('randomness', {}).get('deterministic'):
-        # Without it cuBLAS refuses deterministic algorithms.
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     cfg.launcher = launcher
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 

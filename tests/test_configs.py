@@ -118,7 +118,7 @@ def test_100_epochs_are_the_official_scripts():
     assert cfg.param_scheduler.epochs == [0, 40, 80, 100]
     assert transforms_of(cfg)[2:] == [('BatchColorJitter', dict(strength=0.2))]
     assert cfg.model.train_cfg.augments == dict(
-        type='MixThenErase', augments=[], erase_prob=0.2, fill='zero')
+        type='MixThenErase', augments=[], erase_prob=0.2, area=(0.02, 0.33), fill='zero')
 
 
 def test_200_epochs_are_the_papers_imagenet_recipe_with_gentle_crops():

@@ -18,10 +18,10 @@ import torch
 from mmengine.device import get_device
 
 from mmconvmixer.command_line import exit_code
-from mmconvmixer.config import load_config
+from mmconvmixer.config import load_config, require
 from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.engine import Runner
-from mmconvmixer.engine.memory import keep_freed_memory
+from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -34,11 +34,14 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def run(config: str, rounds: int, steps: int) -> None:
+    if get_device() == 'cpu':
+        flush_denormals()
     cfg = load_config(config)
+    require(cfg, 'model', 'train_dataloader', 'optim_wrapper')
     fill_in(cfg, ['train_dataloader'])
     for name in ('val', 'test'):
         cfg[f'{name}_dataloader'] = cfg[f'{name}_cfg'] = cfg[f'{name}_evaluator'] = None
-    with TemporaryDirectory() as cfg.work_dir:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as cfg.work_dir:
         cfg.log_level = 'WARNING'
         runner = Runner.from_cfg(cfg)
         loader = runner.build_dataloader(cfg.train_dataloader)

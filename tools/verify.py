@@ -4,14 +4,15 @@
     python tools/verify.py convmixer-128-4_cifar10 --data data/cifar10
     python tools/verify.py weights/convmixer-128-4_cifar10-1a2b3c4d.pth
 
-Exit code 0: every figure is reached to 0.01; 1: one is not, or the pictures are
+Exit code 0: every figure is reached to 0.01 (the accuracy of a class to one
+picture, the calibration error to 0.05); 1: one is not, or the pictures are
 others; 2: it could not be tried.
 """
 import argparse
 import sys
 
 from mmconvmixer.command_line import exit_code
-from mmconvmixer.verification import TOLERANCE, Verification, verify
+from mmconvmixer.verification import Verification, verify
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -33,7 +34,7 @@ def report(result: Verification) -> None:
     data = {None: 'not known', True: 'the published pictures',
             False: 'NOT the pictures of the published figures'}[result.same_data]
     print(f'test data: {data}')
-    print(f'{len(differing)} of {len(result.figures)} figures differ by more than {TOLERANCE}')
+    print(f'{len(differing)} of {len(result.figures)} figures differ')
 
 
 def main(argv=None) -> int:

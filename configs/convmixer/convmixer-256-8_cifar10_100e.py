@@ -14,7 +14,12 @@ data_preprocessor = dict(
     ])
 model = dict(
     train_cfg=dict(
-        augments=dict(type='MixThenErase', augments=[], erase_prob=0.2, fill='zero')))
+        augments=dict(
+            type='MixThenErase',
+            augments=[],
+            erase_prob=0.2,
+            area=(0.02, 0.33),
+            fill='zero')))
 
 param_scheduler = dict(epochs=[0, 40, 80, 100])
 train_cfg = dict(max_epochs=100)

@@ -1,6 +1,6 @@
 """Augmentation on the training device, for input that comes as raw whole batches."""
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from mmengine.dist import get_dist_info
@@ -37,7 +37,10 @@ class BatchPreprocessor(ClsDataPreprocessor):
             images = data['inputs']
             images = self.cast_data(images if torch.is_tensor(images) else torch.stack(images))
             # Autocast would round the coordinates of pixels to 8 bits.
-            with torch.autocast(images.device.type, enabled=False), _own_draws():
+            kind = images.device.type
+            exact = (torch.autocast(kind, enabled=False)
+                     if torch.amp.is_autocast_available(kind) else nullcontext())
+            with exact, _own_draws():
                 images = self._flip_channels(images)
                 for transform in self.transforms:
                     images = transform(images)

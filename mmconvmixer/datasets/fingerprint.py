@@ -31,7 +31,7 @@ def fingerprint(dataset) -> dict:
         local. Of a dataset without mmengine's `get_data_info` only `pictures`
         is known; sha256 and `of` are None.
     """
-    while not isinstance(dataset, InMemory) and hasattr(dataset, 'dataset'):
+    while not isinstance(dataset, InMemory) and _is_dataset(getattr(dataset, 'dataset', None)):
         dataset = dataset.dataset
     if not isinstance(dataset, InMemory) and not hasattr(dataset, 'get_data_info'):
         return dict(pictures=len(dataset), sha256=None, of=None)
@@ -39,10 +39,17 @@ def fingerprint(dataset) -> dict:
     progress = Progress('fingerprint', len(dataset), 'pictures')
     digests = []
     for number, item in enumerate(items):
+        if item is None:  # can't be decoded: no part of what a run sees
+            continue
         digests.append(hashlib.sha256(item).digest())
         progress.update(number + 1)
     whole = hashlib.sha256(b''.join(sorted(digests)))
     return dict(pictures=len(digests), sha256=whole.hexdigest(), of=of)
+
+
+def _is_dataset(thing: object) -> bool:
+    return (hasattr(thing, '__getitem__') and hasattr(thing, '__len__')
+            and not isinstance(thing, str))
 
 
 def _kept(dataset: InMemory) -> tuple[str, Iterator[bytes]]:
@@ -67,22 +74,21 @@ def _annotated(dataset) -> tuple[str, Iterator[bytes]]:
 
 
 def _size(info: dict) -> int | None:
-    """Return the bytes of a sample's file, 0 if it is in memory, None if it is not local."""
+    """Return the bytes of a sample's file or array, None if there is neither here."""
     if 'img' in info:
-        return 0
+        return getattr(info['img'], 'nbytes', None)
     try:
         return Path(info['img_path']).stat().st_size
     except (OSError, KeyError, TypeError):  # elsewhere, or no picture file at all
         return None
 
 
-def _decoded(info: dict) -> bytes:
+def _decoded(info: dict) -> bytes | None:
     try:
         image = info['img'] if 'img' in info else mmcv.imread(info['img_path'])
     except Exception:  # whatever a decoder throws
         image = None
-    # A picture that can't be decoded is no part of what a run sees.
-    return b'' if image is None else _labelled(image, info.get('gt_label'))
+    return None if image is None else _labelled(image, info.get('gt_label'))
 
 
 def _labelled(image: np.ndarray, label: object) -> bytes:

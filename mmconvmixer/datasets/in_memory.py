@@ -43,6 +43,10 @@ class InMemory(Dataset):
         source = SkipUnreadable(build_dataset(dataset), on_unreadable)
         self.metainfo = source.metainfo
         shape = source[0]['inputs'].shape
+        if source[0]['inputs'].dtype != torch.uint8:
+            raise BadConfig(f'InMemory keeps uint8 pictures, but its pipeline makes '
+                            f'{source[0]["inputs"].dtype}; leave normalisation to the '
+                            'data_preprocessor')
         # Filled in place: a list of tensors and their stack would take twice as much.
         images = torch.empty(len(source), *shape, dtype=torch.uint8)
         labels, self._paths, unreadable = [], [], []
@@ -59,6 +63,10 @@ class InMemory(Dataset):
                     f'{tuple(image.shape)} where the first is {tuple(shape)}; add a Resize to '
                     'its pipeline')
             images[len(labels)] = image
+            if 'gt_label' not in sample or len(sample.gt_label) != 1:
+                raise BadConfig(f'InMemory keeps one label for a picture, but '
+                                f'{sample.get("img_path")} has '
+                                f'{sample.get("gt_label", "none")}')
             labels.append(int(sample.gt_label))
             self._paths.append(sample.get('img_path'))
             progress.update(number + 1)
@@ -87,8 +95,10 @@ class InMemory(Dataset):
         return dict(inputs=self.images[chosen], data_samples=samples)
 
 
-def is_in_memory(dataset_cfg: dict) -> bool:
-    """Whether a dataset config means `InMemory`."""
+def is_in_memory(dataset_cfg) -> bool:
+    """Whether a dataset, or the config of one, is `InMemory`."""
+    if not isinstance(dataset_cfg, dict):
+        return isinstance(dataset_cfg, InMemory)
     kind = dataset_cfg.get('type')
     return (DATASETS.get(kind) if isinstance(kind, str) else kind) is InMemory
 

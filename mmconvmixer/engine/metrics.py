@@ -1,6 +1,8 @@
 """What a top-1 figure leaves out: which classes, and how sure."""
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
@@ -71,3 +73,14 @@ def calibration_error(scores: Tensor, hits: Tensor, bins: int) -> Tensor:
     groups = (scores * bins).ceil().long().sub(1).clamp(0, bins - 1)
     gaps = groups.bincount(scores - hits, minlength=bins)
     return gaps.abs().sum() / len(scores)
+
+
+def as_plain(metrics: Any) -> Any:
+    """Return metrics as numbers, text, lists and dicts: fit for JSON and for checkpoints."""
+    if isinstance(metrics, dict):
+        return {str(key): as_plain(value) for key, value in metrics.items()}
+    if isinstance(metrics, Tensor | np.ndarray | np.generic):
+        return metrics.tolist()
+    if isinstance(metrics, list | tuple):
+        return [as_plain(value) for value in metrics]
+    return metrics if isinstance(metrics, bool | int | float | type(None)) else str(metrics)

@@ -1,4 +1,5 @@
 """mmengine's Runner where it does what we need, mended where it does not."""
+import os
 from pathlib import Path
 
 import torch
@@ -37,6 +38,12 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict) -> None:
         start_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
         super().setup_env(env_cfg)
+
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False,
+                       deterministic: bool = False) -> None:
+        if deterministic:  # else cuBLAS refuses to work
+            os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         on_cpu_group = self.distributed and not torch.cuda.is_available()
@@ -101,7 +108,8 @@ class Runner(MMEngineRunner):
         path = fetch(filename) if is_url(str(filename)) else filename
         checkpoint = read_checkpoint(path, map_location)
         # mmengine's `resume` would run this text (of mmengine 0.1 and mmcv) as a config.
-        (checkpoint.get('meta') or {}).pop('config', None)
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_weights(self.model, state_dict_of(checkpoint, str(filename)), str(filename),
                      self.cfg.get('strict_load', True) if strict is None else strict)

@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmconvmixer.errors import BadConfig, OutputNotWritable
 from mmconvmixer.files import written_whole
 from mmconvmixer.visualization.runs import Run
 
@@ -15,13 +16,23 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
         metric: which of the metrics measured between epochs, in percent.
 
     Raises:
-        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+        BadConfig: a run that never measured the metric, or no run at all.
+        OutputNotWritable: another ending, or see `mmconvmixer.files.written_whole`.
     """
+    if Path(path).suffix not in ('.png', '.svg'):
+        raise OutputNotWritable(f'{path}: curves are drawn as .png or .svg; give a file with '
+                                'such an ending')
+    if not runs:
+        raise BadConfig('there is no run to draw')
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 5), dpi=120, layout='constrained')
     axes = figure.subplots()
     for run in runs:
         points = run.curve(metric)
+        if not points:
+            known = {name for entry in run.record['history'] for name in entry.get('metrics', ())}
+            raise BadConfig(f'{run.name} never measured {metric}; it has '
+                            f'{", ".join(sorted(known)) or "no metrics at all"}')
         line, = axes.plot(*zip(*points, strict=True), marker='.', label=run.name)
         axes.annotate(f'{points[-1][1]:.2f}', points[-1], xytext=(6, 0), va='center',
                       textcoords='offset points', color=line.get_color())

@@ -10,6 +10,9 @@ from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.errors import BadConfig
 
 
+REQUIRED = {'command', 'config_file', 'seed', 'seconds', 'environment', 'git_revision', 'history'}
+
+
 @dataclass(frozen=True)
 class Run:
     """What `RecordHook` wrote of a run.
@@ -31,15 +34,17 @@ def read_runs(folder: str | Path) -> list[Run]:
     """Return the runs whose records `<folder>/*.json` are, by name.
 
     Raises:
-        BadConfig: a file that is no run's record.
+        BadConfig: no such folder, or a file that is no run's record.
     """
+    if not Path(folder).is_dir():
+        raise BadConfig(f'{folder} is no folder; expected one with records of runs')
     runs = []
     for path in sorted(Path(folder).glob('*.json')):
         try:
             record = json.loads(path.read_text())
         except ValueError as error:
             raise BadConfig(f'{path} is no JSON: {error}') from error
-        if not isinstance(record, dict) or not {'config_file', 'history'} <= record.keys():
+        if not isinstance(record, dict) or not REQUIRED <= record.keys():
             raise BadConfig(f'{path} is no record of a run; expected a run.json as '
                             'tools/train.py writes it')
         runs.append(Run(path.stem, record))
@@ -51,7 +56,7 @@ def results_table(folder: str | Path) -> str:
 
     A row has `model`, `budget`, `to_pass` and `config`. A run belongs to the row
     of its config; its accuracies are those published in the shipped weights, or
-    where its weights are not the shipped ones, its last epoch's.
+    where another run made these, the last that it measured.
     """
     rows = yaml.safe_load(Path(folder, 'rows.yml').read_text())
     runs = read_runs(folder)
@@ -69,7 +74,8 @@ def results_table(folder: str | Path) -> str:
 
 def _figures(run: Run) -> str:
     record = run.record
-    metrics = _published(record) or record['history'][-1]['metrics']
+    measured = [entry['metrics'] for entry in record['history'] if 'metrics' in entry]
+    metrics = _published(record) or (measured[-1] if measured else {})
     top1, top5, ece = (f'{metrics[name]:.2f}' if name in metrics else ''
                        for name in ('accuracy/top1', 'accuracy/top5', 'calibration/ece'))
     seconds = record['seconds']
@@ -80,14 +86,14 @@ def _figures(run: Run) -> str:
 
 
 def _published(record: dict) -> dict | None:
-    """Return the shipped weights' metrics, if they are this run's."""
+    """Return the metrics in the shipped weights, if this run made them."""
     entry = zoo.find_by_config(record['config_file'])
     if entry is None or '://' in entry.weights:
         return None
-    meta = read_checkpoint(entry.weights)['meta']
-    if meta.get('seed') != record['seed']:
+    meta = read_checkpoint(entry.weights).get('meta') or {}
+    if any(meta.get(key) != record[key] for key in ('seed', 'git_revision', 'environment')):
         return None
-    return meta['published']['metrics']
+    return meta.get('published', {}).get('metrics')
 
 
 def epochs_table(folder: str | Path) -> str:
@@ -103,7 +109,8 @@ def epochs_table(folder: str | Path) -> str:
     for epoch, (rate, top1) in official.items():
         cells = [f'{rate:.6f}', f'{top1:.2f}']
         for run in runs:
-            rates = {entry['epoch'] - 1: entry['lr'] for entry in run.record['history']}
+            rates = {entry['epoch'] - 1: entry['lr'] for entry in run.record['history']
+                     if 'epoch' in entry and 'lr' in entry}
             values = {number - 1: value for number, value in run.curve()}
             cells += [f'{rates[epoch]:.6f}' if epoch in rates else '',
                       f'{values[epoch]:.2f}' if epoch in values else '']

@@ -89,4 +89,6 @@ def test_a_dataset_of_torch_has_a_length_and_no_more():
 def test_a_picture_that_can_not_be_decoded_is_no_error(folder):
     before = of_folder(folder)['sha256']
     (folder / 'class0/000.png').write_bytes(b'')
-    assert of_folder(folder)['sha256'] != before
+    after = of_folder(folder)
+    assert after['sha256'] != before and after['pictures'] == 11
+    assert of_folder(folder, in_memory=True) == after

@@ -24,7 +24,7 @@ def run(train, tmp_path_factory):
 
 def test_the_folder_holds_what_repeats_the_run(run, toy_config, repo):
     record = record_of(run)
-    assert record['config_file'] == str(toy_config)
+    assert record['config_file'] == toy_config.name
     assert record['seed'] == 0 and record['deterministic'] is False
     assert "arch='8/2-p1-k3'" in record['cfg']
     assert record['command'].startswith('python ')
@@ -98,3 +98,22 @@ def test_the_fingerprint_in_the_record_is_the_data_sets(run, toy_config):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = build_dataset(cfg.val_dataloader.dataset)
     assert fingerprint(dataset) == record_of(run)['data']['val']
+
+
+def test_metrics_that_are_no_numbers_and_other_schedules_do_not_end_a_run(train, tmp_path):
+    train(tmp_path, {'val_evaluator': dict(type='ConfusionMatrix'),
+                     'default_hooks.runtime_info': None})
+    entry, = record_of(tmp_path)['history']
+    assert len(entry['metrics']['confusion_matrix/result']) == 10
+    assert 'lr' not in entry
+
+
+def test_a_dataset_that_can_not_be_fingerprinted_does_not_end_a_run(
+        train, tmp_path, monkeypatch):
+    from mmconvmixer.engine import record_hook
+
+    def fail(dataset):
+        raise RuntimeError('no idea')
+    monkeypatch.setattr(record_hook, 'fingerprint', fail)
+    train(tmp_path, validate=False)
+    assert record_of(tmp_path)['data']['train'] == dict(pictures=1198, sha256=None, of=None)

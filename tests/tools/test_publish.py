@@ -1,4 +1,6 @@
 import hashlib
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,8 +8,16 @@ import torch
 from mmconvmixer.checkpoints import read_checkpoint
 
 
-def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, tool, tmp_path):
-    run = tool('publish', trained, tmp_path, 'toy', experiment=False)
+@pytest.fixture
+def publish(trained, tool, toy_config):
+    def call(folder, *options):
+        return tool('publish', trained, folder, 'toy', '--config', toy_config, *options,
+                    experiment=False)
+    return call
+
+
+def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, publish, tmp_path):
+    run = publish(tmp_path)
     assert run.code == 0, run.err
     path, = tmp_path.glob('toy-*.pth')
     assert str(path) in run.out
@@ -22,8 +32,8 @@ def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, tool, tm
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 def test_its_figures_are_measured_with_the_rounded_weights(
-        trained, tool, evaluate, tmp_path, dtype):
-    run = tool('publish', trained, tmp_path / 'out', 'toy', '--dtype', dtype, experiment=False)
+        publish, evaluate, tmp_path, dtype):
+    run = publish(tmp_path / 'out', '--dtype', dtype)
     path, = (tmp_path / 'out').glob('toy-*.pth')
     published = read_checkpoint(path)
     weight = published['state_dict']['head.fc.weight']
@@ -36,17 +46,25 @@ def test_its_figures_are_measured_with_the_rounded_weights(
     assert f'accuracy/top1 {said["metrics"]["accuracy/top1"]:.2f}' in run.out
 
 
-def test_it_keeps_where_the_weights_come_from(trained, tool, tmp_path):
-    tool('publish', trained, tmp_path, 'toy', experiment=False)
+def test_it_keeps_where_the_weights_come_from(trained, publish, tmp_path):
+    publish(tmp_path)
     path, = tmp_path.glob('toy-*.pth')
     source, meta = read_checkpoint(trained)['meta'], read_checkpoint(path)['meta']
     for key in ('seed', 'epoch', 'config_file', 'cfg', 'environment', 'git_revision', 'data'):
         assert meta[key] == source[key]
 
 
-def test_equal_weights_make_equal_files(trained, tool, tmp_path):
+def test_it_says_nothing_of_this_machines_folders(publish, tmp_path):
+    publish(tmp_path)
+    path, = tmp_path.glob('toy-*.pth')
+    text = repr(read_checkpoint(path)['meta'])
+    for folder in (Path.cwd(), Path.home(), tmp_path.parent, Path(tempfile.gettempdir())):
+        assert str(folder) not in text, folder
+
+
+def test_equal_weights_make_equal_files(publish, tmp_path):
     for folder in ('a', 'b'):
-        tool('publish', trained, tmp_path / folder, 'toy', experiment=False)
+        publish(tmp_path / folder)
     assert ([path.name for path in (tmp_path / 'a').iterdir()]
             == [path.name for path in (tmp_path / 'b').iterdir()])
 
@@ -59,10 +77,11 @@ def test_a_missing_checkpoint_is_one_line_and_leaves_nothing(bad_input, tmp_path
 def test_a_checkpoint_that_names_no_config_asks_for_one(bad_input, tmp_path, weights_of, trained):
     torch.save(dict(state_dict=weights_of(trained)), tmp_path / 'bare.pth')
     said = bad_input('publish', tmp_path / 'bare.pth', tmp_path / 'out', 'toy', experiment=False)
-    assert 'give --config' in said
+    assert 'names no config' in said and 'give --config' in said
 
 
-def test_data_for_a_set_that_is_in_no_folder_is_refused(bad_input, trained, tmp_path):
+def test_data_for_a_set_that_is_in_no_folder_is_refused(
+        bad_input, trained, toy_config, tmp_path):
     said = bad_input('publish', trained, tmp_path / 'out', 'toy', '--data', tmp_path,
-                     experiment=False)
+                     '--config', toy_config, experiment=False)
     assert 'Digits' in said and 'leave it out' in said

@@ -5,6 +5,7 @@ def test_it_prints_the_table_and_draws_the_curves(tool, tmp_path):
     history = [dict(epoch=1, iter=9, metrics={'accuracy/top1': 40., 'accuracy/top5': 80.})]
     (tmp_path / 'mine.json').write_text(json.dumps(dict(
         command='python tools/train.py mine.py', config_file='mine.py', seed=5, seconds=90.,
+        git_revision=None,
         environment=dict(processor='2 x Some CPU'), history=history)))
     (tmp_path / 'rows.yml').write_text(
         '- {model: Mine, budget: 1 epoch, to_pass: none, where: here, config: mine.py}')

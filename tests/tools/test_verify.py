@@ -6,14 +6,22 @@ from mmconvmixer.checkpoints import read_checkpoint, write_checkpoint
 
 
 @pytest.fixture
-def published(trained, tool, tmp_path):
-    tool('publish', trained, tmp_path / 'out', 'toy', '--dtype', 'float16', experiment=False)
+def published(trained, tool, toy_config, tmp_path):
+    tool('publish', trained, tmp_path / 'out', 'toy', '--dtype', 'float16', '--config',
+         toy_config, experiment=False)
     path, = (tmp_path / 'out').glob('toy-*.pth')
     return path
 
 
-def test_a_published_file_reaches_its_figures(published, tool):
-    run = tool('verify', published, experiment=False)
+@pytest.fixture
+def verify(tool, toy_config):
+    def call(path, config=toy_config, *options):
+        return tool('verify', path, '--config', config, *options, experiment=False)
+    return call
+
+
+def test_a_published_file_reaches_its_figures(published, verify):
+    run = verify(published)
     assert run.code == 0, run.err
     assert 'accuracy/per_class/7' in run.out and 'calibration/ece' in run.out
     assert 'test data: the published pictures' in run.out
@@ -26,36 +34,35 @@ def test_a_model_of_the_zoo_is_verified_by_name(name, tool):
     assert run.code == 0, run.out
 
 
-def test_a_figure_that_is_not_reached_is_named_and_the_code_is_1(published, tool, tmp_path):
+def test_a_figure_that_is_not_reached_is_named_and_the_code_is_1(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published']['metrics']['accuracy/top1'] += 0.02
     write_checkpoint(checkpoint, tmp_path / 'better.pth')
-    run = tool('verify', tmp_path / 'better.pth', experiment=False)
+    run = verify(tmp_path / 'better.pth')
     assert run.code == 1
     line, = (line for line in run.out.splitlines() if line.endswith('differs'))
     assert line.startswith('accuracy/top1 ')
 
 
-def test_other_weights_than_published_are_noticed(published, tool, tmp_path):
+def test_other_weights_than_published_are_noticed(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     checkpoint['state_dict']['head.fc.bias'][3] += 100
     write_checkpoint(checkpoint, tmp_path / 'changed.pth')
-    assert tool('verify', tmp_path / 'changed.pth', experiment=False).code == 1
+    assert verify(tmp_path / 'changed.pth').code == 1
 
 
-def test_a_figure_that_the_config_does_not_measure_differs(published, tool, tmp_path):
+def test_a_figure_that_the_config_does_not_measure_differs(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published']['metrics']['accuracy/top9'] = 99.
     write_checkpoint(checkpoint, tmp_path / 'top9.pth')
-    run = tool('verify', tmp_path / 'top9.pth', experiment=False)
+    run = verify(tmp_path / 'top9.pth')
     assert run.code == 1 and 'nan' in run.out
 
 
 def test_other_pictures_than_the_published_are_noticed(
-        published, tool, tmp_path, picture_folder, folder_config):
+        published, verify, tmp_path, picture_folder, folder_config):
     picture_folder(tmp_path / 'other', 20)
-    run = tool('verify', published, '--config', folder_config(tmp_path / 'other'),
-               '--data', tmp_path / 'other', experiment=False)
+    run = verify(published, folder_config(tmp_path / 'other'), '--data', tmp_path / 'other')
     assert run.code == 1
     assert 'NOT the pictures' in run.out
 
@@ -64,11 +71,33 @@ def test_a_training_checkpoint_has_nothing_published(bad_input, trained):
     assert 'tools/publish.py' in bad_input('verify', trained, experiment=False)
 
 
-def test_the_config_in_a_checkpoint_is_not_run(bad_input, published, tmp_path):
-    """A stranger's config could name any function of any module."""
+@pytest.mark.parametrize('named', ['{folder}/own.py', '../own.py', 'own.py', 3, None])
+def test_a_config_that_a_checkpoint_names_is_run_only_if_it_is_the_packages(
+        bad_input, published, tmp_path, named):
+    """A stranger may send weights with a config beside them."""
+    (tmp_path / 'own.py').write_text('import os; os.abort()')
     checkpoint = read_checkpoint(published)
-    checkpoint['meta']['published']['config_file'] = 'configs/none_of_ours.py'
-    checkpoint['meta']['cfg'] = 'import os; os.abort()'
-    path = tmp_path / 'strange.pth'
-    torch.save(checkpoint, path)
-    assert 'none_of_ours.py, which is not here' in bad_input('verify', path, experiment=False)
+    checkpoint['meta']['published']['config_file'] = (
+        named.format(folder=tmp_path) if isinstance(named, str) else named)
+    torch.save(checkpoint, tmp_path / 'strange.pth')
+    said = bad_input('verify', tmp_path / 'strange.pth', experiment=False)
+    assert "none of this package's configs; give --config" in said
+
+
+@pytest.mark.parametrize('said', ['text', dict(metrics=3), dict(metrics={})])
+def test_figures_that_are_none_are_one_line(bad_input, published, toy_config, tmp_path, said):
+    checkpoint = read_checkpoint(published)
+    checkpoint['meta']['published'] = said
+    torch.save(checkpoint, tmp_path / 'strange.pth')
+    bad_input('verify', tmp_path / 'strange.pth', '--config', toy_config, experiment=False)
+
+
+def test_one_picture_of_a_class_may_be_decided_otherwise(published, verify, tmp_path):
+    checkpoint = read_checkpoint(published)
+    per_class = checkpoint['meta']['published']['metrics']['accuracy/per_class']
+    per_class['7'] += 100 / 60
+    write_checkpoint(checkpoint, tmp_path / 'near.pth')
+    assert verify(tmp_path / 'near.pth').code == 0
+    per_class['7'] += 100 / 60
+    write_checkpoint(checkpoint, tmp_path / 'far.pth')
+    assert verify(tmp_path / 'far.pth').code == 1

@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmconvmixer.errors import BadConfig
+from mmconvmixer.errors import BadConfig, OutputNotWritable
 from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
 
 RECORD = dict(
     command='python tools/train.py mine.py', config_file='mine.py', seed=5, seconds=90.,
+    git_revision='abc',
     environment=dict(processor='2 x Some CPU'), history=[
         dict(epoch=1, iter=10, metrics={'accuracy/top1': 40., 'accuracy/top5': 80.}),
         dict(epoch=2, iter=20),
@@ -57,6 +58,25 @@ def test_a_file_that_is_no_record_is_named(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)
     with pytest.raises(BadConfig, match='bad.json'):
         read_runs(tmp_path)
+
+
+def test_a_run_that_was_never_validated_has_no_figures(folder):
+    history = [dict(epoch=1, iter=10)]
+    (folder / 'mine.json').write_text(json.dumps(dict(RECORD, history=history)))
+    assert '| 50 % |  |  |  | 5 | 1.5 min |' in results_table(folder)
+    with pytest.raises(BadConfig, match='mine never measured accuracy/top1; it has no metrics'):
+        plot_curves(read_runs(folder), folder / 'curves.png')
+
+
+def test_curves_want_runs_and_a_picture_file(folder, tmp_path):
+    with pytest.raises(BadConfig, match='no run'):
+        plot_curves([], tmp_path / 'curves.png')
+    with pytest.raises(OutputNotWritable, match='.png or .svg'):
+        plot_curves(read_runs(folder), tmp_path / 'curves.xyz')
+    with pytest.raises(BadConfig, match='it has accuracy/top1, accuracy/top5'):
+        plot_curves(read_runs(folder), tmp_path / 'curves.png', 'accuracy/top9')
+    with pytest.raises(BadConfig, match='no folder'):
+        read_runs(tmp_path / 'nowhere')
 
 
 def test_curves_are_drawn_one_line_a_run_with_its_name(folder, tmp_path):

@@ -19,8 +19,9 @@ class BatchRandomCrop:
 
     def __call__(self, images: Tensor) -> Tensor:
         count, _, height, width = images.shape
-        offsets = torch.randint(2 * self.padding + 1, (2, count)).to(images.device)
-        return shifted(images, *offsets, padding=self.padding)
+        offsets = torch.randint(2 * self.padding + 1, (2, count))
+        return shifted(images, *offsets.to(images.device, non_blocking=True),
+                       padding=self.padding)
 
 
 def shifted(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
@@ -44,7 +45,7 @@ class BatchRandomFlip:
         self.prob = prob
 
     def __call__(self, images: Tensor) -> Tensor:
-        mirrored = (torch.rand(len(images)) < self.prob).to(images.device)
+        mirrored = (torch.rand(len(images)) < self.prob).to(images.device, non_blocking=True)
         return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
@@ -66,7 +67,7 @@ class BatchRandomResizedCrop:
         side = area.sqrt().round().clamp(1, min(height, width))
         top = (torch.rand(count) * (height - side + 1)).floor()
         left = (torch.rand(count) * (width - side + 1)).floor()
-        boxes = torch.stack([top, left, side]).to(images.device)
+        boxes = torch.stack([top, left, side]).to(images.device, non_blocking=True)
         return resized_crops(images, *boxes)
 
 

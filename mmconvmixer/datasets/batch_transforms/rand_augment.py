@@ -63,10 +63,11 @@ def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -
     """
     signed = torch.tensor([sign for _, sign, _ in OPERATIONS.values()])
     keys = 2 * draws + negative * signed[draws]
-    # Pictures of the same operation side by side: slices, and no wait for the device.
+    # Pictures of the same operation side by side, found on the CPU: their numbers are
+    # known without asking the device.
     order = keys.argsort(stable=True)
     counts = keys.bincount(minlength=2 * len(OPERATIONS)).tolist()
-    parts = images[order.to(images.device)].split(counts)
+    parts = images[order.to(images.device, non_blocking=True)].split(counts)
     done = []
     for key, part in enumerate(parts):
         if len(part):
@@ -75,7 +76,7 @@ def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -
             # In float32, as torchvision: values are cut off after the point.
             strength = float(torch.linspace(0., highest, LEVELS)[magnitude])
             done.append(operation(part, -strength if key % 2 else strength))
-    return torch.cat(done)[order.argsort().to(images.device)]
+    return torch.cat(done)[order.argsort().to(images.device, non_blocking=True)]
 
 
 def _sheared(images: Tensor, x: float, y: float) -> Tensor:

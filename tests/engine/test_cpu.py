@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmconvmixer.engine.memory import keep_freed_memory
+from mmconvmixer.engine.cpu import keep_freed_memory
 
 STEPS, TENSORS, SIZE = 10, 4, 16
 
@@ -15,7 +15,7 @@ LIMITS = 'glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072'
 MEASURE = f'''
 import json, resource
 import torch
-from mmconvmixer.engine.memory import keep_freed_memory
+from mmconvmixer.engine.cpu import keep_freed_memory
 
 def faults(steps):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
