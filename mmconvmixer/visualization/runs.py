@@ -9,7 +9,6 @@ from mmconvmixer import zoo
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.errors import BadConfig
 
-
 REQUIRED = {'command', 'config_file', 'seed', 'seconds', 'environment', 'git_revision', 'history'}
 
 
@@ -44,7 +43,7 @@ def read_runs(folder: str | Path) -> list[Run]:
             record = json.loads(path.read_text())
         except ValueError as error:
             raise BadConfig(f'{path} is no JSON: {error}') from error
-        if not isinstance(record, dict) or not REQUIRED <= record.keys():
+        if not isinstance(record, dict) or not record.keys() >= REQUIRED:
             raise BadConfig(f'{path} is no record of a run; expected a run.json as '
                             'tools/train.py writes it')
         runs.append(Run(path.stem, record))

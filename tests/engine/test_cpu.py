@@ -69,3 +69,26 @@ def test_training_on_a_cpu_asks_for_it(train, tmp_path, monkeypatch, device, tim
     with pytest.raises(Stop):
         train(tmp_path / 'run')
     assert len(asked) == times
+
+
+FLUSH = '''
+import torch
+from mmconvmixer.engine.cpu import flush_denormals
+
+done = flush_denormals()
+torch.set_num_threads(2)
+tiny = torch.full((1_000_000,), 1e-38, requires_grad=True)
+shrunk = tiny * 0.01  # large enough for both threads
+shrunk.backward(torch.full_like(tiny, 1e-37))
+print(done, int(shrunk.count_nonzero()), int((tiny.grad != 0).sum()))
+'''
+
+
+@pytest.mark.skipif(platform.machine() not in ('x86_64', 'AMD64'), reason='a setting of x86')
+def test_denormals_become_zero_in_every_thread_forward_and_backward(shell):
+    done = shell([sys.executable, '-c', FLUSH], env=dict(shell.keywords['env'],
+                                                         OMP_NUM_THREADS='2'))
+    assert done.stdout.split() == ['True', '0', '0'], done.stderr
+    kept = shell([sys.executable, '-c', FLUSH.replace('flush_denormals()', 'False')],
+                 env=dict(shell.keywords['env'], OMP_NUM_THREADS='2'))
+    assert kept.stdout.split() == ['False', '1000000', '1000000'], kept.stderr

@@ -20,7 +20,8 @@ class BatchColorJitter:
         count, low = len(images), max(0., 1 - self.strength)
         factors = torch.empty(3, count).uniform_(low, 1 + self.strength)
         orders = torch.rand(3, count).argsort(0)
-        return jittered(images, factors.to(images.device, non_blocking=True), orders.to(images.device, non_blocking=True))
+        return jittered(images, *(drawn.to(images.device, non_blocking=True)
+                                  for drawn in (factors, orders)))
 
 
 def jittered(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
