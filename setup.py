@@ -2,8 +2,10 @@
 
 OpenMMLab's tools look for a package's configs, tools and model index in a
 folder `.mim` inside it. A build copies them there; an editable install links.
+A build also notes the git commit, for the records of training runs.
 """
 import os
+import runpy
 import shutil
 from pathlib import Path
 
@@ -38,6 +40,14 @@ def link_mim(package: Path) -> None:
         (target / name).symlink_to(os.path.relpath(ROOT / name, target))
 
 
+def write_revision(package: Path) -> None:
+    """Write the checkout's commit into `package`; an sdist keeps what it came with."""
+    module = runpy.run_path(str(ROOT / 'mmconvmixer/revision.py'))
+    revision = module['checkout_revision'](ROOT)
+    if revision:
+        (package / module['BUILT_FROM']).write_text(revision)
+
+
 class BuildWithMim(build_py):
 
     def run(self):
@@ -48,6 +58,7 @@ class BuildWithMim(build_py):
             link_mim(ROOT / 'mmconvmixer')
         else:
             copy_mim(Path(self.build_lib) / 'mmconvmixer')
+            write_revision(Path(self.build_lib) / 'mmconvmixer')
 
 
 class SdistWithMim(sdist):
@@ -55,6 +66,7 @@ class SdistWithMim(sdist):
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)
         copy_mim(Path(base_dir) / 'mmconvmixer')
+        write_revision(Path(base_dir) / 'mmconvmixer')
 
 
 setup(cmdclass=dict(build_py=BuildWithMim, sdist=SdistWithMim))

@@ -67,6 +67,32 @@ def repo() -> Path:
 
 
 @pytest.fixture(scope='session')
+def real_data():
+    """Return a folder of the real pictures that developers keep beside the checkout."""
+    root = Path(os.environ.get('MMCONVMIXER_DATA', REPO.parent / 'shared/data'))
+
+    def folder(name: str) -> Path:
+        if not (root / name).is_dir():
+            pytest.skip(f'no pictures in {root / name}; set MMCONVMIXER_DATA')
+        return root / name
+    return folder
+
+
+@pytest.fixture(scope='session')
+def unpacked(real_data, tmp_path_factory):
+    """Unpack a split of CIFAR-10 or CIFAR-100 into folders, once; return the root."""
+    root = tmp_path_factory.mktemp('unpacked')
+
+    def unpack(name: str, split: str) -> Path:
+        source = real_data(name)
+        if not (root / name / split).is_dir():
+            subprocess.run([sys.executable, source.parent / 'unpack.py', name, root / name,
+                            '--split', split], check=True, capture_output=True)
+        return root / name
+    return unpack
+
+
+@pytest.fixture(scope='session')
 def toy_config(tmp_path_factory) -> Path:
     """A config whose random augmentation, mixup and schedule all draw numbers."""
     path = tmp_path_factory.mktemp('configs') / 'toy.py'

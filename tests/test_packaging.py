@@ -1,4 +1,7 @@
-"""A wheel, an sdist and an editable install all bring `.mim` and the weights."""
+"""A wheel, an sdist and an editable install all bring `.mim` and the weights.
+
+Wheel and sdist also know the commit that they were built from.
+"""
 import shutil
 import subprocess
 import sys
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.skipif(not (REPO / 'setup.py').is_file(),
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
-    """A wheel built from an sdist built from the checkout."""
+    """A wheel built from an sdist built from a commit of the checkout's files."""
     out = tmp_path_factory.mktemp('dist')
     source = tmp_path_factory.mktemp('source') / 'checkout'
     # Only what git tracks or would track: nothing generated beside it may help.
@@ -29,8 +32,12 @@ def built(tmp_path_factory):
         if (REPO / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPO / name, source / name)
+    for arguments in (['init'], ['add', '.'], ['commit', '-m', 'all']):
+        subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments],
+                       cwd=source, check=True, capture_output=True)
     subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', str(out),
                     str(source)], check=True, capture_output=True)
+    shutil.move(source / '.git', out)
     return out
 
 
@@ -40,6 +47,13 @@ def test_the_wheel_holds_mim_and_the_weights(built):
     assert any(name.startswith('mmconvmixer/zoo/weights/convmixer-64-4_digits-')
                for name in names)
     assert not any(name.startswith(('tests/', 'tools/', 'configs/')) for name in names)
+
+
+def test_the_wheel_knows_the_commit(built):
+    head = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=built, check=True,
+                          capture_output=True, text=True).stdout.strip()
+    wheel = zipfile.ZipFile(next(built.glob('*.whl')))
+    assert wheel.read('mmconvmixer/GIT_REVISION').decode() == head
 
 
 def test_the_sdist_holds_mim_too(built):

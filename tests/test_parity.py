@@ -1,5 +1,4 @@
 """tools/test.py says of real pictures what mmpretrain says with the same checkpoint."""
-import os
 from pathlib import Path
 
 import mmpretrain
@@ -16,17 +15,17 @@ from mmconvmixer import Predictor
 from mmconvmixer.registration import register, unregister
 from mmconvmixer.testing import evaluate
 
-DATA = Path(os.environ.get('MMCONVMIXER_DATA',
-                           Path(__file__).resolve().parents[2] / 'shared/data'))
-PICTURES = DATA / 'imagenet-sample'
 NAME = 'convmixer-768-32_10xb64_in1k.py'
-
-pytestmark = pytest.mark.skipif(
-    not PICTURES.is_dir(), reason=f'no ImageNet pictures in {PICTURES}; set MMCONVMIXER_DATA')
 
 
 @pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
+def pictures(real_data):
+    """One ImageNet picture of each class, in WordNet order."""
+    return sorted(real_data('imagenet-sample').iterdir())
+
+
+@pytest.fixture(scope='module')
+def checkpoint(pictures, tmp_path_factory):
     """Random weights, but BatchNorm and head have seen pictures.
 
     Else all answers are alike, or so close that rounding decides between them.
@@ -37,8 +36,8 @@ def checkpoint(tmp_path_factory):
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the average of what it sees
-    pictures = [predictor._prepare(path) for path in sorted(PICTURES.iterdir())[::125]]
-    images = model.data_preprocessor(default_collate(pictures))['inputs']
+    samples = [predictor._prepare(path) for path in pictures[::125]]
+    images = model.data_preprocessor(default_collate(samples))['inputs']
     model.train()
     with torch.no_grad():
         model.extract_feat(images)
@@ -51,11 +50,11 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def listing(folder, step):
+def listing(pictures, folder, step):
     """Write an annotation file of every `step`th picture; class = position in WordNet order."""
-    lines = [f'{path.name} {label}\n' for label, path in enumerate(sorted(PICTURES.iterdir()))]
+    lines = [f'{path.name} {label}\n' for label, path in enumerate(pictures)]
     (folder / 'pictures.txt').write_text(''.join(lines[::step]))
-    return dict(data_root=str(PICTURES), split='', ann_file=str(folder / 'pictures.txt'))
+    return dict(data_root=str(pictures[0].parent), split='', ann_file=str(folder / 'pictures.txt'))
 
 
 def theirs(checkpoint, dataset, folder):
@@ -79,8 +78,9 @@ def theirs(checkpoint, dataset, folder):
 @pytest.mark.parametrize('step', [
     pytest.param(170, id='a few'),
     pytest.param(1, id='all 1,000', marks=pytest.mark.slow)])
-def test_predictions_equal_mmpretrains_picture_by_picture(checkpoint, tmp_path, step):
-    dataset = listing(tmp_path, step)
+def test_predictions_equal_mmpretrains_picture_by_picture(
+        pictures, checkpoint, tmp_path, step):
+    dataset = listing(pictures, tmp_path, step)
     ours = evaluate(
         f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'ours'),
         out=str(tmp_path / 'ours.pkl'), overrides={

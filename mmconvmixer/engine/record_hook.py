@@ -16,7 +16,8 @@ from mmconvmixer.config import portable, portable_text
 from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer.engine.metrics import as_plain
 from mmconvmixer.files import written_whole
-from mmconvmixer.provenance import environment, git_revision
+from mmconvmixer.provenance import environment
+from mmconvmixer.revision import git_revision
 
 NAME = 'run.json'
 

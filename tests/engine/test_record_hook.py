@@ -1,12 +1,12 @@
 import json
 import shutil
-import subprocess
 
 import pytest
 
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.config import load_config
 from mmconvmixer.datasets.fingerprint import fingerprint
+from mmconvmixer.revision import git_revision
 
 TWO_EPOCHS = {'train_cfg.max_epochs': 2, 'default_hooks.checkpoint.max_keep_ckpts': 2}
 
@@ -22,16 +22,14 @@ def run(train, tmp_path_factory):
     return folder
 
 
-def test_the_folder_holds_what_repeats_the_run(run, toy_config, repo):
+def test_the_folder_holds_what_repeats_the_run(run, toy_config):
     record = record_of(run)
     assert record['config_file'] == toy_config.name
     assert record['seed'] == 0 and record['deterministic'] is False
     assert "arch='8/2-p1-k3'" in record['cfg']
     assert record['command'].startswith('python ')
     assert record['environment'].keys() >= {'torch', 'mmengine', 'processor', 'threads'}
-    head = subprocess.run(['git', '-C', repo, 'rev-parse', 'HEAD'], capture_output=True, text=True)
-    if head.returncode == 0:
-        assert record['git_revision'].removesuffix('-dirty') == head.stdout.strip()
+    assert record['git_revision'] == git_revision()
     assert record['data']['train']['pictures'] == 1198
     assert record['data']['val']['pictures'] == 599
     assert record['seconds'] > 0 and record['peak_host_mib'] > 100

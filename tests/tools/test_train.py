@@ -233,8 +233,8 @@ def test_a_folder_without_cifar_s_classes_is_one_line(
     picture_folder(tmp_path / 'data/train', 3)
     picture_folder(tmp_path / 'data/test', 3)
     said = bad_input('train', repo / 'configs/convmixer/convmixer-128-4_cifar10.py',
-                     '--cfg-options', f'train_dataloader.dataset.data_root={tmp_path}/data',
-                     f'val_dataloader.dataset.data_root={tmp_path}/data')
+                     '--cfg-options', f'train_dataloader.dataset.dataset.data_root={tmp_path}/data',
+                     f'val_dataloader.dataset.dataset.data_root={tmp_path}/data')
     assert f'{tmp_path}/data/train' in said and 'airplane' in said
 
 

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from mmconvmixer import provenance
+from mmconvmixer import revision
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def checkout(tmp_path, monkeypatch):
     """A git repository that the package believes to run from."""
     if not shutil.which('git'):
         pytest.skip('git is not installed')
-    monkeypatch.setattr(provenance, 'PACKAGE', tmp_path / 'mmconvmixer')
+    monkeypatch.setattr(revision, 'PACKAGE', tmp_path / 'mmconvmixer')
     (tmp_path / 'file').write_text('one')
 
     def git(*arguments):
@@ -26,17 +26,24 @@ def checkout(tmp_path, monkeypatch):
 
 def test_the_revision_is_the_commit_and_says_where_files_differ_from_it(checkout):
     folder, head = checkout
-    assert provenance.git_revision() == head
+    assert revision.git_revision() == head
     (folder / 'file').write_text('two')
-    assert provenance.git_revision() == f'{head}-dirty'
+    assert revision.git_revision() == f'{head}-dirty'
 
 
 def test_a_package_inside_somebody_elses_checkout_has_no_revision(checkout, monkeypatch):
     folder, _ = checkout
-    monkeypatch.setattr(provenance, 'PACKAGE', folder / 'venv/site-packages/mmconvmixer')
-    assert provenance.git_revision() is None
+    monkeypatch.setattr(revision, 'PACKAGE', folder / 'venv/site-packages/mmconvmixer')
+    assert revision.git_revision() is None
 
 
 def test_without_git_there_is_no_revision(monkeypatch):
     monkeypatch.setenv('PATH', '')
-    assert provenance.git_revision() is None
+    assert revision.git_revision() is None
+
+
+def test_an_installed_package_knows_what_it_was_built_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(revision, 'PACKAGE', tmp_path)
+    assert revision.git_revision() is None
+    (tmp_path / revision.BUILT_FROM).write_text('abc-dirty')
+    assert revision.git_revision() == 'abc-dirty'
