@@ -33,13 +33,14 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
             known = {name for entry in run.record['history'] for name in entry.get('metrics', ())}
             raise BadConfig(f'{run.name} never measured {metric}; it has '
                             f'{", ".join(sorted(known)) or "no metrics at all"}')
-        line, = axes.plot(*zip(*points, strict=True), marker='.', label=run.name)
-        axes.annotate(f'{points[-1][1]:.2f}', points[-1], xytext=(6, 0), va='center',
-                      textcoords='offset points', color=line.get_color())
+        # The figure stands in the legend: beside the lines, those of runs that end
+        # alike would cover each other.
+        axes.plot(*zip(*points, strict=True), marker='.',
+                  label=f'{points[-1][1]:.2f}  {run.name}')
     axes.set_xlabel('epoch')
     axes.set_ylabel(f'{metric.split("/")[-1]} on the test pictures, %')
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, title='last epoch', alignment='left')
     with written_whole(path) as part:
         figure.savefig(part)

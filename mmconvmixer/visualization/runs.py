@@ -1,5 +1,6 @@
 """Records of runs, and the table that they make beside the figures to pass."""
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def epochs_table(folder: str | Path) -> str:
     Rates are those of an epoch's last iteration, epochs count from 0.
     """
     official = yaml.safe_load(Path(folder, 'official_log.yml').read_text())
-    runs = [run for run in read_runs(folder) if '_cifar10' in run.record['config_file']]
+    runs = [run for run in read_runs(folder)
+            if re.search(r'_cifar10(?!\d)', run.record['config_file'])]
     titles = ['official', *(run.name for run in runs)]
     lines = ['| epoch | ' + ' | '.join(f'{title}: lr | top-1' for title in titles) + ' |',
              '| --: |' + ' --: |' * (2 * len(titles))]

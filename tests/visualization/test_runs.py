@@ -45,6 +45,8 @@ def test_epochs_stand_beside_those_of_the_official_log(folder):
     history = [dict(entry, lr=0.02) for entry in RECORD['history']]
     (folder / 'c10.json').write_text(json.dumps(
         dict(RECORD, config_file='configs/x_cifar10.py', history=history)))
+    (folder / 'c100.json').write_text(json.dumps(
+        dict(RECORD, config_file='configs/x_cifar100.py', history=history)))
     assert epochs_table(folder).splitlines() == [
         '| epoch | official: lr | top-1 | c10: lr | top-1 |',
         '| --: | --: | --: | --: | --: |',
