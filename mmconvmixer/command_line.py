@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
+from mmconvmixer.engine.launch import leave_process_group
 from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
 
 # Said at every start, by libraries, of things nobody here can change.
@@ -28,7 +29,9 @@ def exit_code(main: Callable[[], None]) -> int:
         if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
             who = f' (rank {rank})' if rank else ''
             print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
+        leave_process_group(after_error=True)
         return 2
+    leave_process_group()
     return 0
 
 

@@ -102,12 +102,12 @@ def test_predictions_equal_mmpretrains_picture_by_picture(
     assert largest < 1e-2
 
 
-def test_inference_model_says_the_same_as_the_test_tool(checkpoint, tmp_path):
+def test_inference_model_says_the_same_as_the_test_tool(pictures, checkpoint, tmp_path):
     evaluate(f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'work'),
              out=str(tmp_path / 'out.pkl'), overrides={
                  'test_dataloader.num_workers': 0, 'test_dataloader.batch_size': 1,
                  **{f'test_dataloader.dataset.{key}': value
-                    for key, value in listing(tmp_path, 400).items()}})
+                    for key, value in listing(pictures, tmp_path, 400).items()}})
     ask = Predictor(f'configs/convmixer/{NAME}', pretrained=str(checkpoint))
     for written in load(tmp_path / 'out.pkl'):
         answer = ask(written['img_path'])

@@ -37,7 +37,7 @@ def test_a_package_inside_somebody_elses_checkout_has_no_revision(checkout, monk
     assert revision.git_revision() is None
 
 
-def test_without_git_there_is_no_revision(monkeypatch):
+def test_without_git_there_is_no_revision(checkout, monkeypatch):
     monkeypatch.setenv('PATH', '')
     assert revision.git_revision() is None
 
