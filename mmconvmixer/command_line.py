@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
-from mmconvmixer.engine.launch import leave_process_group
 from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
 
 # Said at every start, by libraries, of things nobody here can change.
@@ -20,6 +19,8 @@ RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 def exit_code(main: Callable[[], None]) -> int:
     """Run a tool; return 0, or 2 after printing a user's error in one line."""
+    # Not above: it imports the libraries whose noise is filtered first.
+    from mmconvmixer.engine.launch import leave_process_group
     try:
         main()
     except MMConvMixerError as error:
