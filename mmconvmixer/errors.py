@@ -71,6 +71,10 @@ class OutputNotWritable(MMConvMixerError, OSError):
     """A file or folder for results that can't be written."""
 
 
+class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
+    """The fused kernels were insisted on where they don't run."""
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}

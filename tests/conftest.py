@@ -14,6 +14,13 @@ from uuid import uuid4
 
 import pytest
 import torch
+
+# Without a GPU, Triton's kernels are interpreted. Triton asks for this when it
+# is imported, which the next lines do.
+if not torch.cuda.is_available():
+    os.environ['TRITON_INTERPRET'] = '1'
+
+# ruff: noqa: E402
 from mmengine import Config, MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer

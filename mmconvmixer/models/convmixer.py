@@ -11,16 +11,19 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from functools import cache
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmcv.cnn.bricks import DropPath
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.errors import UnknownArch, nearest
+from mmconvmixer.models import fused_block
 from mmconvmixer.ops import (
     PointwiseConv2d,
     act_,
@@ -123,11 +126,20 @@ def resolve_indices(indices: int | Iterable[int], depth: int) -> list[int]:
 class Stem(nn.Sequential):
     """Cut into patches, then activation and normalisation."""
 
+    impl = 'reference'
+
     def forward(self, x: Tensor) -> Tensor:
         patches, act, norm = self
         # Of a gray image, either layout is channels-last, and the convolution
         # then chooses the other.
-        return norm(act(patches(x).contiguous(memory_format=torch.channels_last)))
+        x = patches(x).contiguous(memory_format=torch.channels_last)
+        if fused_block.wanted(self.impl, x.device) and not _observed(self):
+            mode = fused_block.mode(x, act, norm)
+            if mode == 'train':
+                return fused_block.train_act_norm(x, act, norm)
+            if mode == 'infer':
+                return fused_block.infer_act_norm(x, act, norm)
+        return norm(act(x))
 
 
 class Residual(nn.Module):
@@ -148,6 +160,13 @@ class _OnEveryModule:
     _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
 
 
+def _observed(module: nn.Module) -> bool:
+    """Whether hooks look at the module's parts: then these are called one by one."""
+    return not torch.compiler.is_compiling() and any(
+        part._forward_hooks or part._forward_pre_hooks
+        for part in (*module.modules(), _OnEveryModule))
+
+
 class ConvMixerBlock(nn.Sequential):
     """Mix space (depthwise, residual), then channels (pointwise).
 
@@ -163,8 +182,16 @@ class ConvMixerBlock(nn.Sequential):
                 drop_path),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
+    impl = 'reference'
+
     def forward(self, x: Tensor) -> Tensor:
         residual, mix_channels, act, norm = self
+        if fused_block.wanted(self.impl, x.device) and not _observed(self):
+            mode = fused_block.block_mode(self, x)
+            if mode == 'train':
+                return fused_block.train_block(self, x)
+            if mode == 'infer':
+                return fused_block.infer_block(self, x)
         if not self._in_place(x):
             return act_norm(mix_channels(residual(x)), act, norm)
         mix_space, _, space_norm = residual.fn
@@ -188,8 +215,7 @@ class ConvMixerBlock(nn.Sequential):
                 and all(type(norm) is nn.BatchNorm2d and not norm.training and norm.affine
                         and norm.running_var is not None and norm.weight.dtype == x.dtype
                         for norm in norms)
-                and not any(module._forward_hooks or module._forward_pre_hooks
-                            for module in (*self.modules(), _OnEveryModule)))
+                and not _observed(self))
 
 
 class ConvMixer(BaseModule):
@@ -211,11 +237,19 @@ class ConvMixer(BaseModule):
             linearly from 0 at the first block to this rate at the last.
         with_cp: recompute each block in the backward pass instead of keeping
             its activations (less memory, a third more arithmetic).
+        impl: 'fused' for the Triton kernels of `ops.fused`, 'reference' for
+            plain PyTorch, 'auto' for the kernels where Triton and a CUDA device
+            are. What they can't do (a gradient through running statistics,
+            modules with hooks, float64) is done in plain PyTorch in any case.
         init_cfg: mmengine initialisation config.
 
     Raises:
         UnknownArch: (a ValueError) see `resolve_arch`.
-        ValueError: out_indices, frozen_stages or drop_path_rate out of range.
+        ValueError: out_indices, frozen_stages or drop_path_rate out of range;
+            `impl` unknown, or 'fused' with an activation or normalisation that
+            the kernels don't have.
+        FusedKernelsUnavailable: (a RuntimeError) from `forward`, 'fused' where
+            the kernels don't run.
 
     Source: paper, section 2 and figure 3; locuslab/convmixer `convmixer.py`.
     """
@@ -229,6 +263,7 @@ class ConvMixer(BaseModule):
                  frozen_stages: int = 0,
                  drop_path_rate: float = 0.,
                  with_cp: bool = False,
+                 impl: str = 'auto',
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg=init_cfg)
         sizes = resolve_arch(arch)
@@ -254,6 +289,16 @@ class ConvMixer(BaseModule):
             ConvMixerBlock(self.embed_dims, self.kernel_size, self.act, norm_cfg,
                            drop_path_rate * index / max(self.depth - 1, 1))
             for index in range(self.depth)))
+        if impl not in fused_block.IMPLEMENTATIONS:
+            raise ValueError(f'impl is {impl!r}, expected one of '
+                             f'{", ".join(fused_block.IMPLEMENTATIONS)}')
+        norm = self.stem[2]
+        if impl == 'fused' and not fused_block.supports(self.act, norm):
+            raise ValueError(f"impl='fused' has kernels for ReLU or GELU with an affine "
+                             f"BatchNorm, not for {self.act} with {norm}; use impl='auto'")
+        self.impl = impl
+        for part in (self.stem, *self.stages):
+            part.impl = impl
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -266,6 +311,8 @@ class ConvMixer(BaseModule):
             Tensors (B, embed_dims, H // patch_size, W // patch_size),
             channels-last in memory.
         """
+        if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
+            _say_fused()
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         outs = []
         for index, block in enumerate(self.stages):
@@ -298,6 +345,12 @@ class ConvMixer(BaseModule):
         if name.startswith('stages.'):
             return int(name.split('.')[1]) + 1, layers
         return layers - 1, layers
+
+
+@cache
+def _say_fused() -> None:
+    print_log('ConvMixer runs through the fused kernels (impl=\'reference\' for plain PyTorch)',
+              logger='current')
 
 
 def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:

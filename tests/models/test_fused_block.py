@@ -1,0 +1,274 @@
+"""The backbone through the kernels and in plain PyTorch: same weights, same numbers."""
+import copy
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from mmconvmixer.errors import FusedKernelsUnavailable
+from mmconvmixer.models import ConvMixer, fused_block
+
+pytest.importorskip('triton', reason='Triton is not installed')
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=5)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def pair(**options):
+    """The fused and the plain backbone with the same weights."""
+    fused = ConvMixer(SIZES, impl='fused', **options).to(DEVICE)
+    plain = ConvMixer(SIZES, impl='reference', **options).to(DEVICE)
+    plain.load_state_dict(fused.state_dict())
+    return fused, plain
+
+
+def images(batch=3):
+    return torch.randn(batch, 3, 24, 20, device=DEVICE)
+
+
+def same(got, expected, tolerance=1e-5):
+    error = (got.double() - expected.double()).abs().max()
+    assert error <= tolerance * expected.abs().max(), float(error)
+
+
+def step(model, x, amp=False):
+    """Gradients of a loss whose gradient differs from value to value."""
+    torch.manual_seed(1)
+    model.zero_grad()
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
+        out, = model(x)
+    out.backward(torch.randn_like(out))
+    return out.detach()
+
+
+@pytest.fixture
+def kernels_called(monkeypatch):
+    """How often each part went through the kernels."""
+    called = []
+
+    def counted(name, function):
+        def call(*args):
+            called.append(name)
+            return function(*args)
+        return call
+    for name in ('train_block', 'infer_block', 'train_act_norm', 'infer_act_norm'):
+        monkeypatch.setattr(fused_block, name, counted(name, getattr(fused_block, name)))
+    return called
+
+
+@pytest.mark.parametrize('options', [
+    {}, dict(act_cfg=dict(type='ReLU')), dict(norm_cfg=dict(type='BN', momentum=None)),
+    dict(norm_cfg=dict(type='SyncBN', eps=1e-3)), dict(with_cp=True),
+], ids=str)
+def test_outputs_gradients_and_statistics_agree(options, kernels_called):
+    fused, plain = pair(**options)
+    x = images()
+    same(step(fused, x), step(plain, x) if 'SyncBN' not in str(options) or DEVICE == 'cuda'
+         else step(batch_norms(plain), x))
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        same(one.grad, other.grad)
+    for one, other in zip(fused.buffers(), plain.buffers(), strict=True):
+        same(one, other)
+    assert kernels_called.count('train_block') >= SIZES['depth']
+    assert kernels_called.count('train_act_norm') == 1
+
+
+def batch_norms(model):
+    """nn.SyncBatchNorm refuses to train on a CPU; of one process it is BatchNorm."""
+    for module in model.modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            module.__class__ = nn.BatchNorm2d
+    return model
+
+
+def test_outputs_in_eval_mode_agree(kernels_called):
+    fused, plain = pair(out_indices=(0, 2))
+    for model in (fused, plain):
+        for name, buffer in model.named_buffers():
+            torch.manual_seed(len(name))
+            if buffer.is_floating_point():
+                buffer.uniform_(0.5, 2)
+        model.eval()
+    x = images()
+    with torch.inference_mode():
+        for one, other in zip(fused(x), plain(x), strict=True):
+            same(one, other)
+            assert one.is_contiguous(memory_format=torch.channels_last)
+    assert kernels_called.count('infer_block') == SIZES['depth']
+
+
+def test_autocast_computes_in_bfloat16_and_gives_gradients_in_float32():
+    fused, plain = pair()
+    x = images()
+    out = step(fused, x, amp=True)
+    assert out.dtype == torch.bfloat16
+    same(out, step(plain, x), 5e-2)
+    assert all(parameter.grad.dtype == torch.float32 for parameter in fused.parameters())
+
+
+def test_stochastic_depth_drops_the_same_samples():
+    fused, plain = pair(drop_path_rate=0.5)
+    x = images(8)
+    same(step(fused, x), step(plain, x))
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        same(one.grad, other.grad)
+
+
+def test_a_gradient_through_running_statistics_is_plain_pytorchs(kernels_called):
+    fused, plain = pair(frozen_stages=2)
+    x = images()
+    same(step(fused, x), step(plain, x))
+    assert kernels_called == ['train_block']  # the third
+    same(fused.stages[2][1].weight.grad, plain.stages[2][1].weight.grad)
+    assert fused.stages[0][1].weight.grad is None
+
+
+def test_modules_with_hooks_are_called(kernels_called):
+    fused, _ = pair()
+    seen = []
+    fused.stages[1][1].register_forward_hook(lambda *args: seen.append(args))
+    fused(images())
+    assert len(seen) == 1 and kernels_called.count('train_block') == 2
+
+
+@pytest.mark.parametrize('options', [{}, dict(drop_path_rate=0.3)], ids=str)
+def test_compiled_without_a_break_it_agrees(options):
+    fused, plain = pair(**options)
+    compiled = torch.compile(fused, backend='aot_eager', fullgraph=True)
+    if options:  # other random numbers than in eager mode
+        compiled.eval()
+        plain.eval()
+    x = images()
+    with torch.set_grad_enabled(not options):
+        same(compiled(x)[0], plain(x)[0])
+
+
+def test_it_can_be_exported():
+    fused, plain = pair()
+    x = images()
+    with torch.no_grad():
+        exported = torch.export.export(fused.eval(), (x,))
+        same(exported.module()(x)[0], plain.eval()(x)[0])
+    names = {str(node.target) for node in exported.graph.nodes}
+    assert {'mmconvmixer.depthwise_act_affine.default',
+            'mmconvmixer.pointwise_act_affine.default'} <= names
+
+
+def test_copies_and_files_hold_no_trace_of_it():
+    fused, plain = pair()
+    assert fused.state_dict().keys() == plain.state_dict().keys()
+    copied = copy.deepcopy(fused)
+    x = images()
+    same(copied(x)[0], fused(x)[0], 0)
+
+
+def test_auto_is_plain_pytorch_without_a_gpu(kernels_called):
+    ConvMixer(SIZES)(torch.randn(2, 3, 8, 8))
+    assert kernels_called == []
+
+
+def test_a_trace_holds_no_kernels(kernels_called):
+    fused, plain = pair()
+    x = images()
+    with torch.no_grad():
+        traced = torch.jit.trace(fused.eval(), (x,), check_trace=False)
+        same(traced(x)[0], plain.eval()(x)[0])
+    assert kernels_called == []
+
+
+def test_what_the_kernels_lack_is_said():
+    with pytest.raises(ValueError, match="'fast'.*auto, reference, fused"):
+        ConvMixer(SIZES, impl='fast')
+    for options in (dict(act_cfg=dict(type='SiLU')), dict(norm_cfg=dict(type='GN', num_groups=2))):
+        with pytest.raises(ValueError, match='ReLU or GELU with an affine BatchNorm'):
+            ConvMixer(SIZES, impl='fused', **options)
+        ConvMixer(SIZES, **options)
+
+
+def test_insisting_where_they_do_not_run_is_an_error(monkeypatch):
+    monkeypatch.setattr(fused_block, '_lacking', lambda device: 'a CUDA device')
+    with pytest.raises(FusedKernelsUnavailable, match="a CUDA device.*impl='auto'"):
+        ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 8, 8))
+
+
+def losses(impl, seed, steps):
+    """Train to tell which quarter of a noisy picture is bright."""
+    torch.manual_seed(seed)
+    backbone = ConvMixer(dict(embed_dims=8, depth=2, patch_size=2, kernel_size=3), impl=impl)
+    model = nn.Sequential(backbone, nn.Linear(8 * 4, 4)).to(DEVICE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    history = []
+    for _ in range(steps):
+        target = torch.randint(4, (16,), device=DEVICE)
+        x = torch.randn(16, 3, 4, 4, device=DEVICE)
+        for number, quarter in enumerate(target.tolist()):
+            top, left = 2 * (quarter // 2), 2 * (quarter % 2)
+            x[number, :, top:top + 2, left:left + 2] += 1
+        loss = nn.functional.cross_entropy(model[1](backbone(x)[0].flatten(1)), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(float(loss))
+    return torch.tensor(history)
+
+
+def test_training_with_either_goes_the_same_way():
+    fused, plain = (losses(impl, seed=0, steps=10) for impl in ('fused', 'reference'))
+    assert plain[-5:].mean() < 0.8 * plain[:2].mean()
+    torch.testing.assert_close(fused[:6], plain[:6], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('seed', range(3))
+def test_200_steps_with_either_end_at_the_same_loss(seed):
+    fused, plain = (losses(impl, seed, steps=200) for impl in ('fused', 'reference'))
+    torch.testing.assert_close(fused[-50:].mean(), plain[-50:].mean(), rtol=0.1, atol=0.02)
+
+
+SYNCED = '''
+import sys, torch
+from torch import distributed as dist
+from mmconvmixer.models import ConvMixer
+folder, rank = sys.argv[1], int(sys.argv[2])
+dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+model = ConvMixer(dict(embed_dims=6, depth=2, patch_size=2, kernel_size=3), impl='fused',
+                  norm_cfg=dict(type='SyncBN'))
+model.load_state_dict(torch.load(f'{folder}/weights.pt'))
+x = torch.load(f'{folder}/images.pt')[:1] if rank == 0 else torch.load(f'{folder}/images.pt')[1:]
+out, = model(x)
+out.pow(3).sum().backward()
+for parameter in model.parameters():
+    dist.all_reduce(parameter.grad)
+torch.save((out.detach(), [p.grad for p in model.parameters()], list(model.buffers())),
+           f'{folder}/{rank}.pt')
+dist.destroy_process_group()
+'''
+
+
+@pytest.mark.skipif(DEVICE == 'cuda', reason='two processes on a CPU; a GPU has tests/gpu')
+def test_processes_share_statistics_and_gradients(shell, tmp_path):
+    """Batches of 1 and 2 in two processes are a batch of 3 in one."""
+    sizes = dict(embed_dims=6, depth=2, patch_size=2, kernel_size=3)
+    whole, x = ConvMixer(sizes, impl='reference'), torch.randn(3, 3, 8, 10)
+    torch.save(whole.state_dict(), tmp_path / 'weights.pt')
+    torch.save(x, tmp_path / 'images.pt')
+    script = tmp_path / 'synced.py'
+    script.write_text(SYNCED)
+    both = shell(['sh', '-c', f'{sys.executable} {script} {tmp_path} 1 & '
+                  f'{sys.executable} {script} {tmp_path} 0 && wait $!'])
+    assert both.returncode == 0, both.stderr
+    out, = whole(x)
+    out.pow(3).sum().backward()
+    parts = [torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1)]
+    same(torch.cat([part[0] for part in parts]), out.detach())
+    for rank in (0, 1):
+        for one, parameter in zip(parts[rank][1], whole.parameters(), strict=True):
+            same(one, parameter.grad, 1e-4)
+        for one, other in zip(parts[rank][2], whole.buffers(), strict=True):
+            same(one, other)

@@ -1,0 +1,207 @@
+"""The kernels against the references in float64; on a CPU, Triton interprets them."""
+import pytest
+import torch
+
+from mmconvmixer.ops import reference
+
+fused = pytest.importorskip('mmconvmixer.ops.fused', reason='Triton is not installed')
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+ACTS = sorted(reference.ACTS)
+# (B, C, H, W): several programs in each direction, none filled; then the smallest.
+SHAPES = [(2, 70, 5, 9), (1, 3, 6, 18), (3, 5, 1, 1), (1, 1, 4, 2)]
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def random(*shape, dtype=torch.float32):
+    return torch.randn(shape, device=DEVICE).to(dtype).requires_grad_()
+
+
+def doubled(tensors):
+    return [tensor.detach().double().requires_grad_() for tensor in tensors]
+
+
+def close(got, expected, dtype=torch.float32):
+    assert got.shape == expected.shape
+    error = (got.double() - expected).abs().max()
+    assert error <= TOLERANCE[dtype] * expected.abs().max().clamp(min=1e-3), float(error)
+
+
+def all_close(got, expected, dtype=torch.float32):
+    for one, other in zip(got, expected, strict=True):
+        close(one, other, dtype)
+
+
+def block_parameters(channels, kernel_size):
+    return [random(channels, 1, kernel_size, kernel_size), random(channels), random(channels),
+            random(channels), random(channels, channels, 1, 1), random(channels),
+            random(channels), random(channels)]
+
+
+def gradients_agree(function, twin, tensors, dtype=torch.float32):
+    """Compare outputs of the two, and the gradients of the first output by all tensors."""
+    got, copies = function(*tensors), doubled(tensors)
+    expected = twin(*copies)
+    got, expected = (out if isinstance(out, tuple) else (out,) for out in (got, expected))
+    all_close(got, expected, dtype)
+    seed = torch.randn_like(expected[0])
+    all_close(torch.autograd.grad(got[0], tensors, seed.to(got[0].dtype)),
+              torch.autograd.grad(expected[0], copies, seed), dtype)
+
+
+@pytest.mark.parametrize('kernel_size', [2, 3, 4, 5, 7, 8, 9, 15])
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
+def test_depthwise_convolution_and_its_gradients(shape, kernel_size):
+    tensors = [random(*shape), random(shape[1], 1, kernel_size, kernel_size), random(shape[1])]
+    gradients_agree(fused.depthwise_conv, reference.depthwise_conv, tensors)
+
+
+def test_depthwise_convolution_without_bias():
+    gradients_agree(fused.depthwise_conv, reference.depthwise_conv,
+                    [random(2, 6, 5, 5), random(6, 1, 3, 3)])
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_depthwise_convolution_in_half_precision_sums_in_float32(dtype):
+    tensors = [random(1, 8, 9, 17, dtype=dtype), random(8, 1, 7, 7), random(8)]
+    gradients_agree(fused.depthwise_conv, reference.depthwise_conv, tensors, dtype)
+
+
+@pytest.mark.parametrize('act', ACTS)
+@pytest.mark.parametrize('shape', [(2, 70, 5, 9), (2, 3, 1, 4)], ids=str)
+@pytest.mark.parametrize('residual', [False, True])
+def test_act_norm_and_its_gradients(act, shape, residual):
+    def call(module):
+        def function(x, weight, bias, *added):
+            return module.act_norm(x, weight, bias, 1e-5, act, *added)
+        return function
+    tensors = [random(*shape), random(shape[1]), random(shape[1])]
+    tensors += [random(*shape)] if residual else []
+    gradients_agree(call(fused), call(reference), tensors)
+
+
+def test_statistics_survive_a_mean_far_from_zero():
+    """A sum of squares in float32 would leave nothing of this variance."""
+    x = (torch.randn(4, 3, 8, 8, device=DEVICE) + 3000).requires_grad_()
+    weight, bias = random(3), random(3)
+    _, mean, variance, _ = fused.act_norm(x, weight, bias, 1e-5, 'relu')
+    torch.testing.assert_close(mean, x.detach().double().mean((0, 2, 3)).float())
+    torch.testing.assert_close(variance.double(),
+                               x.detach().double().var((0, 2, 3), correction=0), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize('act', ACTS)
+@pytest.mark.parametrize('shape, kernel_size', [((2, 70, 5, 9), 3), ((3, 4, 6, 5), 4)], ids=str)
+def test_a_block_in_training_and_its_gradients(act, shape, kernel_size):
+    def call(module):
+        return lambda *tensors: module.block(*tensors, 1e-5, 1e-3, act)
+    gradients_agree(call(fused), call(reference),
+                    [random(*shape), *block_parameters(shape[1], kernel_size)])
+
+
+@pytest.mark.parametrize('act', ACTS)
+@pytest.mark.parametrize('name', ['depthwise_act_affine', 'pointwise_act_affine'])
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
+@torch.no_grad()
+def test_the_halves_of_a_block_in_inference(act, name, shape):
+    channels = shape[1]
+    weight = (random(channels, 1, 7, 7) if name.startswith('depthwise')
+              else random(channels + 4, channels, 1, 1))
+    tensors = [random(*shape), weight, *(random(len(weight)) for _ in range(3))]
+    close(getattr(fused, name)(*tensors, act), getattr(reference, name)(*doubled(tensors), act))
+
+
+@pytest.mark.parametrize('act', ACTS)
+@pytest.mark.parametrize('residual', [False, True])
+@torch.no_grad()
+def test_act_affine(act, residual):
+    tensors = [random(2, 70, 5, 9), random(70), random(70)]
+    added = [random(2, 70, 5, 9)] if residual else []
+    close(fused.act_affine(*tensors, act, *added),
+          reference.act_affine(*doubled(tensors), act, *doubled(added)))
+
+
+@pytest.mark.parametrize('batch, height', [(0, 4), (2, 0)])
+def test_nothing_in_nothing_out(batch, height):
+    x, weight, bias = random(batch, 6, height, 5), random(6, 1, 3, 3), random(6)
+    out = fused.depthwise_conv(x, weight, bias)
+    assert out.shape == x.shape
+    by_x, by_weight, by_bias = torch.autograd.grad(out.sum(), (x, weight, bias))
+    assert by_x.shape == x.shape and not by_weight.any() and not by_bias.any()
+    with torch.no_grad():
+        assert fused.act_affine(x, bias, bias, 'gelu').shape == x.shape
+        assert fused.pointwise_act_affine(
+            x, random(6, 6, 1, 1), bias, bias, bias, 'gelu').shape == x.shape
+
+
+@pytest.mark.parametrize('layout', ['channels first', 'channels last', 'every second row'])
+def test_any_memory_format_goes_in_and_channels_last_comes_out(layout):
+    x = torch.randn(2, 6, 8, 5, device=DEVICE)
+    if layout == 'channels last':
+        x = x.contiguous(memory_format=torch.channels_last)
+    if layout == 'every second row':
+        x = x[:, :, ::2]
+    weight, bias = random(6, 1, 3, 3), random(6)
+    out = fused.depthwise_conv(x, weight, bias)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    close(out, reference.depthwise_conv(x.double(), *doubled([weight, bias])))
+
+
+@pytest.mark.parametrize('height, width', [(9, 17), (4, 8), (1, 1), (13, 5)])
+def test_memory_around_a_tensor_is_not_read(height, width):
+    """Other tensors' numbers may be NaN, and 0 x NaN is NaN."""
+    around = torch.full((3, height, width, 9), torch.nan, device=DEVICE)
+    around[1] = torch.randn_like(around[1])
+    x = around.permute(0, 3, 1, 2)[1:2]
+    parameters = block_parameters(9, 7)
+    out = fused.block(x.requires_grad_(), *parameters, 1e-5, 1e-5, 'gelu')[0]
+    weights = torch.full_like(around, torch.nan)
+    weights[1] = 1
+    found = torch.autograd.grad(out, (x, *parameters), weights.permute(0, 3, 1, 2)[1:2])
+    assert out.isfinite().all() and all(gradient.isfinite().all() for gradient in found)
+
+
+def test_the_weight_gradient_is_the_same_bits_each_time():
+    x, weight = random(3, 9, 11, 13), random(9, 1, 5, 5)
+    first, second = (torch.autograd.grad(fused.depthwise_conv(x, weight).sum(), weight)[0]
+                     for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_frozen_parameters_get_no_gradient():
+    x, weight, bias = random(1, 4, 5, 5), random(4, 1, 3, 3), random(4)
+    weight.requires_grad_(False)
+    fused.depthwise_conv(x, weight, bias).sum().backward()
+    assert weight.grad is None and x.grad is not None and bias.grad is not None
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('depthwise_conv', lambda: (random(1, 4, 3, 5), random(4, 1, 3, 3), random(4))),
+    ('act_norm', lambda: (random(2, 4, 3, 5), None, random(4), random(4), 1e-5, 'gelu', '')),
+    ('block', lambda: (random(2, 4, 3, 5), *block_parameters(4, 3), 1e-5, 1e-5, 'gelu', '')),
+])
+def test_torch_library_finds_schema_fake_and_autograd_right(name, arguments):
+    operator = getattr(torch.ops.mmconvmixer, name).default
+    torch.library.opcheck(operator, arguments(), test_utils=(
+        'test_schema', 'test_autograd_registration', 'test_faketensor',
+        'test_aot_dispatch_dynamic'))
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('depthwise_act_affine', lambda: (random(1, 4, 3, 5), random(4, 1, 3, 3), *(
+        random(4) for _ in range(3)), 'gelu')),
+    ('pointwise_act_affine', lambda: (random(1, 4, 3, 5), random(6, 4, 1, 1), *(
+        random(6) for _ in range(3)), 'gelu')),
+    ('act_affine', lambda: (random(1, 4, 3, 5), random(4), random(4), 'relu', None)),
+])
+@torch.no_grad()
+def test_torch_library_finds_schema_and_fake_of_inference_right(name, arguments):
+    operator = getattr(torch.ops.mmconvmixer, name).default
+    torch.library.opcheck(operator, [
+        argument.detach() if isinstance(argument, torch.Tensor) else argument
+        for argument in arguments()], test_utils=('test_schema', 'test_faketensor'))

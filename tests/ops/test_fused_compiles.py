@@ -1,0 +1,74 @@
+"""The kernels compile for GPUs, and keep their sums in registers; that takes no GPU."""
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec('triton') is None or sys.platform != 'linux',
+    reason='Triton, whose compiler it is, is not installed')
+
+# A process of its own: here the kernels are interpreted.
+COMPILE = '''
+import re, subprocess, sys, tempfile
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from mmconvmixer.ops.fused import batch_norm, depthwise_weight, pointwise
+from mmconvmixer.ops.fused.depthwise import BLOCK_C, columns, depthwise_kernel
+
+def build(kernel, number_type, warps=4, **constants):
+    def type_of(name):
+        if name in constants:
+            return 'constexpr'
+        if name in ('x_ptr', 'grad_ptr', 'added_ptr', 'out_ptr') or (
+                kernel is pointwise.pointwise_kernel and name == 'weight_ptr'):
+            return '*' + number_type
+        return '*fp32' if name.endswith('_ptr') else 'i32'
+    source = ASTSource(kernel, {name: type_of(name) for name in kernel.arg_names}, constants)
+    compiled = compile(source, target=GPUTarget('cuda', int(sys.argv[1]), 32),
+                       options=dict(num_warps=warps))
+    with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
+        file.write(compiled.asm['cubin'])
+        file.flush()
+        usage = subprocess.run([knobs.nvidia.cuobjdump.path, '-res-usage', file.name], check=True,
+                               capture_output=True, text=True).stdout
+    registers, stack = map(int, re.search(r'REG:(\\d+) STACK:(\\d+)', usage).groups())
+    assert stack <= 64, f'{kernel.__name__} {number_type} {constants}: {stack} bytes spilled'
+
+for number_type in ('bf16', 'fp16', 'fp32'):
+    parts = dict(HAS_BIAS=True, HAS_AFFINE=True, HAS_ADDED=True)
+    build(depthwise_kernel, number_type, K=7, BEFORE=3, ACT=2, BLOCK_W=columns(7),
+          BLOCK_C=BLOCK_C, **parts)
+    build(depthwise_weight.depthwise_weight_kernel, number_type, K=7, BEFORE=3, TAPS=5,
+          BLOCK_W=8, BLOCK_C=64)
+    blocks = dict(ACT=3, BLOCK_ROWS=16, BLOCK_C=128)
+    for kernel in (batch_norm.moments_kernel, batch_norm.gradient_sums_kernel,
+                   batch_norm.gradient_kernel):
+        build(kernel, number_type, **blocks)
+    build(batch_norm.affine_kernel, number_type, HAS_ADDED=True, **blocks)
+    side, depth, warps = (64, 32, 4) if number_type == 'fp32' else (128, 64, 8)
+    build(pointwise.pointwise_kernel, number_type, ACT=1, PRECISION='ieee', TOGETHER=8,
+          BLOCK_ROWS=side, BLOCK_C=side, BLOCK_K=depth, warps=warps)
+    # Triton makes constants of whole numbers that are 1.
+    build(depthwise_kernel, number_type, K=7, BEFORE=3, ACT=0, BLOCK_W=1, BLOCK_C=1, **parts,
+          **dict.fromkeys(depthwise_kernel.arg_names[7:14], 1))
+    kernel = depthwise_weight.depthwise_weight_kernel
+    build(kernel, number_type, K=7, BEFORE=3, TAPS=5, BLOCK_W=1, BLOCK_C=1,
+          **dict.fromkeys(kernel.arg_names[4:12], 1))
+for kernel_size in (2, 5, 9, 15):
+    build(depthwise_kernel, 'bf16', K=kernel_size, BEFORE=(kernel_size - 1) // 2, ACT=0,
+          BLOCK_W=columns(kernel_size), BLOCK_C=BLOCK_C, HAS_BIAS=False, HAS_AFFINE=False,
+          HAS_ADDED=False)
+'''
+
+
+@pytest.mark.parametrize('capability', [80, 90])
+def test_every_kernel_compiles_without_spilling(capability, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != 'TRITON_INTERPRET'}
+    done = subprocess.run([sys.executable, '-c', COMPILE, str(capability)], text=True,
+                          env={**environment, 'TRITON_CACHE_DIR': str(tmp_path)},
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
