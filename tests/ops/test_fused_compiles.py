@@ -27,7 +27,12 @@ def build(kernel, number_type, warps=4, **constants):
                 kernel is pointwise.pointwise_kernel and name == 'weight_ptr'):
             return '*' + number_type
         return '*fp32' if name.endswith('_ptr') else 'i32'
-    source = ASTSource(kernel, {name: type_of(name) for name in kernel.arg_names}, constants)
+    # Triton looks whether an argument is a multiple of 16, as sizes of published nets are.
+    multiples = {(number,): [['tt.divisibility', 16]]
+                 for number, name in enumerate(kernel.arg_names)
+                 if name.endswith(('_ptr', 'channels')) and name not in constants}
+    source = ASTSource(kernel, {name: type_of(name) for name in kernel.arg_names}, constants,
+                       multiples)
     compiled = compile(source, target=GPUTarget('cuda', int(sys.argv[1]), 32),
                        options=dict(num_warps=warps))
     with tempfile.NamedTemporaryFile(suffix='.cubin') as file:

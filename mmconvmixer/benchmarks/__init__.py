@@ -1,0 +1,1 @@
+"""Measurements of the kernels and of whole networks; see tools/gpu_report.py."""
