@@ -1,4 +1,5 @@
 """Every kernel against the reference in float64, at sizes that fill a GPU's programs."""
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,8 +44,19 @@ def _both(name: str, *options) -> tuple[Callable, Callable]:
     return bound(fused), bound(reference)
 
 
-def _compared(what: str, dtype: torch.dtype, functions: tuple[Callable, Callable],
-              shapes: list[tuple[int, ...]], gradients: bool = True) -> dict:
+def _compared(what: str, dtype: torch.dtype, *arguments, **options) -> dict:
+    try:
+        error, limit = _compare(dtype, *arguments, **options)
+    except Exception as failure:  # a kernel that doesn't compile is a failed check
+        return dict(check=what, dtype=str(dtype).removeprefix('torch.'), error=math.inf, ok=False,
+                    reason=f'{type(failure).__name__}: {str(failure).strip()[:200]}')
+    return dict(check=what, dtype=str(dtype).removeprefix('torch.'), error=error,
+                ok=bool(error <= limit))
+
+
+def _compare(dtype: torch.dtype, functions: tuple[Callable, Callable],
+             shapes: list[tuple[int, ...]], gradients: bool = True) -> tuple[float, float]:
+    """Return the largest relative error, and the largest that passes."""
     generator = torch.Generator(DEVICE).manual_seed(0)
     tensors = [torch.randn(shape, generator=generator, device=DEVICE) for shape in shapes]
     # A weight as large as an initialised one keeps the sums within half precision.
@@ -61,9 +73,7 @@ def _compared(what: str, dtype: torch.dtype, functions: tuple[Callable, Callable
         found = torch.autograd.grad(got[0], tensors, seed.to(got[0].dtype))
         wanted = torch.autograd.grad(expected[0], copies, seed.to(got[0].dtype).double())
         error = max(error, *map(_error, found, wanted))
-    limit = TOLERANCE[dtype] * (2 if dtype is not torch.float32 and gradients else 1)
-    return dict(check=what, dtype=str(dtype).removeprefix('torch.'), error=error,
-                ok=bool(error <= limit))
+    return error, TOLERANCE[dtype] * (2 if dtype is not torch.float32 and gradients else 1)
 
 
 def _error(got: Tensor, expected: Tensor) -> float:

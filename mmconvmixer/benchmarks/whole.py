@@ -27,16 +27,17 @@ def network_rows(case: Case, training: bool, variants: tuple[str, ...], rounds: 
         if time.monotonic() > deadline:
             yield _row(case, training, variant, reason='not reached in time')
             continue
-        network = _network(case, variant)
-        if network is None:
-            yield _row(case, training, variant, reason='timm is not installed')
-            continue
-        step = _step(case, network, training, variant)
         try:
+            network = _network(case, variant)
+            if network is None:
+                yield _row(case, training, variant, reason='not in timm, or timm not installed')
+                continue
+            step = _step(case, network, training, variant)
             step()  # compiles
             memory[variant] = _peak(step)
-        except torch.OutOfMemoryError:
-            yield _row(case, training, variant, reason='out of memory')
+        except Exception as error:  # a compiler's, or memory: the other rows go on
+            yield _row(case, training, variant,
+                       reason=f'{type(error).__name__}: {str(error).strip()[:200]}')
             continue
         prepared[variant] = step
     if not prepared:

@@ -7,7 +7,7 @@ import pytest
 from mmconvmixer.benchmarks.limits import floor_milliseconds
 from mmconvmixer.benchmarks.page import table
 
-pytest.importorskip('triton', reason='Triton is not installed')
+checks = pytest.importorskip('mmconvmixer.benchmarks.checks', reason='Triton is not installed')
 
 # Stands for a machine without OpenMMLab's packages.
 BARE = '''
@@ -45,3 +45,13 @@ def test_the_floor_is_the_arithmetic_of_the_page_on_performance():
 def test_rows_with_different_keys_make_one_table():
     assert table([dict(a=1, b=(2, 3)), dict(a=1234.5, c=None)]).splitlines() == [
         '| a | b | c |', '| --- | --- | --- |', '| 1 | 2 x 3 |  |', '| 1,234 |  |  |']
+
+
+def test_a_kernel_that_fails_is_a_failed_check_and_the_others_go_on(monkeypatch):
+    def fail(*args):
+        raise RuntimeError('no such instruction')
+    monkeypatch.setattr(checks.fused, 'depthwise_conv', fail)
+    rows = list(checks.check_rows(tiny=True))
+    failed = [row for row in rows if not row['ok']]
+    assert {row['reason'] for row in failed} == {'RuntimeError: no such instruction'}
+    assert {row['check'] for row in failed} == {'depthwise k3', 'depthwise k4'} and len(rows) > 10

@@ -1,4 +1,6 @@
 """What only a GPU shows; tests/ops and tests/models run on it too where there is one."""
+import copy
+
 import pytest
 import torch
 
@@ -36,16 +38,22 @@ def error(got, expected):
 @pytest.mark.parametrize('arch', VARIANTS)
 def test_a_whole_variant_agrees_in_float32(arch):
     fused, plain = pair(arch)
+    exact = copy.deepcopy(plain).double()
     x = images(arch)
-    outs = [model(x)[0] for model in (fused, plain)]
+    outs = [fused(x)[0], plain(x)[0], exact(x.double())[0]]
     weights = torch.randn_like(outs[0])
     for out in outs:
-        out.backward(weights)
-    assert error(*outs) <= 1e-5
-    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
-        assert error(one.grad, other.grad) <= 1e-3  # dozens of layers deep
+        out.backward(weights.to(out.dtype))
+    # Plain PyTorch's own distance from float64 is the measure of what depth does to rounding.
+    assert error(outs[0], outs[2]) <= max(1e-5, 2 * error(outs[1], outs[2]))
+    for one, other, best in zip(*(model.parameters() for model in (fused, plain, exact)),
+                                strict=True):
+        assert error(one.grad, best.grad) <= max(1e-4, 2 * error(other.grad, best.grad))
+    for model in (plain, exact):
+        model.load_state_dict(fused.state_dict())  # the same running statistics
     with torch.no_grad():
-        assert error(fused.eval()(x)[0], plain.eval()(x)[0]) <= 1e-5
+        outs = [fused.eval()(x)[0], plain.eval()(x)[0], exact.eval()(x.double())[0]]
+    assert error(outs[0], outs[2]) <= max(1e-5, 2 * error(outs[1], outs[2]))
 
 
 @pytest.mark.parametrize('arch', VARIANTS)

@@ -231,6 +231,34 @@ def test_200_steps_with_either_end_at_the_same_loss(seed):
     torch.testing.assert_close(fused[-50:].mean(), plain[-50:].mean(), rtol=0.1, atol=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('arch', ['768/32', '1024/20', '1536/20'])
+def test_a_published_variant_agrees_end_to_end(arch):
+    """On pictures of three patches a side; tests/gpu has whole ones."""
+    fused, plain = (ConvMixer(arch, impl=impl).to(DEVICE) for impl in ('fused', 'reference'))
+    plain.load_state_dict(fused.state_dict())
+    exact = copy.deepcopy(plain).double()
+    side = 3 * fused.patch_size
+    x = torch.randn(2, 3, side, side, device=DEVICE)
+    # Statistics of 18 values a channel, dozens of times over, blow up any
+    # rounding: plain PyTorch's own distance from float64 is the measure.
+    outs = [step(model, x.to(model.stages[0][1].weight.dtype)) for model in (fused, plain, exact)]
+    closer(*outs)
+    for found in zip(*(model.parameters() for model in (fused, plain, exact)), strict=True):
+        closer(*(parameter.grad for parameter in found), least=1e-4)
+    for model in (plain, exact):
+        model.load_state_dict(fused.state_dict())  # the same running statistics
+    with torch.no_grad():
+        closer(fused.eval()(x)[0], plain.eval()(x)[0], exact.eval()(x.double())[0])
+
+
+def closer(fused, plain, exact, least=1e-5):
+    """Whether the first is about as near the third as the second is, or near enough."""
+    own, theirs = ((found.double() - exact).norm() / exact.norm().clamp(min=1e-6)
+                   for found in (fused, plain))
+    assert own <= max(least, 3 * theirs), (float(own), float(theirs))
+
+
 SYNCED = '''
 import sys, torch
 from torch import distributed as dist
