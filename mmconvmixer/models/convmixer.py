@@ -158,13 +158,14 @@ class _OnEveryModule:
     """The hooks that somebody registered for all modules at once."""
     _forward_hooks = nn.modules.module._global_forward_hooks
     _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
+    _backward_hooks = nn.modules.module._global_backward_hooks
+    _backward_pre_hooks = nn.modules.module._global_backward_pre_hooks
 
 
 def _observed(module: nn.Module) -> bool:
     """Whether hooks look at the module's parts: then these are called one by one."""
-    return not torch.compiler.is_compiling() and any(
-        part._forward_hooks or part._forward_pre_hooks
-        for part in (*module.modules(), _OnEveryModule))
+    return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks
+               or part._backward_pre_hooks for part in (*module.modules(), _OnEveryModule))
 
 
 class ConvMixerBlock(nn.Sequential):
@@ -253,6 +254,8 @@ class ConvMixer(BaseModule):
 
     Source: paper, section 2 and figure 3; locuslab/convmixer `convmixer.py`.
     """
+
+    impl = 'reference'
 
     def __init__(self,
                  arch: str | dict = '768/32',

@@ -51,13 +51,14 @@ def _lacking(device: torch.device) -> str:
 
 def supports(act: nn.Module, norm: nn.Module) -> bool:
     """Whether there are kernels for this activation and this normalisation."""
-    return (act_name(act) is not None and norm.affine
-            if _is(norm, nn.BatchNorm2d) or _is(norm, nn.SyncBatchNorm) else False)
+    is_batch_norm = _is(norm, nn.BatchNorm2d) or _is(norm, nn.SyncBatchNorm)
+    return is_batch_norm and norm.affine and act_name(act) is not None
 
 
 def _is(module: nn.Module, kind: type) -> bool:
     # torch.export hands out modules as subclasses, so that `type` would differ.
-    return isinstance(module, kind) and type(module).forward is kind.forward
+    return (isinstance(module, kind) and type(module).forward is kind.forward
+            and 'forward' not in vars(module))
 
 
 def act_name(act: nn.Module) -> str | None:
@@ -90,7 +91,12 @@ def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
     """`mode` of a whole block."""
     residual, pointwise, act, norm = block
     depthwise, _, space_norm = residual.fn
-    if not _is(depthwise, nn.Conv2d) or not _is(pointwise, PointwiseConv2d):
+    if not (_is(depthwise, nn.Conv2d) and _is(pointwise, PointwiseConv2d)
+            and depthwise.groups == depthwise.in_channels == depthwise.out_channels
+            and depthwise.padding == 'same' and depthwise.padding_mode == 'zeros'
+            and depthwise.stride == depthwise.dilation == (1, 1)
+            and depthwise.kernel_size[0] == depthwise.kernel_size[1]
+            and depthwise.bias is not None and pointwise.bias is not None):
         return None
     return mode(x, act, space_norm, norm)
 
@@ -98,6 +104,8 @@ def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
 def compute_dtype(x: Tensor) -> torch.dtype:
     """Return the type that autocast, if it is on, wants of a convolution."""
     device = x.device.type
+    if x.dtype is torch.float64:  # autocast leaves it alone
+        return x.dtype
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
@@ -153,8 +161,8 @@ def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 def _group(norm: nn.Module) -> dist.ProcessGroup | None:
     """Return the processes over whose batches together a SyncBN takes its statistics."""
-    if not isinstance(norm, nn.SyncBatchNorm) or not dist.is_available() \
-            or not dist.is_initialized():
+    if not isinstance(norm, nn.SyncBatchNorm) or not norm.training \
+            or not dist.is_available() or not dist.is_initialized():
         return None
     group = norm.process_group or dist.group.WORLD
     return group if dist.get_world_size(group) > 1 else None
@@ -163,9 +171,10 @@ def _group(norm: nn.Module) -> dist.ProcessGroup | None:
 @torch.no_grad()
 def _follow(norm: nn.Module, mean: Tensor, variance: Tensor, count: Tensor) -> None:
     """Move the running statistics towards those of a batch, as nn.BatchNorm2d does."""
-    if norm.running_mean is None or not norm.training:
+    if norm.running_mean is None or not norm.training or not norm.track_running_stats:
         return
-    norm.num_batches_tracked.add_(1)
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
     momentum = (1. / norm.num_batches_tracked if norm.momentum is None
                 else norm.momentum)
     unbiased = variance * (count / (count - 1))

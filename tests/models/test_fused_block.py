@@ -137,6 +137,28 @@ def test_modules_with_hooks_are_called(kernels_called):
     assert len(seen) == 1 and kernels_called.count('train_block') == 2
 
 
+def test_backward_hooks_are_called(kernels_called):
+    fused, _ = pair()
+    seen = []
+    fused.stages[1][1].register_full_backward_hook(lambda *args: seen.append(args))
+    step(fused, images())
+    assert len(seen) == 1 and kernels_called.count('train_block') == 2
+
+
+@pytest.mark.parametrize('change', [
+    lambda conv: setattr(conv, 'dilation', (2, 2)),
+    lambda conv: conv.register_parameter('bias', None),
+    lambda conv: setattr(conv, 'forward', lambda x: nn.Conv2d.forward(conv, x) + 1),
+], ids=['dilated', 'no bias', 'wrapped'])
+def test_another_convolution_is_computed_as_it_is(change, kernels_called):
+    fused, plain = pair()
+    for model in (fused, plain):
+        change(model.stages[1][0].fn[0])
+    x = images()
+    same(step(fused, x), step(plain, x))
+    assert kernels_called.count('train_block') == 2
+
+
 @pytest.mark.parametrize('options', [{}, dict(drop_path_rate=0.3)], ids=str)
 def test_compiled_without_a_break_it_agrees(options):
     fused, plain = pair(**options)

@@ -166,6 +166,39 @@ def test_memory_around_a_tensor_is_not_read(height, width):
     assert out.isfinite().all() and all(gradient.isfinite().all() for gradient in found)
 
 
+@pytest.mark.parametrize('act', ACTS)
+def test_not_a_number_stays_one(act):
+    x = torch.ones(1, 2, 3, 4, device=DEVICE)
+    x[0, 0, 0, 0] = torch.nan
+    one = torch.ones(2, device=DEVICE)
+    assert fused.act_affine(x, one, one, act).isnan().sum() == 1
+
+
+def test_vectors_need_not_lie_side_by_side():
+    x, weight = random(2, 6, 4, 4), random(6, 1, 3, 3)
+    bias, scale = random(12)[::2], random(1).expand(6)
+    close(fused.depthwise_act_affine(x, weight, bias, scale, bias, 'gelu'),
+          reference.depthwise_act_affine(*doubled([x, weight, bias, scale, bias]), 'gelu'))
+
+
+@pytest.mark.parametrize('weight', [(6, 1, 3, 5), (4, 1, 3, 3), (6, 2, 3, 3)])
+def test_a_weight_of_another_shape_is_an_error(weight):
+    with pytest.raises(ValueError, match=r'6 channels need a weight \(6, 1, K, K\)'):
+        fused.depthwise_conv(random(1, 6, 5, 5), random(*weight))
+
+
+def test_a_vector_of_another_length_is_an_error():
+    with pytest.raises(ValueError, match='each of 6 channels'):
+        fused.act_affine(random(1, 6, 5, 5), random(2), random(6), 'relu')
+
+
+def test_normalisation_keeps_its_digits_where_the_mean_is_large():
+    x = (torch.randn(4, 3, 8, 8, device=DEVICE) + 100).requires_grad_()
+    tensors = [x, random(3), random(3)]
+    got = fused.act_norm(*tensors, 1e-5, 'relu')[0]
+    close(got, reference.act_norm(*doubled(tensors), 1e-5, 'relu')[0])
+
+
 def test_the_weight_gradient_is_the_same_bits_each_time():
     x, weight = random(3, 9, 11, 13), random(9, 1, 5, 5)
     first, second = (torch.autograd.grad(fused.depthwise_conv(x, weight).sum(), weight)[0]

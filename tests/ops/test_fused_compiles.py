@@ -53,7 +53,7 @@ for number_type in ('bf16', 'fp16', 'fp32'):
     for kernel in (batch_norm.moments_kernel, batch_norm.gradient_sums_kernel,
                    batch_norm.gradient_kernel):
         build(kernel, number_type, **blocks)
-    build(batch_norm.affine_kernel, number_type, HAS_ADDED=True, **blocks)
+    build(batch_norm.affine_kernel, number_type, HAS_MEAN=True, HAS_ADDED=True, **blocks)
     side, depth, warps = (64, 32, 4) if number_type == 'fp32' else (128, 64, 8)
     build(pointwise.pointwise_kernel, number_type, ACT=1, PRECISION='ieee', TOGETHER=8,
           BLOCK_ROWS=side, BLOCK_C=side, BLOCK_K=depth, warps=warps)

@@ -9,7 +9,7 @@ IDENTITY, RELU, GELU, GELU_TANH = range(4)
 @triton.jit
 def activate(x, ACT: tl.constexpr):
     if ACT == 1:
-        x = tl.maximum(x, 0.)
+        x = tl.where(x < 0., 0., x)  # NaN stays, which a maximum would drop
     if ACT == 2:
         x = 0.5 * x * (1. + tl.erf(x * 0.7071067811865476))
     if ACT == 3:
@@ -22,7 +22,7 @@ def derivative(x, ACT: tl.constexpr):
     """Return the slope of `activate` at x."""
     slope = tl.full(x.shape, 1., tl.float32)
     if ACT == 1:
-        slope = tl.where(x > 0., 1., 0.)
+        slope = tl.where(x <= 0., 0., 1.)
     if ACT == 2:
         density = 0.3989422804014327 * tl.exp(-0.5 * x * x)
         slope = 0.5 * (1. + tl.erf(x * 0.7071067811865476)) + x * density

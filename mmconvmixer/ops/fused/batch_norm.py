@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .activations import activate, derivative
-from .tiles import parts, tile
+from .tiles import parts, tile, vector
 
 
 @triton.jit
@@ -24,7 +24,7 @@ def moments_kernel(
     x is (rows, C); mean and squares are (S, C), count is (S,), float32.
     """
     program = tl.program_id(0)
-    part = program // c_blocks
+    part = (program // c_blocks).to(tl.int64)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
     c_inside = c < channels
     first = part * rows_each
@@ -56,13 +56,16 @@ def moments_kernel(
 
 @triton.jit
 def affine_kernel(
-        x_ptr, scale_ptr, shift_ptr, added_ptr, out_ptr, rows, channels, c_blocks,
-        ACT: tl.constexpr, HAS_ADDED: tl.constexpr,
+        x_ptr, mean_ptr, scale_ptr, shift_ptr, added_ptr, out_ptr, rows, channels, c_blocks,
+        ACT: tl.constexpr, HAS_MEAN: tl.constexpr, HAS_ADDED: tl.constexpr,
         BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """out = added + scale * act(x) + shift; scale and shift are (C,) in float32."""
+    """out = added + scale * (act(x) - mean) + shift; the vectors are (C,) in float32.
+
+    The mean by itself: in the shift it would cost digits where it is large.
+    """
     program = tl.program_id(0)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
-    row = (program // c_blocks) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    row = (program // c_blocks).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     c_inside = c < channels
     inside = (row < rows)[:, None] & c_inside[None, :]
     offset = row.to(tl.int64)[:, None] * channels + c[None, :]
@@ -70,7 +73,10 @@ def affine_kernel(
     x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
     scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)
     shift = tl.load(shift_ptr + c, mask=c_inside, other=0.)
-    out = activate(x, ACT) * scale[None, :] + shift[None, :]
+    out = activate(x, ACT)
+    if HAS_MEAN:
+        out -= tl.load(mean_ptr + c, mask=c_inside, other=0.)[None, :]
+    out = out * scale[None, :] + shift[None, :]
     if HAS_ADDED:
         out += tl.load(added_ptr + offset, mask=inside, other=0.).to(tl.float32)
     tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
@@ -83,7 +89,7 @@ def gradient_sums_kernel(
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
     """Sums of grad and of grad * (act(x) - mean) * rstd, for each part of the rows."""
     program = tl.program_id(0)
-    part = program // c_blocks
+    part = (program // c_blocks).to(tl.int64)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
     c_inside = c < channels
     mean = tl.load(mean_ptr + c, mask=c_inside, other=0.)[None, :]
@@ -117,7 +123,7 @@ def gradient_kernel(
     """
     program = tl.program_id(0)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
-    row = (program // c_blocks) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    row = (program // c_blocks).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     c_inside = c < channels
     inside = (row < rows)[:, None] & c_inside[None, :]
     offset = row.to(tl.int64)[:, None] * channels + c[None, :]
@@ -159,16 +165,20 @@ def join_moments(mean_SC: Tensor, squares_SC: Tensor,
 
 
 def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: int,
-               added_RC: Tensor | None = None) -> Tensor:
-    """Return added + scale * act(x) + shift, in x's dtype."""
+               added_RC: Tensor | None = None, mean_C: Tensor | None = None) -> Tensor:
+    """Return added + scale * (act(x) - mean) + shift, in x's dtype."""
     rows, channels = x_RC.shape
+    if added_RC is not None and added_RC.shape != x_RC.shape:
+        raise ValueError('what is added needs the shape of x')
     out = torch.empty_like(x_RC)
     if x_RC.numel():
         block_rows, block_c = _blocks(rows, channels)
         c_blocks = triton.cdiv(channels, block_c)
         affine_kernel[(triton.cdiv(rows, block_rows) * c_blocks,)](
-            x_RC, scale_C.float(), shift_C.float(), x_RC if added_RC is None else added_RC, out,
-            rows, channels, c_blocks, ACT=act, HAS_ADDED=added_RC is not None,
+            x_RC, x_RC if mean_C is None else mean_C, vector(scale_C, channels),
+            vector(shift_C, channels), x_RC if added_RC is None else added_RC, out, rows,
+            channels, c_blocks, ACT=act, HAS_MEAN=mean_C is not None,
+            HAS_ADDED=added_RC is not None,
             BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
     return out
 
@@ -199,9 +209,9 @@ def input_gradient(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor
         block_rows, block_c = _blocks(rows, channels)
         c_blocks = triton.cdiv(channels, block_c)
         gradient_kernel[(triton.cdiv(rows, block_rows) * c_blocks,)](
-            x_RC, grad_RC, mean_C, rstd_C, weight_C.float(), grad_mean_C, product_mean_C, out,
-            rows, channels, c_blocks, ACT=act, BLOCK_ROWS=block_rows, BLOCK_C=block_c,
-            num_warps=4)
+            x_RC, grad_RC, mean_C, rstd_C, vector(weight_C, channels), grad_mean_C,
+            product_mean_C, out, rows, channels, c_blocks, ACT=act, BLOCK_ROWS=block_rows,
+            BLOCK_C=block_c, num_warps=4)
     return out
 
 

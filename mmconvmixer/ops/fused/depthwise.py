@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .activations import IDENTITY, activate
-from .tiles import programs_wanted, tile
+from .tiles import programs_wanted, tile, vector
 
 
 @triton.jit
@@ -115,10 +115,14 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
             the input of a convolution does.
     """
     batch, height, width, channels = x_BHWC.shape
+    kernel_size = weight_CKK.shape[-1]
+    if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
+            added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
+        raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
+                         f'{tuple(weight_CKK.shape)}, and what is added needs the shape of x')
     out = torch.empty_like(x_BHWC)
     if not x_BHWC.numel():
         return out
-    kernel_size = weight_CKK.shape[-1]
     before = (kernel_size - 1) // 2
     if transposed:
         weight_CKK, before = weight_CKK.flip(1, 2), kernel_size - 1 - before
@@ -131,9 +135,10 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
     strips = triton.cdiv(height, strip_height)
     has_affine = scale_C is not None
     depthwise_kernel[(batch * strips * w_blocks * c_blocks,)](
-        x_BHWC, weight_KKC, x_BHWC if bias_C is None else bias_C.float(),
+        x_BHWC, weight_KKC, x_BHWC if bias_C is None else vector(bias_C, channels),
         x_BHWC if added_BHWC is None else added_BHWC,
-        scale_C.float() if has_affine else x_BHWC, shift_C.float() if has_affine else x_BHWC,
+        vector(scale_C, channels) if has_affine else x_BHWC,
+        vector(shift_C, channels) if has_affine else x_BHWC,
         out, height, width, channels, strip_height, strips, w_blocks, c_blocks,
         K=kernel_size, BEFORE=before, ACT=act, HAS_BIAS=bias_C is not None,
         HAS_AFFINE=has_affine, HAS_ADDED=added_BHWC is not None, BLOCK_W=block_w,

@@ -8,6 +8,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup, all_gather_into_tensor, all_reduce
+from torch.distributed.distributed_c10d import _resolve_process_group
 from torch.nn import functional as F
 
 from . import batch_norm as norms
@@ -18,16 +19,10 @@ from .pointwise import pointwise
 
 ACTS = {'relu': RELU, 'gelu': GELU, 'gelu_tanh': GELU_TANH}
 
-# Operators take no process groups, only their names.
-_GROUPS: dict[str, ProcessGroup] = {}
-
 
 def group_name(group: ProcessGroup | None) -> str:
-    """Return the name by which an operator finds the group, '' for none."""
-    if group is None:
-        return ''
-    _GROUPS[group.group_name] = group
-    return group.group_name
+    """Return the name by which an operator, which takes no group, finds it; '' for none."""
+    return '' if group is None else group.group_name
 
 
 def _on_its_device(implementation: Callable) -> Callable:
@@ -127,19 +122,21 @@ def _statistics(x_RC: Tensor, act: int, group: str) -> tuple[Tensor, Tensor, Ten
     """Return mean, biased variance and count, over all processes of the group."""
     mean, squares, count = norms.moments(x_RC, act)
     if group:
+        processes = _resolve_process_group(group)
         own = torch.cat([mean, squares, count[None]])
-        everyones = own.new_empty(_GROUPS[group].size() * len(own))
-        all_gather_into_tensor(everyones, own, group=_GROUPS[group])
+        everyones = own.new_empty(processes.size() * len(own))
+        all_gather_into_tensor(everyones, own, group=processes)
         everyones, channels = everyones.view(-1, len(own)), len(mean)
         mean, squares, count = norms.join_moments(
             everyones[:, :channels], everyones[:, channels:-1], everyones[:, -1])
     return mean, squares / count, count
 
 
-def _affine(mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
-            eps: float) -> tuple[Tensor, Tensor]:
+def _normalised(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
+                eps: float, act: int, added_RC: Tensor | None = None) -> Tensor:
+    """Return BatchNorm of act(x) with these statistics (+ added)."""
     scale = weight.float() * torch.rsqrt(variance + eps)
-    return scale, bias.float() - mean * scale
+    return norms.act_affine(x_RC, scale, bias, act, added_RC, mean)
 
 
 def _act_norm_gradients(grad_RC: Tensor, x_RC: Tensor, weight: Tensor, mean: Tensor,
@@ -150,7 +147,7 @@ def _act_norm_gradients(grad_RC: Tensor, x_RC: Tensor, weight: Tensor, mean: Ten
     by_bias, by_weight = norms.gradient_sums(x_RC, grad_RC, mean, rstd, act)
     means = torch.stack([by_bias, by_weight])
     if group:
-        all_reduce(means, group=_GROUPS[group])
+        all_reduce(means, group=_resolve_process_group(group))
     means /= count
     by_x = norms.input_gradient(x_RC, grad_RC, mean, rstd, weight, means[0], means[1], act)
     return by_x, by_weight.to(weight.dtype), by_bias.to(weight.dtype)
@@ -164,10 +161,9 @@ def _act_norm_gradients(grad_RC: Tensor, x_RC: Tensor, weight: Tensor, mean: Ten
 def _act_norm(x, residual, weight, bias, eps, act, group):
     x = _bhwc(x)
     mean, variance, count = _statistics(_rows(x), ACTS[act], group)
-    scale, shift = _affine(mean, variance, weight, bias, eps)
     added = None if residual is None else _rows(_bhwc(residual))
-    y = norms.act_affine(_rows(x), scale, shift, ACTS[act], added).view(x.shape)
-    return _bchw(y), mean, variance, count
+    y = _normalised(_rows(x), mean, variance, weight, bias, eps, ACTS[act], added)
+    return _bchw(y.view(x.shape)), mean, variance, count
 
 
 @torch.library.custom_op(
@@ -201,9 +197,18 @@ def _keep_for_act_norm(ctx, inputs, output):
     x, residual, weight, _, *ctx.options = inputs
     ctx.has_residual = residual is not None
     ctx.save_for_backward(x, weight, *output[1:])
+    _only_first_has_gradient(ctx, output)
+
+
+def _only_first_has_gradient(ctx, output) -> None:
+    # Else zeros of the others' sizes would be made for the backward pass.
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
 
 
 def _act_norm_backward(ctx, grad, *_):
+    if grad is None:
+        return (None,) * 7
     by_x, by_weight, by_bias = _act_norm_gradient(grad, *ctx.saved_tensors, *ctx.options)
     return by_x, grad if ctx.has_residual else None, by_weight, by_bias, None, None, None
 
@@ -229,14 +234,13 @@ def _block(x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointw
     x = _bhwc(x)
     u = depthwise(x, depthwise_weight.flatten(0, 1), bias_C=depthwise_bias)
     space_mean, space_var, count = _statistics(_rows(u), ACTS[act], group)
-    y = norms.act_affine(
-        _rows(u), *_affine(space_mean, space_var, space_weight, space_bias, space_eps),
-        ACTS[act], _rows(x))
-    z = F.linear(y, pointwise_weight.flatten(1).to(y.dtype), pointwise_bias.to(y.dtype))
+    y = _normalised(_rows(u), space_mean, space_var, space_weight, space_bias, space_eps,
+                    ACTS[act], _rows(x))
+    with torch.autocast(x.device.type, enabled=False):
+        z = F.linear(y, pointwise_weight.flatten(1).to(y.dtype), pointwise_bias.to(y.dtype))
     channel_mean, channel_var, _ = _statistics(z, ACTS[act], group)
-    out = norms.act_affine(
-        z, *_affine(channel_mean, channel_var, channel_weight, channel_bias, channel_eps),
-        ACTS[act])
+    out = _normalised(z, channel_mean, channel_var, channel_weight, channel_bias, channel_eps,
+                      ACTS[act])
     return (_bchw(out.view(x.shape)), space_mean, space_var, channel_mean, channel_var, count,
             _bchw(u), _bchw(z.view(x.shape)))
 
@@ -257,9 +261,8 @@ def _block_gradient(
         _rows(_bhwc(grad)), z, channel_weight, channel_mean, channel_var, count, channel_eps,
         ACTS[act], group)
     # Writing y again costs less than keeping it for every block would.
-    y = norms.act_affine(
-        u, *_affine(space_mean, space_var, space_weight, space_bias, space_eps), ACTS[act],
-        _rows(x))
+    y = _normalised(u, space_mean, space_var, space_weight, space_bias, space_eps, ACTS[act],
+                    _rows(x))
     by_pointwise = (by_z.t() @ y).to(pointwise_weight.dtype).view_as(pointwise_weight)
     by_pointwise_bias = by_z.sum(0, dtype=torch.float32).to(pointwise_bias.dtype)
     by_y = by_z @ pointwise_weight.flatten(1).to(by_z.dtype)
@@ -287,9 +290,12 @@ def _keep_for_block(ctx, inputs, output):
     *tensors, space_eps, channel_eps, act, group = inputs
     ctx.options = (space_eps, channel_eps, act, group)
     ctx.save_for_backward(*tensors, *output[1:])
+    _only_first_has_gradient(ctx, output)
 
 
 def _block_backward(ctx, grad, *_):
+    if grad is None:
+        return (None,) * 13
     return *_block_gradient(grad, *ctx.saved_tensors, *ctx.options), None, None, None, None
 
 

@@ -5,7 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .activations import activate
-from .tiles import tile
+from .tiles import tile, vector
 
 
 @triton.jit
@@ -27,12 +27,12 @@ def pointwise_kernel(
     row_block = first_block + (program % in_group) % blocks
     c_block = (program % in_group) // blocks
 
-    row = row_block * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    row = row_block.to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     c = c_block * BLOCK_C + tl.arange(0, BLOCK_C)
     k = tl.arange(0, BLOCK_K)
     row_inside = row < rows
     c_inside = c < out_channels
-    x_ptrs = x_ptr + row.to(tl.int64)[:, None] * in_channels + k[None, :]
+    x_ptrs = x_ptr + row[:, None] * in_channels + k[None, :]
     weight_ptrs = weight_ptr + c[None, :] * in_channels + k[:, None]
 
     total = tl.zeros((BLOCK_ROWS, BLOCK_C), tl.float32)
@@ -48,7 +48,7 @@ def pointwise_kernel(
     scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)[None, :]
     shift = tl.load(shift_ptr + c, mask=c_inside, other=0.)[None, :]
     out = activate(total, ACT) * scale + shift
-    offset = row.to(tl.int64)[:, None] * out_channels + c[None, :]
+    offset = row[:, None] * out_channels + c[None, :]
     tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty),
              mask=row_inside[:, None] & c_inside[None, :])
 
@@ -58,6 +58,9 @@ def pointwise(x_RK: Tensor, weight_CK: Tensor, bias_C: Tensor, scale_C: Tensor, 
     """Return scale * act(x @ weight.T + bias) + shift, in x's dtype."""
     rows, in_channels = x_RK.shape
     out_channels = len(weight_CK)
+    if weight_CK.shape != (out_channels, in_channels):
+        raise ValueError(f'{in_channels} channels need a weight (C_out, {in_channels}, 1, 1), got '
+                         f'one for {weight_CK.shape[1]}')
     out = x_RK.new_empty((rows, out_channels))
     if not out.numel():
         return out
@@ -68,10 +71,21 @@ def pointwise(x_RK: Tensor, weight_CK: Tensor, bias_C: Tensor, scale_C: Tensor, 
         tile(rows, least=16, most=side), tile(out_channels, least=16, most=side),
         tile(in_channels, least=16, most=64 if half else 32))
     row_blocks, c_blocks = triton.cdiv(rows, block_rows), triton.cdiv(out_channels, block_c)
-    precision = 'tf32' if torch.backends.cuda.matmul.allow_tf32 else 'ieee'
     pointwise_kernel[(row_blocks * c_blocks,)](
-        x_RK, weight_CK.to(x_RK.dtype).contiguous(), bias_C.float(), scale_C.float(),
-        shift_C.float(), out, rows, in_channels, out_channels, row_blocks, c_blocks, ACT=act,
-        PRECISION=precision, TOGETHER=8, BLOCK_ROWS=block_rows, BLOCK_C=block_c, BLOCK_K=block_k,
-        num_warps=8 if half else 4, num_stages=3)
+        x_RK, weight_CK.to(x_RK.dtype).contiguous(),
+        *(vector(each, out_channels) for each in (bias_C, scale_C, shift_C)), out,
+        rows, in_channels, out_channels, row_blocks, c_blocks, ACT=act,
+        PRECISION=_precision(x_RK.dtype), TOGETHER=8, BLOCK_ROWS=block_rows, BLOCK_C=block_c,
+        BLOCK_K=block_k, num_warps=8 if half else 4, num_stages=3)
     return out
+
+
+def _precision(dtype: torch.dtype) -> str:
+    """Return how float32 is multiplied, as PyTorch's own products are told to."""
+    if dtype is not torch.float32:
+        return 'ieee'
+    settings = torch.backends.cuda.matmul
+    # Reading the old switch raises where somebody used the new one.
+    allowed = (settings.fp32_precision == 'tf32' if hasattr(settings, 'fp32_precision')
+               else settings.allow_tf32)
+    return 'tf32' if allowed else 'ieee'

@@ -1,11 +1,24 @@
 """How work is cut into programs."""
 import torch
 import triton
+from torch import Tensor
 
 
 def tile(size: int, *, most: int, least: int = 1) -> int:
     """Return the power of two that holds `size`, within the bounds."""
     return max(least, min(most, triton.next_power_of_2(max(size, 1))))
+
+
+def vector(values: Tensor, channels: int) -> Tensor:
+    """Return one value a channel as the kernels read it: float32, side by side.
+
+    Raises:
+        ValueError: they are not as many as the channels.
+    """
+    if values.shape != (channels,):
+        raise ValueError(f'expected one value for each of {channels} channels, got a tensor of '
+                         f'shape {tuple(values.shape)}')
+    return values.float().contiguous()
 
 
 def programs_wanted(device: torch.device) -> int:
