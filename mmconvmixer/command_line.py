@@ -30,9 +30,9 @@ def exit_code(main: Callable[[], None]) -> int:
         if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
             who = f' (rank {rank})' if rank else ''
             print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
-        leave_process_group(after_error=True)
+        leave_process_group(2)
         return 2
-    leave_process_group()
+    leave_process_group(0)
     return 0
 
 

@@ -70,9 +70,12 @@ class Network(nn.Module):
 
     def _fused_features(self, x: Tensor) -> Tensor:
         patches, act, norm = self.stem
-        stem, block = ((fused_block.train_act_norm, fused_block.train_block) if self.training
-                       else (fused_block.infer_act_norm, fused_block.infer_block))
-        x = stem(patches(x), act, norm)
-        for each in self.blocks:
-            x = block(each, x)
+        if not self.training:
+            x = fused_block.infer_act_norm(patches(x), act, norm)
+            for block in self.blocks:
+                x = fused_block.infer_block(block, x)
+            return x
+        x, origin = fused_block.train_act_norm(patches(x), act, norm), None
+        for block in self.blocks:
+            x, origin = fused_block.train_block(block, x, origin)
         return x

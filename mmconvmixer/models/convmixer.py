@@ -186,13 +186,12 @@ class ConvMixerBlock(nn.Sequential):
     impl = 'reference'
 
     def forward(self, x: Tensor) -> Tensor:
+        mode = self.fused_mode(x)
+        if mode == 'train':
+            return fused_block.train_block(self, x)[0]
+        if mode == 'infer':
+            return fused_block.infer_block(self, x)
         residual, mix_channels, act, norm = self
-        if fused_block.wanted(self.impl, x.device) and not _observed(self):
-            mode = fused_block.block_mode(self, x)
-            if mode == 'train':
-                return fused_block.train_block(self, x)
-            if mode == 'infer':
-                return fused_block.infer_block(self, x)
         if not self._in_place(x):
             return act_norm(mix_channels(residual(x)), act, norm)
         mix_space, _, space_norm = residual.fn
@@ -202,6 +201,12 @@ class ConvMixerBlock(nn.Sequential):
         scale, shift = affine_of(space_norm)
         y = torch.addcmul(x, y, scale[:, None, None], out=y)
         return act_norm_(mix_channels.forward_shifted(y, shift), act, norm)
+
+    def fused_mode(self, x: Tensor) -> str | None:
+        """Return how the fused kernels take the block: 'train', 'infer' or, not at all, None."""
+        if fused_block.wanted(self.impl, x.device) and not _observed(self):
+            return fused_block.block_mode(self, x)
+        return None
 
     def _in_place(self, x: Tensor) -> bool:
         """Whether intermediate results are nobody's but ours.
@@ -317,9 +322,14 @@ class ConvMixer(BaseModule):
         if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
             _say_fused()
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        outs = []
+        outs, origin = [], None
         for index, block in enumerate(self.stages):
-            x = _checkpointed(block, x) if self.with_cp and torch.is_grad_enabled() else block(x)
+            if self.with_cp and torch.is_grad_enabled():
+                x = _checkpointed(block, x)
+            elif isinstance(block, ConvMixerBlock) and block.fused_mode(x) == 'train':
+                x, origin = fused_block.train_block(block, x, origin)
+            else:
+                x, origin = block(x), None
             if index in self.out_indices:
                 outs.append(gradient_channels_last(x))
         return tuple(outs)

@@ -9,6 +9,7 @@ from torch import distributed as dist
 
 from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.ops import PointwiseConv2d
+from mmconvmixer.ops.reference import Origin
 
 IMPLEMENTATIONS = ('auto', 'reference', 'fused')
 
@@ -109,8 +110,14 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def train_block(block: nn.Sequential, x: Tensor) -> Tensor:
-    """The block with the statistics of this batch, which the running ones follow."""
+def train_block(block: nn.Sequential, x: Tensor,
+                origin: Origin | None = None) -> tuple[Tensor, Origin | None]:
+    """The block with the statistics of this batch, which the running ones follow.
+
+    Args:
+        origin: what the call of the block before returned beside x; then x need
+            not be kept for the backward pass.
+    """
     from mmconvmixer.ops import fused
     residual, pointwise, act, norm = block
     depthwise, _, space_norm = residual.fn
@@ -118,14 +125,16 @@ def train_block(block: nn.Sequential, x: Tensor) -> Tensor:
     if not isinstance(residual.drop_path, nn.Identity):
         u = fused.depthwise_conv(x, depthwise.weight, depthwise.bias)
         y = x + residual.drop_path(train_act_norm(u, act, space_norm))
-        return train_act_norm(pointwise(y), act, norm)
-    out, space_mean, space_var, channel_mean, channel_var, count = fused.block(
+        return train_act_norm(pointwise(y), act, norm), None
+    if origin is not None and origin.x.dtype is not x.dtype:
+        origin = None
+    out, space_mean, space_var, mean, variance, count, z = fused.block(
         x, depthwise.weight, depthwise.bias, space_norm.weight, space_norm.bias,
         pointwise.weight, pointwise.bias, norm.weight, norm.bias, space_norm.eps, norm.eps,
-        act_name(act), _group(norm))
+        act_name(act), _group(norm), origin)
     _follow(space_norm, space_mean, space_var, count)
-    _follow(norm, channel_mean, channel_var, count)
-    return out
+    _follow(norm, mean, variance, count)
+    return out, Origin(z, mean, variance, norm.weight, norm.bias, norm.eps)
 
 
 def infer_block(block: nn.Sequential, x: Tensor) -> Tensor:

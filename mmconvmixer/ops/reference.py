@@ -5,6 +5,7 @@ Shapes: x, residual and results (B, C, H, W); weights as the modules keep them;
 scale, shift, mean and variance (C,). `act` is a name of `ACTS`.
 """
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,16 @@ from torch.distributed import ProcessGroup
 from torch.nn import functional as F
 
 ACTS = {'relu': F.relu, 'gelu': F.gelu, 'gelu_tanh': partial(F.gelu, approximate='tanh')}
+
+
+class Origin(NamedTuple):
+    """Of what a block's input is the `act_norm`, and with which statistics."""
+    x: Tensor
+    mean: Tensor
+    variance: Tensor
+    weight: Tensor
+    bias: Tensor
+    eps: float
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -74,17 +85,21 @@ def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
 def block(x: Tensor, depthwise_weight: Tensor, depthwise_bias: Tensor, space_weight: Tensor,
           space_bias: Tensor, pointwise_weight: Tensor, pointwise_bias: Tensor,
           channel_weight: Tensor, channel_bias: Tensor, space_eps: float, channel_eps: float,
-          act: str, group: ProcessGroup | None = None) -> tuple[Tensor, ...]:
+          act: str, group: ProcessGroup | None = None,
+          origin: Origin | None = None) -> tuple[Tensor, ...]:
     """A ConvMixer block in training: x + mix space, then mix channels.
 
     Args:
         space_weight, space_bias, channel_weight, channel_bias: of the two
             BatchNorms, (C,).
         group: as in `act_norm`.
+        origin: where x comes from, so that `ops.fused` need not keep x for the
+            backward pass; here it makes no difference.
 
     Returns:
         The result, then `act_norm`'s statistics: mean and variance of the first
-        BatchNorm, those of the second, the count.
+        BatchNorm, those of the second, the count; last, the pointwise
+        convolution's result, without gradient: the next block's `origin.x`.
     """
     u = depthwise_conv(x, depthwise_weight, depthwise_bias)
     y, space_mean, space_var, count = act_norm(
@@ -92,4 +107,4 @@ def block(x: Tensor, depthwise_weight: Tensor, depthwise_bias: Tensor, space_wei
     z = F.conv2d(y, pointwise_weight, pointwise_bias)
     out, channel_mean, channel_var, _ = act_norm(
         z, channel_weight, channel_bias, channel_eps, act, group=group)
-    return out, space_mean, space_var, channel_mean, channel_var, count
+    return out, space_mean, space_var, channel_mean, channel_var, count, z.detach()

@@ -62,6 +62,20 @@ def kernels_called(monkeypatch):
     return called
 
 
+def test_a_block_keeps_two_of_its_large_tensors_for_the_backward_pass():
+    """The results of its convolutions; plain PyTorch keeps six, or four with ReLU."""
+    kept = set()
+
+    def keep(tensor):
+        if tensor.dim() == 4 and tensor.shape[:2] == (3, 10):
+            kept.add(tensor.data_ptr())
+        return tensor
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out, = pair()[0](images())
+    of_the_stem = 2  # its convolution's result, and the first block's input
+    assert out.requires_grad and len(kept) == 2 * SIZES['depth'] + of_the_stem
+
+
 @pytest.mark.parametrize('options', [
     {}, dict(act_cfg=dict(type='ReLU')), dict(norm_cfg=dict(type='BN', momentum=None)),
     dict(norm_cfg=dict(type='SyncBN', eps=1e-3)), dict(with_cp=True),

@@ -105,6 +105,36 @@ def test_a_block_in_training_and_its_gradients(act, shape, kernel_size):
 
 
 @pytest.mark.parametrize('act', ACTS)
+def test_a_block_makes_its_input_again_from_where_it_came(act):
+    """With an origin the backward pass has no x; its gradients are the same bits."""
+    z, weight, bias = random(2, 6, 5, 9).detach(), random(6), random(6)
+    x, mean, variance, _ = fused.act_norm(z, weight, bias, 1e-5, act)
+    x = x.detach().requires_grad_()
+    tensors = [x, *block_parameters(6, 3)]
+    seed = torch.randn_like(x)
+
+    def results(origin):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+                lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+            out = fused.block(*tensors, 1e-5, 1e-3, act, origin=origin)[0]
+        assert any(tensor is x for tensor in kept) == (origin is None)
+        return out, *torch.autograd.grad(out, tensors, seed)
+
+    again = results(reference.Origin(z, mean, variance, weight, bias, 1e-5))
+    assert all(map(torch.equal, again, results(None)))
+
+
+@torch.no_grad()
+def test_the_pointwise_product_in_float16():
+    """Of half precisions, the one that Triton's interpreter multiplies."""
+    tensors = [random(2, 40, 5, 9, dtype=torch.float16), random(70, 40, 1, 1),
+               *(random(70) for _ in range(3))]
+    close(fused.pointwise_act_affine(*tensors, 'gelu'), reference.pointwise_act_affine(
+        *doubled(tensors), 'gelu'), torch.float16)
+
+
+@pytest.mark.parametrize('act', ACTS)
 @pytest.mark.parametrize('name', ['depthwise_act_affine', 'pointwise_act_affine'])
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
 @torch.no_grad()
@@ -216,7 +246,8 @@ def test_frozen_parameters_get_no_gradient():
 @pytest.mark.parametrize('name, arguments', [
     ('depthwise_conv', lambda: (random(1, 4, 3, 5), random(4, 1, 3, 3), random(4))),
     ('act_norm', lambda: (random(2, 4, 3, 5), None, random(4), random(4), 1e-5, 'gelu', '')),
-    ('block', lambda: (random(2, 4, 3, 5), *block_parameters(4, 3), 1e-5, 1e-5, 'gelu', '')),
+    ('block', lambda: (random(2, 4, 3, 5), *block_parameters(4, 3), *(None,) * 5, 0.,
+                       1e-5, 1e-5, 'gelu', '')),
 ])
 def test_torch_library_finds_schema_fake_and_autograd_right(name, arguments):
     operator = getattr(torch.ops.mmconvmixer, name).default

@@ -6,6 +6,8 @@ Triton interprets its kernels (TRITON_INTERPRET=1, for tests).
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from mmconvmixer.ops.reference import Origin
+
 from . import library
 
 
@@ -42,9 +44,15 @@ def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
 def block(x: Tensor, depthwise_weight: Tensor, depthwise_bias: Tensor, space_weight: Tensor,
           space_bias: Tensor, pointwise_weight: Tensor, pointwise_bias: Tensor,
           channel_weight: Tensor, channel_bias: Tensor, space_eps: float, channel_eps: float,
-          act: str, group: ProcessGroup | None = None) -> tuple[Tensor, ...]:
-    """See `ops.reference.block`; keeps three of its large tensors for the backward pass."""
-    return library._block(
+          act: str, group: ProcessGroup | None = None,
+          origin: Origin | None = None) -> tuple[Tensor, ...]:
+    """See `ops.reference.block`.
+
+    For the backward pass it keeps the two convolutions' results, and x if no
+    `origin` is given.
+    """
+    *results, _, z = library._block(
         x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointwise_weight,
-        pointwise_bias, channel_weight, channel_bias, space_eps, channel_eps, act,
-        library.group_name(group))[:6]
+        pointwise_bias, channel_weight, channel_bias, *(origin or (None,) * 5 + (0.,)), space_eps,
+        channel_eps, act, library.group_name(group))
+    return *results, z

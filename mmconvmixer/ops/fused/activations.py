@@ -9,9 +9,9 @@ IDENTITY, RELU, GELU, GELU_TANH = range(4)
 @triton.jit
 def activate(x, ACT: tl.constexpr):
     if ACT == 1:
-        x = tl.where(x < 0., 0., x)  # NaN stays, which a maximum would drop
+        x = _positive_part(x)
     if ACT == 2:
-        x = 0.5 * x * (1. + tl.erf(x * 0.7071067811865476))
+        x = _positive_part(x) - tl.minimum(tl.abs(x), 30.) * _tail(x)
     if ACT == 3:
         x = x * tl.sigmoid(_twice_inner(x))
     return x
@@ -24,13 +24,40 @@ def derivative(x, ACT: tl.constexpr):
     if ACT == 1:
         slope = tl.where(x <= 0., 0., 1.)
     if ACT == 2:
-        density = 0.3989422804014327 * tl.exp(-0.5 * x * x)
-        slope = 0.5 * (1. + tl.erf(x * 0.7071067811865476)) + x * density
+        tail = _tail(x)
+        density = 0.3989422804014327 * tl.exp2(-0.7213475204444817 * x * x)
+        slope = tl.where(x < 0., tail, 1. - tail) + x * density
     if ACT == 3:
         gate = tl.sigmoid(_twice_inner(x))
         inner_slope = 1.5957691216057308 * (1. + 0.134145 * x * x)
         slope = gate + x * gate * (1. - gate) * inner_slope
     return slope
+
+
+@triton.jit
+def _positive_part(x):
+    return tl.where(x < 0., 0., x)  # NaN stays, which a maximum would drop
+
+
+@triton.jit
+def _tail(x):
+    """Return the normal distribution's mass beyond |x|.
+
+    With a = |x|, GELU is x's positive part - a * tail. The logarithm of the tail
+    is close to a polynomial: this one, fitted to the least largest error of
+    a * tail, leaves 7e-8 there, and falls steadily beyond the range of the fit
+    (6.5). It takes a third of the instructions of erf, which would be the limit
+    of every pass that has an activation.
+    """
+    a = tl.abs(x)
+    log2 = -8.250402743215091e-07 * a + 1.4625699805037584e-05
+    log2 = log2 * a - 6.734936323482543e-05
+    log2 = log2 * a - 4.210742190480232e-04
+    log2 = log2 * a + 7.421301212161779e-03
+    log2 = log2 * a - 5.272630974650383e-02
+    log2 = log2 * a - 4.591416120529175e-01
+    log2 = log2 * a - 1.151111364364624
+    return tl.exp2(log2 * a - 1.)
 
 
 @triton.jit

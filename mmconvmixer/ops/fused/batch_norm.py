@@ -114,30 +114,38 @@ def gradient_sums_kernel(
 @triton.jit
 def gradient_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, weight_ptr, grad_mean_ptr, product_mean_ptr,
-        out_ptr, rows, channels, c_blocks,
+        out_ptr, out_sums_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Gradient by x of weight * normalised(act(x)) + bias.
+    """Gradient by x of weight * normalised(act(x)) + bias, and its sum for each part of the rows.
 
+    That sum is the gradient by the bias of the convolution which made x.
     grad_mean and product_mean are the sums of `gradient_sums_kernel` over the
     count; all (C,) in float32.
     """
     program = tl.program_id(0)
+    part = (program // c_blocks).to(tl.int64)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
-    row = (program // c_blocks).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     c_inside = c < channels
-    inside = (row < rows)[:, None] & c_inside[None, :]
-    offset = row.to(tl.int64)[:, None] * channels + c[None, :]
-
-    x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
-    grad = tl.load(grad_ptr + offset, mask=inside, other=0.).to(tl.float32)
     mean = tl.load(mean_ptr + c, mask=c_inside, other=0.)[None, :]
     rstd = tl.load(rstd_ptr + c, mask=c_inside, other=0.)[None, :]
     weight = tl.load(weight_ptr + c, mask=c_inside, other=0.)[None, :]
     grad_mean = tl.load(grad_mean_ptr + c, mask=c_inside, other=0.)[None, :]
     product_mean = tl.load(product_mean_ptr + c, mask=c_inside, other=0.)[None, :]
-    normalised = (activate(x, ACT) - mean) * rstd
-    out = weight * rstd * (grad - grad_mean - normalised * product_mean) * derivative(x, ACT)
-    tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
+    first = part * rows_each
+    last = tl.minimum(first + rows_each, rows)
+
+    sums = tl.zeros((BLOCK_ROWS, BLOCK_C), tl.float32)
+    for start in range(first, last, BLOCK_ROWS):
+        row = start + tl.arange(0, BLOCK_ROWS)
+        inside = (row < last)[:, None] & c_inside[None, :]
+        offset = row.to(tl.int64)[:, None] * channels + c[None, :]
+        x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
+        grad = tl.load(grad_ptr + offset, mask=inside, other=0.).to(tl.float32)
+        normalised = (activate(x, ACT) - mean) * rstd
+        out = weight * rstd * (grad - grad_mean - normalised * product_mean) * derivative(x, ACT)
+        tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
+        sums += tl.where(inside, out, 0.)
+    tl.store(out_sums_ptr + part * channels + c, tl.sum(sums, axis=0), mask=c_inside)
 
 
 def moments(x_RC: Tensor, act: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,18 +209,24 @@ def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
 
 def input_gradient(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
                    weight_C: Tensor, grad_mean_C: Tensor, product_mean_C: Tensor,
-                   act: int) -> Tensor:
-    """Return the gradient by x of weight * normalised(act(x)) + bias, in x's dtype."""
+                   act: int) -> tuple[Tensor, Tensor]:
+    """Return the gradient by x of weight * normalised(act(x)) + bias, and its sums over rows.
+
+    The gradient is in x's dtype; the sums, (C,) in float32, are of what it was
+    before it was rounded to that.
+    """
     rows, channels = x_RC.shape
     out = torch.empty_like(x_RC)
-    if x_RC.numel():
-        block_rows, block_c = _blocks(rows, channels)
-        c_blocks = triton.cdiv(channels, block_c)
-        gradient_kernel[(triton.cdiv(rows, block_rows) * c_blocks,)](
+    block_rows, block_c = _blocks(rows, channels)
+    c_blocks = triton.cdiv(channels, block_c)
+    rows_each, count = parts(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
+    sums = x_RC.new_empty((count, channels), dtype=torch.float32)
+    if count:
+        gradient_kernel[(count * c_blocks,)](
             x_RC, grad_RC, mean_C, rstd_C, vector(weight_C, channels), grad_mean_C,
-            product_mean_C, out, rows, channels, c_blocks, ACT=act, BLOCK_ROWS=block_rows,
-            BLOCK_C=block_c, num_warps=4)
-    return out
+            product_mean_C, out, sums, rows, rows_each, channels, c_blocks, ACT=act,
+            BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
+    return out, sums.sum(0)
 
 
 def _blocks(rows: int, channels: int) -> tuple[int, int]:

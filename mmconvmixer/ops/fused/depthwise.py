@@ -1,15 +1,16 @@
 """Depthwise convolution: stride 1, 'same' padding, channels-last.
 
-A program goes down a strip of the picture, `BLOCK_W` columns wide, and keeps K
-sums at each of its positions, of the K output rows that the input row at hand
-takes part in. It reads K shifted copies of that row for K x K products: the
-first-level cache, which gives half as many numbers a cycle as the vector units
-take, is not the limit then.
+Up to 9x9 the vector units are the limit, and every instruction that is not a
+multiply-add costs. A tile is `COLUMNS` columns of one picture; a thread holds
+two channels of one tile. It goes down the rows, reads each number once, and
+keeps in registers the K sums of each column, of the K output rows in which the
+input row at hand takes part.
 """
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.nn import functional as F
 
 from .activations import IDENTITY, activate
 from .tiles import programs_wanted, tile, vector
@@ -18,91 +19,111 @@ from .tiles import programs_wanted, tile, vector
 @triton.jit
 def depthwise_kernel(
         x_ptr, weight_ptr, bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
-        height, width, channels, strip_height, strips, w_blocks, c_blocks,
-        K: tl.constexpr, BEFORE: tl.constexpr, ACT: tl.constexpr,
+        tiles, height, width, strip_height, strips, w_tiles, c_blocks,
+        CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, ACT: tl.constexpr,
         HAS_BIAS: tl.constexpr, HAS_AFFINE: tl.constexpr, HAS_ADDED: tl.constexpr,
-        BLOCK_W: tl.constexpr, BLOCK_C: tl.constexpr):
+        TILES: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr):
     """out = added + affine(act(conv(x) + bias)), each part but conv optional.
 
-    x, added and out are (B, H, W, C); weight is (K, K, C), bias, scale and shift
-    are (C,) in float32. `BEFORE` is the padding above and left.
+    x, added and out are (B, H, W, C); weight is (C / BLOCK_C, K, K, BLOCK_C), with
+    zeros beyond C; bias, scale and shift are (C,); all vectors in float32.
+    `BEFORE` is the padding above and left. C is a constant: what is read lies at
+    constant distances then, which takes no instructions.
     """
     program = tl.program_id(0)
     c_block = program % c_blocks
     program = program // c_blocks
-    w_block = program % w_blocks
-    program = program // w_blocks
-    picture = (program // strips).to(tl.int64) * height * width * channels
     top = (program % strips) * strip_height
     bottom = tl.minimum(top + strip_height, height)
-
-    w = w_block * BLOCK_W + tl.arange(0, BLOCK_W)
+    tile = (program // strips) * TILES + tl.arange(0, TILES)
+    w = (tile % w_tiles) * COLUMNS
+    tile_width = tl.where(tile < tiles, width, 0)
     c = c_block * BLOCK_C + tl.arange(0, BLOCK_C)
-    c_inside = c < channels
-    zeros = tl.zeros((BLOCK_W, BLOCK_C), tl.float32)
-    sums = ()  # at i, of the output row from which the input row is kernel row i
-    for _ in tl.static_range(K):
-        sums = sums + (zeros,)
+    c_inside = (c < CHANNELS)[None, :]
+    corner = (((tile // w_tiles).to(tl.int64) * height * width + w) * CHANNELS)[:, None] + c
+    weight_ptrs = weight_ptr + c_block * (K * K * BLOCK_C) + tl.arange(0, BLOCK_C)
+
+    start = tl.zeros((TILES, BLOCK_C), tl.float32)
+    if HAS_BIAS:
+        start += tl.load(bias_ptr + c, mask=c < CHANNELS, other=0.)[None, :]
+    sums = ()  # at i * COLUMNS + n, column n of the row for which the input row is kernel row i
+    for _ in tl.static_range(K * COLUMNS):
+        sums = sums + (start,)
 
     first = tl.maximum(top - BEFORE, 0)
     last = tl.minimum(bottom + (K - 1 - BEFORE), height)
     for number in range(last - first):
-        row = first + number
-        line = picture + row.to(tl.int64) * width * channels
-        for column in range(K):  # not unrolled: weights loaded early would fill the registers
-            w_in = w + (column - BEFORE)
-            inside = ((w_in >= 0) & (w_in < width))[:, None] & c_inside[None, :]
-            offset = line + (w_in * channels)[:, None] + c[None, :]
-            value = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
-            updated = ()
-            for i in tl.static_range(K):
-                weight = tl.load(weight_ptr + (i * K + column) * channels + c, mask=c_inside,
-                                 other=0.)
-                updated = updated + (tl.fma(value, weight[None, :], sums[i]),)
-            sums = updated
-        _finish(sums[K - 1], row + BEFORE - (K - 1), top, bottom, picture, w, c, width, channels,
-                bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
-                ACT, HAS_BIAS, HAS_AFFINE, HAS_ADDED)
-        shifted = (zeros,)
-        for i in tl.static_range(K - 1):
-            shifted = shifted + (sums[i],)
-        sums = shifted
+        x_ptrs = x_ptr + corner + (first + number).to(tl.int64) * width * CHANNELS
+        values = ()
+        for n in tl.static_range(COLUMNS + K - 1):
+            inside = (w + (n - BEFORE) >= 0) & (w + (n - BEFORE) < tile_width)
+            value = tl.load(x_ptrs + (n - BEFORE) * CHANNELS,
+                            mask=inside[:, None] & c_inside, other=0.)
+            values = values + (value.to(tl.float32),)
+        updated = ()
+        for i in tl.static_range(K):
+            row_sums = ()
+            for n in tl.static_range(COLUMNS):
+                row_sums = row_sums + (sums[i * COLUMNS + n],)
+            for j in tl.static_range(K):
+                weight = tl.load(weight_ptrs + (i * K + j) * BLOCK_C)[None, :]
+                more = ()
+                for n in tl.static_range(COLUMNS):
+                    more = more + (tl.fma(values[n + j], weight, row_sums[n]),)
+                row_sums = more
+            updated = updated + row_sums
+
+        finished, sums = (), ()
+        for n in tl.static_range(COLUMNS):
+            finished = finished + (updated[(K - 1) * COLUMNS + n],)
+            sums = sums + (start,)
+        for each in tl.static_range((K - 1) * COLUMNS):
+            sums = sums + (updated[each],)
+        _finish(finished, first + number + BEFORE - (K - 1), corner, top, bottom, tile_width, w,
+                c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
+                HAS_ADDED)
 
     # Rows that end beyond the picture's last one.
     for beyond in tl.static_range(K - 1 - BEFORE):
-        _finish(sums[K - 1 - beyond], last + beyond + BEFORE - (K - 1), top, bottom, picture, w,
-                c, width, channels, bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
-                ACT, HAS_BIAS, HAS_AFFINE, HAS_ADDED)
+        finished = ()
+        for n in tl.static_range(COLUMNS):
+            finished = finished + (sums[(K - 1 - beyond) * COLUMNS + n],)
+        _finish(finished, last + beyond + BEFORE - (K - 1), corner, top, bottom, tile_width, w,
+                c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
+                HAS_ADDED)
 
 
 @triton.jit
-def _finish(total, row, top, bottom, picture, w, c, width, channels,
-            bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
-            ACT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_AFFINE: tl.constexpr,
+def _finish(totals, row, corner, top, bottom, tile_width, w, c, width,
+            added_ptr, scale_ptr, shift_ptr, out_ptr,
+            CHANNELS: tl.constexpr, ACT: tl.constexpr, HAS_AFFINE: tl.constexpr,
             HAS_ADDED: tl.constexpr):
     """Write a row of output, if it lies in top..bottom - 1."""
-    c_inside = c < channels
-    if HAS_BIAS:
-        total += tl.load(bias_ptr + c, mask=c_inside, other=0.)[None, :]
-    total = activate(total, ACT)
+    c_inside = c < CHANNELS
     if HAS_AFFINE:
-        total = (total * tl.load(scale_ptr + c, mask=c_inside, other=0.)[None, :]
-                 + tl.load(shift_ptr + c, mask=c_inside, other=0.)[None, :])
-    row_width = tl.where((row >= top) & (row < bottom), width, 0)
-    inside = (w < row_width)[:, None] & c_inside[None, :]
-    offset = (picture + row.to(tl.int64) * width * channels
-              + (w * channels)[:, None] + c[None, :])
-    if HAS_ADDED:
-        total += tl.load(added_ptr + offset, mask=inside, other=0.).to(tl.float32)
-    tl.store(out_ptr + offset, total.to(out_ptr.dtype.element_ty), mask=inside)
+        scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)[None, :]
+        shift = tl.load(shift_ptr + c, mask=c_inside, other=0.)[None, :]
+    row_width = tl.where((row >= top) & (row < bottom), tile_width, 0)
+    place = corner + row.to(tl.int64) * width * CHANNELS
+    for n in tl.static_range(len(totals)):
+        total = activate(totals[n], ACT)
+        if HAS_AFFINE:
+            total = total * scale + shift
+        inside = (w + n < row_width)[:, None] & c_inside[None, :]
+        if HAS_ADDED:
+            total += tl.load(added_ptr + place + n * CHANNELS, mask=inside,
+                             other=0.).to(tl.float32)
+        tl.store(out_ptr + place + n * CHANNELS, total.to(out_ptr.dtype.element_ty), mask=inside)
 
 
-BLOCK_C = 64
+def tile_shape(channels: int, kernel_size: int) -> tuple[int, int, int]:
+    """Return tiles of a program, columns of a tile and channels of a program.
 
-
-def columns(kernel_size: int) -> int:
-    """Return at how many columns the registers of 128 threads hold K sums."""
-    return 32 if kernel_size <= 5 else 16 if kernel_size <= 9 else 8
+    Two channels for each of 128 threads, and as many columns as their registers
+    hold sums for.
+    """
+    block_c = tile(channels, most=64)
+    return 256 // block_c, 8 if kernel_size <= 9 else 4, block_c
 
 
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
@@ -126,21 +147,23 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
     before = (kernel_size - 1) // 2
     if transposed:
         weight_CKK, before = weight_CKK.flip(1, 2), kernel_size - 1 - before
-    weight_KKC = weight_CKK.float().permute(1, 2, 0).contiguous()
-    block_c, block_w = tile(channels, most=BLOCK_C), tile(width, most=columns(kernel_size))
-    w_blocks, c_blocks = triton.cdiv(width, block_w), triton.cdiv(channels, block_c)
-    strips = min(triton.cdiv(programs_wanted(x_BHWC.device), batch * w_blocks * c_blocks),
+    block_tiles, columns, block_c = tile_shape(channels, kernel_size)
+    w_tiles, c_blocks = triton.cdiv(width, columns), triton.cdiv(channels, block_c)
+    tile_blocks = triton.cdiv(batch * w_tiles, block_tiles)
+    padded = F.pad(weight_CKK.float(), (0, 0, 0, 0, 0, c_blocks * block_c - channels))
+    weight = padded.unflatten(0, (c_blocks, block_c)).permute(0, 2, 3, 1).contiguous()
+    strips = min(triton.cdiv(programs_wanted(x_BHWC.device), tile_blocks * c_blocks),
                  triton.cdiv(height, kernel_size))
     strip_height = triton.cdiv(height, strips)
     strips = triton.cdiv(height, strip_height)
     has_affine = scale_C is not None
-    depthwise_kernel[(batch * strips * w_blocks * c_blocks,)](
-        x_BHWC, weight_KKC, x_BHWC if bias_C is None else vector(bias_C, channels),
+    depthwise_kernel[(tile_blocks * strips * c_blocks,)](
+        x_BHWC, weight, x_BHWC if bias_C is None else vector(bias_C, channels),
         x_BHWC if added_BHWC is None else added_BHWC,
         vector(scale_C, channels) if has_affine else x_BHWC,
         vector(shift_C, channels) if has_affine else x_BHWC,
-        out, height, width, channels, strip_height, strips, w_blocks, c_blocks,
-        K=kernel_size, BEFORE=before, ACT=act, HAS_BIAS=bias_C is not None,
-        HAS_AFFINE=has_affine, HAS_ADDED=added_BHWC is not None, BLOCK_W=block_w,
-        BLOCK_C=block_c, num_warps=4)
+        out, batch * w_tiles, height, width, strip_height, strips, w_tiles, c_blocks,
+        CHANNELS=channels, K=kernel_size, BEFORE=before, ACT=act, HAS_BIAS=bias_C is not None,
+        HAS_AFFINE=has_affine, HAS_ADDED=added_BHWC is not None, TILES=block_tiles,
+        COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return out

@@ -1,86 +1,97 @@
 """Gradients of a depthwise convolution by its weight and bias.
 
-A program goes through rows of the picture and keeps `TAPS` x K sums, one for
-each kernel row that it has and each kernel column, at every one of its
-positions; they are added up over positions once, at its end. The sums of all
-programs lie side by side and are added by the caller, in one order: the result
-is the same bits in every run.
+A tile is `COLUMNS` columns of one picture; a thread holds two channels of one
+tile. It goes down the rows of x, and keeps in registers `TAPS` x K sums, one
+for each kernel row that it has and each kernel column; they are added up over
+threads once, at the end. The sums of all programs lie side by side and are added
+by the caller, in one order: the result is the same bits in every run.
 """
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .tiles import parts, tile
+from .depthwise import tile_shape
+from .tiles import parts
 
 
 @triton.jit
 def depthwise_weight_kernel(
         x_ptr, grad_ptr, weight_sums_ptr, bias_sums_ptr,
-        lines, lines_each, height, width, channels, w_blocks, c_blocks, tap_blocks,
-        K: tl.constexpr, BEFORE: tl.constexpr, TAPS: tl.constexpr,
-        BLOCK_W: tl.constexpr, BLOCK_C: tl.constexpr):
+        tiles, lines, lines_each, height, width, w_tiles, c_blocks, tap_blocks,
+        CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, TAPS: tl.constexpr,
+        TILES: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr):
     """weight_sums[s, i, j] = sum of x[h + i - BEFORE, w + j - BEFORE] grad[h, w].
 
     x and grad are (B, H, W, C); weight_sums (S, K, K, C) and bias_sums (S, C),
-    float32, s being the part of the lines that a program sums. A line is
-    `BLOCK_W` columns of one row of one picture.
+    float32, s being the part of the lines that a program sums. A line is a row
+    of `TILES` tiles.
     """
     program = tl.program_id(0)
-    c_block = program % c_blocks
+    c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
     program = program // c_blocks
     first_tap = (program % tap_blocks) * TAPS
-    part = program // tap_blocks
+    part = (program // tap_blocks).to(tl.int64)
+    c_inside = (c < CHANNELS)[None, :]
 
-    c = c_block * BLOCK_C + tl.arange(0, BLOCK_C)
-    c_inside = (c < channels)[None, :]
-    sums = ()
+    zeros = tl.zeros((TILES, BLOCK_C), tl.float32)
+    sums = ()  # at tap * K + j
     for _ in tl.static_range(TAPS * K):
-        sums = sums + (tl.zeros((BLOCK_W, BLOCK_C), tl.float32),)
-    # The programs of the first kernel row also sum the bias's gradient.
-    bias_width = tl.where(first_tap == 0, width, 0)
-    bias_sum = tl.zeros((BLOCK_W, BLOCK_C), tl.float32)
+        sums = sums + (zeros,)
+    bias_sum = zeros
+    first = part * lines_each
+    last = tl.minimum(first + lines_each, lines)
+    for number in range(last - first):
+        line = first + number
+        row = (line % height).to(tl.int32)
+        tile = (line // height) * TILES + tl.arange(0, TILES)
+        tile_width = tl.where(tile < tiles, width, 0)
+        w = (tile % w_tiles).to(tl.int32) * COLUMNS
+        corner = ((tile // w_tiles * height * width + w) * CHANNELS)[:, None] + c[None, :]
 
-    for number in range(lines_each):
-        line = part * lines_each + number
-        w = (line % w_blocks) * BLOCK_W + tl.arange(0, BLOCK_W)
-        row = line // w_blocks
-        h_in = row % height
-        picture = (row // height).to(tl.int64) * height * width * channels
-        line_width = tl.where(line < lines, width, 0)
-
-        grads = ()
-        for tap in tl.static_range(TAPS):
-            h_out = h_in - (first_tap + tap) + BEFORE
-            inside = w < tl.where((h_out >= 0) & (h_out < height), line_width, 0)
-            offset = picture + (h_out.to(tl.int64) * width + w) * channels
-            grads = grads + (tl.load(
-                grad_ptr + offset[:, None] + c[None, :],
-                mask=inside[:, None] & c_inside, other=0.).to(tl.float32),)
-        offset = picture + (h_in.to(tl.int64) * width + w) * channels
-        bias_sum += tl.load(
-            grad_ptr + offset[:, None] + c[None, :],
-            mask=(w < tl.minimum(line_width, bias_width))[:, None] & c_inside,
-            other=0.).to(tl.float32)
-
+        values = ()
+        x_ptrs = x_ptr + corner + row.to(tl.int64) * width * CHANNELS
+        for n in tl.static_range(COLUMNS + K - 1):
+            inside = (w + (n - BEFORE) >= 0) & (w + (n - BEFORE) < tile_width)
+            value = tl.load(x_ptrs + (n - BEFORE) * CHANNELS, mask=inside[:, None] & c_inside,
+                            other=0.)
+            values = values + (value.to(tl.float32),)
         updated = ()
-        for column in tl.static_range(K):
-            w_in = w + (column - BEFORE)
-            inside = (w_in >= 0) & (w_in < line_width)
-            offset = picture + (h_in.to(tl.int64) * width + w_in) * channels
-            value = tl.load(x_ptr + offset[:, None] + c[None, :],
-                            mask=inside[:, None] & c_inside, other=0.).to(tl.float32)
-            for tap in tl.static_range(TAPS):
-                updated = updated + (tl.fma(value, grads[tap], sums[column * TAPS + tap]),)
+        for tap in tl.static_range(TAPS):
+            out_row = row + BEFORE - (first_tap + tap)
+            row_width = tl.where((out_row >= 0) & (out_row < height), tile_width, 0)
+            grad_ptrs = grad_ptr + corner + out_row.to(tl.int64) * width * CHANNELS
+            tap_sums = ()
+            for j in tl.static_range(K):
+                tap_sums = tap_sums + (sums[tap * K + j],)
+            for n in tl.static_range(COLUMNS):
+                grad = tl.load(grad_ptrs + n * CHANNELS,
+                               mask=(w + n < row_width)[:, None] & c_inside,
+                               other=0.).to(tl.float32)
+                more = ()
+                for j in tl.static_range(K):
+                    more = more + (tl.fma(values[n + j], grad, tap_sums[j]),)
+                tap_sums = more
+                # The tap, in the programs that have it, whose grad is of this row.
+                if tap == BEFORE % TAPS:
+                    bias_sum += grad
+            updated = updated + tap_sums
         sums = updated
 
-    for column in tl.static_range(K):
-        for tap in tl.static_range(TAPS):
-            target = ((part * K + first_tap + tap) * K + column) * channels + c
-            tl.store(weight_sums_ptr + target, tl.sum(sums[column * TAPS + tap], axis=0),
-                     mask=c < tl.where(first_tap + tap < K, channels, 0))
-    tl.store(bias_sums_ptr + part * channels + c, tl.sum(bias_sum, axis=0),
-             mask=c < tl.where(first_tap == 0, channels, 0))
+    for tap in tl.static_range(TAPS):
+        for j in tl.static_range(K):
+            target = ((part * K + first_tap + tap) * K + j) * CHANNELS + c
+            tl.store(weight_sums_ptr + target, tl.sum(sums[tap * K + j], axis=0),
+                     mask=c < tl.where(first_tap + tap < K, CHANNELS, 0))
+    has_center = first_tap == BEFORE // TAPS * TAPS
+    tl.store(bias_sums_ptr + part * CHANNELS + c, tl.sum(bias_sum, axis=0),
+             mask=c < tl.where(has_center, CHANNELS, 0))
+
+
+def taps(kernel_size: int) -> int:
+    """Return how many kernel rows the registers of a thread hold sums for, in equal shares."""
+    most = max(1, 81 // kernel_size)
+    return triton.cdiv(kernel_size, triton.cdiv(kernel_size, most))
 
 
 def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
@@ -90,18 +101,17 @@ def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
     if not x_BHWC.numel():
         return (x_BHWC.new_zeros((channels, kernel_size, kernel_size), dtype=torch.float32),
                 x_BHWC.new_zeros(channels, dtype=torch.float32))
-    # As many sums as fit the registers of a thread.
-    taps = max(1, min(kernel_size, 36 // kernel_size))
-    tap_blocks = triton.cdiv(kernel_size, taps)
-    block_w, block_c = tile(width, most=8), tile(channels, most=64)
-    w_blocks, c_blocks = triton.cdiv(width, block_w), triton.cdiv(channels, block_c)
-    lines = batch * height * w_blocks
+    tap_blocks = triton.cdiv(kernel_size, taps(kernel_size))
+    block_tiles, columns, block_c = tile_shape(channels, kernel_size)
+    w_tiles, c_blocks = triton.cdiv(width, columns), triton.cdiv(channels, block_c)
+    lines = triton.cdiv(batch * w_tiles, block_tiles) * height
     lines_each, count = parts(lines, x_BHWC.device, programs_each=c_blocks * tap_blocks)
     weight_sums = x_BHWC.new_empty((count, kernel_size, kernel_size, channels),
                                    dtype=torch.float32)
     bias_sums = x_BHWC.new_empty((count, channels), dtype=torch.float32)
     depthwise_weight_kernel[(count * tap_blocks * c_blocks,)](
-        x_BHWC, grad_BHWC, weight_sums, bias_sums, lines, lines_each, height, width, channels,
-        w_blocks, c_blocks, tap_blocks, K=kernel_size, BEFORE=(kernel_size - 1) // 2, TAPS=taps,
-        BLOCK_W=block_w, BLOCK_C=block_c, num_warps=4)
+        x_BHWC, grad_BHWC, weight_sums, bias_sums, batch * w_tiles, lines, lines_each, height,
+        width, w_tiles, c_blocks, tap_blocks, CHANNELS=channels, K=kernel_size,
+        BEFORE=(kernel_size - 1) // 2, TAPS=taps(kernel_size), TILES=block_tiles,
+        COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return weight_sums.sum(0).permute(2, 0, 1), bias_sums.sum(0)

@@ -141,16 +141,16 @@ def _normalised(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bi
 
 def _act_norm_gradients(grad_RC: Tensor, x_RC: Tensor, weight: Tensor, mean: Tensor,
                         variance: Tensor, count: Tensor, eps: float, act: int,
-                        group: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients by x (R, C), weight and bias (C,)."""
+                        group: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients by x (R, C), weight and bias (C,), and that by x summed over R."""
     rstd = torch.rsqrt(variance + eps)
     by_bias, by_weight = norms.gradient_sums(x_RC, grad_RC, mean, rstd, act)
     means = torch.stack([by_bias, by_weight])
     if group:
         all_reduce(means, group=_resolve_process_group(group))
     means /= count
-    by_x = norms.input_gradient(x_RC, grad_RC, mean, rstd, weight, means[0], means[1], act)
-    return by_x, by_weight.to(weight.dtype), by_bias.to(weight.dtype)
+    by_x, sums = norms.input_gradient(x_RC, grad_RC, mean, rstd, weight, means[0], means[1], act)
+    return by_x, by_weight.to(weight.dtype), by_bias.to(weight.dtype), sums
 
 
 @torch.library.custom_op(
@@ -173,7 +173,7 @@ def _act_norm(x, residual, weight, bias, eps, act, group):
 @_on_its_device
 def _act_norm_gradient(grad, x, weight, mean, variance, count, eps, act, group):
     x = _bhwc(x)
-    by_x, by_weight, by_bias = _act_norm_gradients(
+    by_x, by_weight, by_bias, _ = _act_norm_gradients(
         _rows(_bhwc(grad)), _rows(x), weight, mean, variance, count, eps, ACTS[act], group)
     return _bchw(by_x.view(x.shape)), by_weight, by_bias
 
@@ -216,21 +216,24 @@ def _act_norm_backward(ctx, grad, *_):
 _act_norm.register_autograd(_act_norm_backward, setup_context=_keep_for_act_norm)
 
 
-# --- a block in training: input, first and third of its four large tensors are kept
+# --- a block in training: of its four large tensors, the convolutions' results are kept
 
 _WEIGHTS = ('Tensor depthwise_weight, Tensor depthwise_bias, Tensor space_weight, '
             'Tensor space_bias, Tensor pointwise_weight, Tensor pointwise_bias, '
             'Tensor channel_weight, Tensor channel_bias, ')
-_OPTIONS = 'float space_eps, float channel_eps, str act, str group) -> '
+_ORIGIN = ('Tensor? origin, Tensor? origin_mean, Tensor? origin_var, Tensor? origin_weight, '
+           'Tensor? origin_bias, ')
+_OPTIONS = 'float origin_eps, float space_eps, float channel_eps, str act, str group) -> '
 
 
 @torch.library.custom_op(
     'mmconvmixer::block', mutates_args=(),
-    schema='(Tensor x, ' + _WEIGHTS + _OPTIONS
+    schema='(Tensor x, ' + _WEIGHTS + _ORIGIN + _OPTIONS
            + '(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)')
 @_on_its_device
 def _block(x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointwise_weight,
-           pointwise_bias, channel_weight, channel_bias, space_eps, channel_eps, act, group):
+           pointwise_bias, channel_weight, channel_bias, origin, origin_mean, origin_var,
+           origin_weight, origin_bias, origin_eps, space_eps, channel_eps, act, group):
     x = _bhwc(x)
     u = depthwise(x, depthwise_weight.flatten(0, 1), bias_C=depthwise_bias)
     space_mean, space_var, count = _statistics(_rows(u), ACTS[act], group)
@@ -247,56 +250,62 @@ def _block(x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointw
 
 @torch.library.custom_op(
     'mmconvmixer::block_gradient', mutates_args=(),
-    schema='(Tensor grad, Tensor x, ' + _WEIGHTS
+    schema='(Tensor grad, Tensor? x, ' + _WEIGHTS + _ORIGIN
            + 'Tensor space_mean, Tensor space_var, Tensor channel_mean, Tensor channel_var, '
              'Tensor count, Tensor u, Tensor z, ' + _OPTIONS
            + '(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)')
 @_on_its_device
 def _block_gradient(
         grad, x, depthwise_weight_, depthwise_bias, space_weight, space_bias, pointwise_weight,
-        pointwise_bias, channel_weight, channel_bias, space_mean, space_var, channel_mean,
-        channel_var, count, u, z, space_eps, channel_eps, act, group):
-    x, u, z = _bhwc(x), _rows(_bhwc(u)), _rows(_bhwc(z))
-    by_z, by_channel_weight, by_channel_bias = _act_norm_gradients(
-        _rows(_bhwc(grad)), z, channel_weight, channel_mean, channel_var, count, channel_eps,
-        ACTS[act], group)
-    # Writing y again costs less than keeping it for every block would.
-    y = _normalised(u, space_mean, space_var, space_weight, space_bias, space_eps, ACTS[act],
-                    _rows(x))
+        pointwise_bias, channel_weight, channel_bias, origin, origin_mean, origin_var,
+        origin_weight, origin_bias, space_mean, space_var, channel_mean, channel_var, count, u, z,
+        origin_eps, space_eps, channel_eps, act, group):
+    grad = _bhwc(grad)
+    u, z = _rows(_bhwc(u)), _rows(_bhwc(z))
+    by_z, by_channel_weight, by_channel_bias, by_pointwise_bias = _act_norm_gradients(
+        _rows(grad), z, channel_weight, channel_mean, channel_var, count, channel_eps, ACTS[act],
+        group)
+    # Writing x and y again costs less than keeping them for every block would.
+    x = _rows(_bhwc(x)) if origin is None else _normalised(
+        _rows(_bhwc(origin)), origin_mean, origin_var, origin_weight, origin_bias, origin_eps,
+        ACTS[act])
+    y = _normalised(u, space_mean, space_var, space_weight, space_bias, space_eps, ACTS[act], x)
     by_pointwise = (by_z.t() @ y).to(pointwise_weight.dtype).view_as(pointwise_weight)
-    by_pointwise_bias = by_z.sum(0, dtype=torch.float32).to(pointwise_bias.dtype)
     by_y = by_z @ pointwise_weight.flatten(1).to(by_z.dtype)
-    by_u, by_space_weight, by_space_bias = _act_norm_gradients(
+    by_u, by_space_weight, by_space_bias, by_depthwise_bias = _act_norm_gradients(
         by_y, u, space_weight, space_mean, space_var, count, space_eps, ACTS[act], group)
-    by_u, by_y = by_u.view(x.shape), by_y.view(x.shape)
+    by_u, by_y = by_u.view(grad.shape), by_y.view(grad.shape)
     by_x = depthwise(by_u, depthwise_weight_.flatten(0, 1), added_BHWC=by_y, transposed=True)
-    by_depthwise, by_depthwise_bias = depthwise_weight(x, by_u, depthwise_weight_.shape[-1])
+    by_depthwise, _ = depthwise_weight(x.view(grad.shape), by_u, depthwise_weight_.shape[-1])
     return (_bchw(by_x), by_depthwise[:, None].to(depthwise_weight_.dtype).contiguous(),
             by_depthwise_bias.to(depthwise_bias.dtype), by_space_weight, by_space_bias,
-            by_pointwise, by_pointwise_bias, by_channel_weight, by_channel_bias)
+            by_pointwise, by_pointwise_bias.to(pointwise_bias.dtype), by_channel_weight,
+            by_channel_bias)
 
 
 @_block.register_fake
-def _(x, *weights_and_options):
+def _(x, *rest):
     return _like(x), *_empty_statistics(x, norms=2), _like(x), _like(x)
 
 
 @_block_gradient.register_fake
 def _(grad, x, *rest):
-    return _like(x), *(torch.empty_like(weight) for weight in rest[:8])
+    return _like(grad), *(torch.empty_like(weight) for weight in rest[:8])
 
 
 def _keep_for_block(ctx, inputs, output):
-    *tensors, space_eps, channel_eps, act, group = inputs
-    ctx.options = (space_eps, channel_eps, act, group)
-    ctx.save_for_backward(*tensors, *output[1:])
+    x, *tensors = inputs[:14]
+    ctx.options = inputs[14:]
+    origin = tensors[8]
+    ctx.save_for_backward(x if origin is None else None, *tensors, *output[1:])
     _only_first_has_gradient(ctx, output)
 
 
 def _block_backward(ctx, grad, *_):
     if grad is None:
-        return (None,) * 13
-    return *_block_gradient(grad, *ctx.saved_tensors, *ctx.options), None, None, None, None
+        return (None,) * 19
+    found = _block_gradient(grad, *ctx.saved_tensors, *ctx.options)
+    return *found, *(None,) * 10
 
 
 _block.register_autograd(_block_backward, setup_context=_keep_for_block)
