@@ -6,9 +6,10 @@
 
 Needs torch and Triton only. Every kernel is compared with plain PyTorch in
 float64, then kernels, whole networks and training steps are timed in turn with
-PyTorch's own operators, torch.compile and, where installed, timm. What there is
-no time for within --minutes is listed as not reached; what fails is listed with
-its reason, and the rest goes on. Exit code 1 if a check or a kernel fails.
+PyTorch's own operators, torch.compile and, where installed, timm and mmpretrain.
+Each part runs in a process of its own, and each row is on disk as soon as it is
+measured: what fails or is not reached within --minutes is listed with the
+reason, and the rest goes on. Exit code 1 if a check or a kernel fails.
 """
 import argparse
 import importlib.machinery
@@ -16,21 +17,28 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# Each part, and the share of all time that has passed at its end.
+PARTS = {'checks': 0.12, 'kernels': 0.24, '768/32': 0.58, '1024/20': 0.73, '256/8 CIFAR': 0.8,
+         '1536/20': 1.}
+TINY_PARTS = {'checks': 0.3, 'kernels': 0.6, 'tiny': 1.}
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', default='gpu_report', help='name of the files, without ending')
-    parser.add_argument('--minutes', type=float, default=7.5, help='no row begins after them')
-    parser.add_argument('--rounds', type=int, default=20, help='timings of each')
+    parser.add_argument('--minutes', type=float, default=7.5, help='for all parts together')
+    parser.add_argument('--rounds', type=int, default=20, help='timings of each, at most')
     parser.add_argument('--tiny', action='store_true',
                         help='tiny sizes; without a GPU, Triton interprets the kernels')
+    parser.add_argument('--part', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
@@ -44,45 +52,111 @@ def without_openmmlab() -> None:
             sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
-def measure(minutes: float, rounds: int, tiny: bool) -> dict:
-    start = time.monotonic()
+def measure(part: str, minutes: float, rounds: int, tiny: bool) -> Iterator[tuple[str, dict]]:
+    """Yield the section and the row of everything that a part measures."""
+    deadline = time.monotonic() + 60 * minutes
     import torch
-    import triton
 
     from mmconvmixer.benchmarks import checks, kernels, whole
     from mmconvmixer.benchmarks.networks import CASES, TINY
-    has_gpu = torch.cuda.is_available()
-    report = dict(machine=dict(
-        GPU=torch.cuda.get_device_name() if has_gpu else 'none', CUDA=torch.version.cuda,
-        torch=torch.__version__, triton=triton.__version__, python=platform.python_version(),
-        **{'copy TB/s': kernels.copy_bandwidth(rounds, 0.001 if tiny else 4)}))
-    report['checks'] = list(checks.check_rows(tiny))
+    torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True  # for the others' convolutions
     cases = TINY if tiny else CASES
-    report['kernels'] = list(kernels.kernel_rows(cases, rounds))
-    deadline = start + 60 * minutes
-    plain = whole.PLAIN[:3] if tiny else whole.PLAIN
-    plans = [(case, training, plain) for case in cases for training in (False, True)]
-    if not tiny:  # the slowest to prepare last
-        plans += [(case, training, (whole.EAGER, whole.FUSED, whole.MAX_AUTOTUNE, whole.TIMM))
-                  for case in cases[:3] for training in (False, True)]
-    report['networks'] = []
-    for case, training, variants in plans:
-        report['networks'] += whole.network_rows(case, training, variants, rounds, deadline)
-        torch.cuda.empty_cache()
-    report['machine']['minutes'] = (time.monotonic() - start) / 60
+    if part == 'checks':
+        yield 'machine', _machine()
+        for row in checks.check_rows(cases, tiny):
+            yield 'checks', row
+    elif part == 'kernels':
+        bandwidth = kernels.copy_bandwidth(rounds, 0.001 if tiny else 4)
+        yield 'machine', {'copy TB/s': bandwidth}
+        for row in kernels.kernel_rows(cases, rounds, bandwidth):
+            yield 'kernels', row
+    else:
+        case = next(case for case in cases if case.name == part)
+        yield 'checks', checks.network_row(case)
+        compiler = ((lambda network, **_: torch.compile(network, backend='eager')) if tiny
+                    else whole.compile_static)
+        for training in (False, True):
+            for row in whole.network_rows(case, training, rounds, deadline, compiler):
+                yield 'networks', row
+
+
+def _machine() -> dict:
+    import torch
+    import triton
+
+    from mmconvmixer.revision import git_revision
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    return dict(
+        GPU=torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
+        CUDA=torch.version.cuda, cuDNN=cudnn.version(), torch=torch.__version__,
+        triton=triton.__version__, python=platform.python_version(), commit=git_revision(),
+        TF32=f'{matmul.allow_tf32} in products, {cudnn.allow_tf32} in convolutions',
+        date=time.strftime('%Y-%m-%d'))
+
+
+def run_part(args: argparse.Namespace) -> None:
+    """Append each row to the record as soon as it is measured."""
+    without_openmmlab()
+    with open(f'{args.out}.jsonl', 'a') as record:
+        for section, row in measure(args.part, args.minutes, args.rounds, args.tiny):
+            record.write(json.dumps([section, row]) + '\n')
+            record.flush()
+
+
+def run_parts(args: argparse.Namespace) -> dict:
+    """Run each part in its process; return the report, which is on disk after each."""
+    start, total = time.monotonic(), 60 * args.minutes
+    record = Path(f'{args.out}.jsonl')
+    record.write_text('')
+    if args.tiny and not Path('/dev/nvidiactl').exists():
+        os.environ['TRITON_INTERPRET'] = '1'
+    report = {}
+    for part, share in (TINY_PARTS if args.tiny else PARTS).items():
+        left = start + share * total - time.monotonic()
+        command = [sys.executable, __file__, '--out', args.out, '--rounds', str(args.rounds),
+                   '--minutes', str(left / 60), '--part', part, *['--tiny'] * args.tiny]
+        why = None
+        try:  # what has begun in time may end a little later, but not much
+            code = subprocess.run(command, timeout=max(left, 0) + 40).returncode
+            why = code and f'its process ended with exit code {code}'
+        except subprocess.TimeoutExpired:
+            why = 'stopped: out of time'
+        if why:
+            section = part if part in ('checks', 'kernels') else 'networks'
+            with record.open('a') as file:
+                file.write(json.dumps([section, {section[:-1]: part, 'ok': False,
+                                                 'reason': why}]) + '\n')
+        report = _written(args.out, record, (time.monotonic() - start) / 60)
+        print(f'{part}: {(time.monotonic() - start) / 60:.1f} minutes', file=sys.stderr, flush=True)
+    record.unlink()
+    return report
+
+
+def _written(out: str, record: Path, minutes: float) -> dict:
+    """Write page and figures of the rows so far."""
+    from mmconvmixer.benchmarks.page import page
+    report = dict(machine={}, checks=[], kernels=[], networks=[])
+    for line in record.read_text().splitlines():
+        section, row = json.loads(line)
+        if section == 'machine':
+            report['machine'] |= row
+        else:
+            report[section].append(row)
+    report['machine']['minutes'] = minutes
+    Path(f'{out}.json').write_text(json.dumps(report, indent=1))
+    Path(f'{out}.md').write_text(page(report))
     return report
 
 
 def main(argv=None) -> int:
     args = parse_args(argv)
-    if args.tiny and not Path('/dev/nvidiactl').exists():
-        os.environ['TRITON_INTERPRET'] = '1'
+    if args.part:
+        run_part(args)
+        return 0
     without_openmmlab()
-    report = measure(args.minutes, args.rounds, args.tiny)
-    from mmconvmixer.benchmarks.page import page
-    Path(f'{args.out}.json').write_text(json.dumps(report, indent=1))
-    Path(f'{args.out}.md').write_text(page(report))
-    print(page(report))
+    report = run_parts(args)
+    print(Path(f'{args.out}.md').read_text(), end='')
     return int(not all(row['ok'] for row in report['checks'])
                or any('reason' in row for row in report['kernels']))
 

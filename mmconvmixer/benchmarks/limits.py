@@ -19,7 +19,8 @@ def floor_milliseconds(positions: int, channels: int, depth: int, kernel_size: i
     """Return the least time of one picture's forward pass, memory hidden behind arithmetic.
 
     Each layer's depthwise part and pointwise part is one pass: 2 tensors read,
-    2 written, in bf16. See docs/performance.md.
+    2 written, in bf16. Products with padding are counted as the others are. See
+    docs/performance.md.
     """
     pointwise = 2 * positions * channels**2 * depth / limits.matrix
     depthwise = 2 * positions * channels * kernel_size**2 * depth / limits.vector

@@ -11,7 +11,8 @@ def activate(x, ACT: tl.constexpr):
     if ACT == 1:
         x = _positive_part(x)
     if ACT == 2:
-        x = _positive_part(x) - tl.minimum(tl.abs(x), 30.) * _tail(x)
+        a = _distance(x)
+        x = _positive_part(x) - a * _tail(a)
     if ACT == 3:
         x = x * tl.sigmoid(_twice_inner(x))
     return x
@@ -24,7 +25,7 @@ def derivative(x, ACT: tl.constexpr):
     if ACT == 1:
         slope = tl.where(x <= 0., 0., 1.)
     if ACT == 2:
-        tail = _tail(x)
+        tail = _tail(_distance(x))
         density = 0.3989422804014327 * tl.exp2(-0.7213475204444817 * x * x)
         slope = tl.where(x < 0., tail, 1. - tail) + x * density
     if ACT == 3:
@@ -40,8 +41,13 @@ def _positive_part(x):
 
 
 @triton.jit
-def _tail(x):
-    """Return the normal distribution's mass beyond |x|.
+def _distance(x):
+    return tl.minimum(tl.abs(x), 30.)  # as far as anything is left of the tail
+
+
+@triton.jit
+def _tail(a):
+    """Return the normal distribution's mass beyond a >= 0.
 
     With a = |x|, GELU is x's positive part - a * tail. The logarithm of the tail
     is close to a polynomial: this one, fitted to the least largest error of
@@ -49,7 +55,6 @@ def _tail(x):
     (6.5). It takes a third of the instructions of erf, which would be the limit
     of every pass that has an activation.
     """
-    a = tl.abs(x)
     log2 = -8.250402743215091e-07 * a + 1.4625699805037584e-05
     log2 = log2 * a - 6.734936323482543e-05
     log2 = log2 * a - 4.210742190480232e-04
