@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmconvmixer.checkpoints.numerics import use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 
 
@@ -21,16 +22,19 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     Args:
         model: the network; wrappers (DistributedDataParallel, test-time
             augmentation) are looked through.
-        state_dict: its weights.
+        state_dict: its weights; those of `state_dict_of` also say how their
+            library computes, and the model then does so too
+            (`checkpoints.numerics`).
         source: where they come from, for messages.
         strict: False loads what fits and logs a warning that names the rest.
 
     Raises:
-        CheckpointMismatch: strict, and keys or shapes differ; nothing is
-            loaded then.
+        CheckpointMismatch: strict, and keys, shapes or kinds of number differ;
+            nothing is loaded then.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
+    numerics = getattr(state_dict, 'numerics', None)
     report = _differences(model, state_dict)
     if report and strict:
         raise CheckpointMismatch(f'{source} does not fit the network: {report}. Use the '
@@ -38,10 +42,12 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
                                  'what fits with --no-strict (strict=False)')
     if report:
         print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
-        shapes = {key: value.shape for key, value in model.state_dict().items()}
+        own = model.state_dict()
         state_dict = {key: value for key, value in state_dict.items()
-                      if shapes.get(key, value.shape) == value.shape}
+                      if key not in own or (own[key].shape == value.shape
+                                            and not _of_another_kind(value, own[key]))}
     model.load_state_dict(dict(state_dict), strict=False)
+    use_numerics(model, numerics, source)
 
 
 def build_model(model_cfg: dict) -> nn.Module:
@@ -69,9 +75,15 @@ def config_errors() -> Iterator[None]:
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     """Describe how keys and shapes differ; empty if they don't."""
-    own = {key: value.shape for key, value in model.state_dict().items()}
+    parts, tensors = [], model.state_dict()
+    kinds = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
+             for key, value in state_dict.items()
+             if key in tensors and _of_another_kind(value, tensors[key])]
+    if kinds:
+        parts.append(f'{len(kinds)} of another kind of number ({_some(kinds)})')
+    own = {key: value.shape for key, value in tensors.items()}
     if own == {key: value.shape for key, value in state_dict.items()}:
-        return ''
+        return '; '.join(parts)
     # torch decides, not the names: modules may rename, reshape or add what
     # they are given while loading. A copy without memory takes the trial.
     trial = copy.deepcopy(model).to('meta')
@@ -88,7 +100,6 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
                   if key in own and own[key] != value.shape]
         if not shapes:
             raise
-    parts = []
     if shapes:
         parts.append(f'{len(shapes)} of another shape ({_some(shapes)})')
     if missing:
@@ -96,6 +107,11 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     if unexpected:
         parts.append(f'{len(unexpected)} unknown to it ({_some(unexpected)})')
     return '; '.join(parts)
+
+
+def _of_another_kind(value: Tensor, own: Tensor) -> bool:
+    """Whether weights would come from whole numbers, which copying would not notice."""
+    return own.is_floating_point() and not value.is_floating_point()
 
 
 def _some(items: list[str], count: int = 4) -> str:

@@ -16,7 +16,7 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
         OutputNotWritable: see `mmconvmixer.files.written_whole`.
     """
     with written_whole(path) as part:
-        part.write_bytes(_serialized(checkpoint))
+        part.write_bytes(serialized(checkpoint))
 
 
 def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
@@ -27,14 +27,14 @@ def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
     Returns:
         The path written.
     """
-    content = _serialized(checkpoint)
+    content = serialized(checkpoint)
     path = Path(folder, f'{name}-{hashlib.sha256(content).hexdigest()[:8]}.pth')
     with written_whole(path) as part:
         part.write_bytes(content)
     return path
 
 
-def _serialized(checkpoint: dict) -> bytes:
+def serialized(checkpoint: dict) -> bytes:
     # Through memory: torch writes a file's name into the archive, so that equal
     # checkpoints would differ, and hides what went wrong with a full disk.
     buffer = io.BytesIO()

@@ -1,9 +1,7 @@
 import copy
-import logging
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel
 from torch import nn
 
@@ -28,22 +26,6 @@ def net(classes=10, depth=1):
 
 def state(model):
     return copy.deepcopy(model.state_dict())
-
-
-@pytest.fixture
-def warned():
-    """What the log warns of."""
-    messages = []
-
-    class Keep(logging.Handler):
-        def emit(self, record):
-            messages.append(record.getMessage())
-
-    handler = Keep(logging.WARNING)
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 def test_weights_that_fit_are_loaded_without_a_word(warned):

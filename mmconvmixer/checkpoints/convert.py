@@ -1,0 +1,132 @@
+"""Weights from any library's file into any other's."""
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
+from mmconvmixer.checkpoints.layouts import layout_named
+from mmconvmixer.checkpoints.read import META, read_checkpoint
+from mmconvmixer.checkpoints.safetensors_file import safetensors_bytes
+from mmconvmixer.checkpoints.weights import Weights, state_dict_of
+from mmconvmixer.checkpoints.write import serialized
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.files import written_whole
+from mmconvmixer.models import ARCHS
+
+# What a file is written as, and whose names it has then.
+FORMATS = ('mmpretrain', 'timm', 'official', 'flax', 'safetensors')
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+ACTS = ('GELU', 'ReLU')
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What `convert` found and wrote."""
+    path: Path
+    layout: str
+    shape: Shape
+    act: str
+    act_from: str
+    averaged: bool
+
+
+def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
+            dtype: str | None = None, ema: bool | None = None, strip_head: bool = False,
+            act: str | None = None) -> Converted:
+    """Write the weights of a file as another library has them.
+
+    Args:
+        source: any file that `read_checkpoint` reads.
+        target: the file to write. The suffix tells the container: `.npz`,
+            `.safetensors`, or torch's for any other. A file of mmpretrain's
+            format gets the first 8 of its sha256 into its name.
+        to: a name of `FORMATS`. 'safetensors' has mmpretrain's names, and the
+            container whatever the suffix.
+        dtype: 'float32', 'float16' or 'bfloat16' for all weights that are no
+            whole numbers; None leaves them as they are.
+        ema: see `state_dict_of`.
+        strip_head: leave the classifier out.
+        act: 'GELU' or 'ReLU', where what is known of these weights is wrong.
+
+    Raises:
+        BadCheckpoint, UnsafeCheckpoint, CheckpointNotFound: see `read_checkpoint`.
+        BadConfig: no such format, or none for this family.
+        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+    """
+    if to not in FORMATS:
+        raise BadConfig(f'no format {to}; there are {", ".join(FORMATS)}')
+    checkpoint = read_checkpoint(source)
+    weights = state_dict_of(checkpoint, str(source), ema)
+    shape = read_architecture(weights, str(source))
+    meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
+    act, act_from = (act, '--act') if act else _act_of(meta, shape, weights)
+    tensors = {key: value.to(DTYPES[dtype]) if dtype and value.is_floating_point() else value
+               for key, value in weights.items()
+               if not (strip_head and key.startswith('head.'))}
+    note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
+                averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name)
+    path = _write(tensors, weights, Path(target), to, meta, note)
+    return Converted(path, weights.layout, shape, act, act_from, weights.averaged)
+
+
+def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
+    """Return the activation, which no tensor tells, and how it is known."""
+    if not isinstance(shape, ConvMixerShape):
+        return 'GELU', 'the only one that MLP-Mixer has'
+    noted = meta.get('converted')
+    if isinstance(noted, dict) and noted.get('act') in ACTS:
+        return noted['act'], "the file's meta"
+    sizes = shape.embed_dims, shape.depth, shape.patch_size, shape.kernel_size
+    for name, arch in ARCHS.items():
+        if (arch.embed_dims, arch.depth, arch.patch_size, arch.kernel_size) == sizes:
+            return arch.act, f"the zoo's {name}, which has these sizes"
+    return 'GELU', "the paper's default; the zoo has nothing of these sizes"
+
+
+def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, meta: dict,
+           note: dict) -> Path:
+    layout = layout_named('mmpretrain' if to == 'safetensors' else to, weights.family)
+    if layout is None:
+        raise BadConfig(f'{weights.family} has no {to} format; use another of '
+                        f'{", ".join(FORMATS)}')
+    theirs = layout.from_ours(tensors)
+    kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES') if key in meta}
+    content = _container(target, to)(theirs, {**kept, 'converted': note}, to)
+    if to == 'mmpretrain':
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
+    with written_whole(target) as part:
+        part.write_bytes(content)
+    return target
+
+
+def _container(target: Path, to: str) -> Callable[[dict[str, Tensor], dict, str], bytes]:
+    if target.suffix == '.safetensors' or to == 'safetensors':
+        return _as_safetensors
+    return _as_npz if target.suffix == '.npz' or to == 'flax' else _as_torch
+
+
+def _as_torch(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
+    # The authors' code takes nothing but tensors; the others' loaders look for `state_dict`.
+    return serialized(tensors if to == 'official' else dict(state_dict=tensors, meta=meta))
+
+
+def _as_safetensors(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
+    return safetensors_bytes(tensors, {'format': 'pt', META: json.dumps(meta)})
+
+
+def _as_npz(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
+    halves = [key for key, value in tensors.items() if value.dtype is torch.bfloat16]
+    if halves:
+        raise BadConfig(f'numpy has no bfloat16, which {halves[0]} is; use --dtype float32 or '
+                        'float16')
+    buffer = io.BytesIO()
+    np.savez(buffer, **{key: value.numpy() for key, value in tensors.items()})
+    return buffer.getvalue()

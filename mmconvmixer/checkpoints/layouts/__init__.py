@@ -1,0 +1,27 @@
+"""The names that each library gives to the weights of the same network.
+
+`OURS` is mmpretrain's; every other layout translates to it and back.
+"""
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmconvmixer.checkpoints.layouts.convmixer import OFFICIAL, TIMM_CONVMIXER
+from mmconvmixer.checkpoints.layouts.layout import Layout
+from mmconvmixer.checkpoints.layouts.mlp_mixer import FLAX, TIMM_MIXER
+from mmconvmixer.checkpoints.layouts.mmpretrain import CONVMIXER, MIXER
+
+LAYOUTS = (CONVMIXER, MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX)
+
+__all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognise']
+
+
+def recognise(weights: Mapping[str, Tensor]) -> Layout | None:
+    """Return the layout that has these names, None if none has."""
+    return next((layout for layout in LAYOUTS if layout.signature <= weights.keys()), None)
+
+
+def layout_named(name: str, family: str) -> Layout | None:
+    """Return the layout of a library ('timm', ...) for a family ('ConvMixer', ...), if any."""
+    return next((layout for layout in LAYOUTS
+                 if (layout.name, layout.family) == (name, family)), None)

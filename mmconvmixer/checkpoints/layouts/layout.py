@@ -1,0 +1,45 @@
+"""What a layout is."""
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One library's names of one family's weights.
+
+    Args:
+        name: of the library: 'mmpretrain', 'timm', 'official' or 'flax'.
+        family: 'ConvMixer' or 'MLP-Mixer'.
+        signature: keys that these weights have and no other layout's.
+        to_ours, from_ours: translate to mmpretrain's names and back.
+        numerics: what the layout's library computes otherwise than mmpretrain
+            does, if anything; see `checkpoints.numerics`.
+    """
+    name: str
+    family: str
+    signature: frozenset[str]
+    to_ours: Callable[[Mapping[str, Tensor]], Weights]
+    from_ours: Callable[[Mapping[str, Tensor]], Weights]
+    numerics: str | None = None
+
+
+def renamed(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]]) -> Weights:
+    """Return the weights by the names that the first fitting rule makes of theirs.
+
+    Args:
+        rules: pairs of a regular expression for the whole key and its
+            replacement; a key that none fits stays as it is.
+    """
+    compiled = [(re.compile(pattern), new) for pattern, new in rules]
+
+    def name(key: str) -> str:
+        for pattern, new in compiled:
+            if match := pattern.fullmatch(key):
+                return match.expand(new)
+        return key
+    return {name(key): value for key, value in weights.items()}

@@ -1,0 +1,91 @@
+"""MLP-Mixer's weights as timm and the original flax code name them."""
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed
+
+# timm/models/mlp_mixer.py
+_PARTS = (('tokens', 'token'), ('channels', 'channel'))
+_TIMM = (
+    (r'stem\.proj\.(.*)', r'backbone.patch_embed.projection.\1'),
+    *((rf'blocks\.(\d+)\.mlp_{theirs}\.fc1\.(.*)', rf'backbone.layers.\1.{ours}_mix.layers.0.0.\2')
+      for theirs, ours in _PARTS),
+    *((rf'blocks\.(\d+)\.mlp_{theirs}\.fc2\.(.*)', rf'backbone.layers.\1.{ours}_mix.layers.1.\2')
+      for theirs, ours in _PARTS),
+    (r'blocks\.(\d+)\.norm(1|2)\.(.*)', r'backbone.layers.\1.ln\2.\3'),
+    (r'norm\.(.*)', r'backbone.ln1.\1'),
+    (r'head\.(.*)', r'head.fc.\1'),
+)
+_TO_TIMM = (
+    (r'backbone\.patch_embed\.projection\.(.*)', r'stem.proj.\1'),
+    *((rf'backbone\.layers\.(\d+)\.{ours}_mix\.layers\.0\.0\.(.*)',
+       rf'blocks.\1.mlp_{theirs}.fc1.\2') for theirs, ours in _PARTS),
+    *((rf'backbone\.layers\.(\d+)\.{ours}_mix\.layers\.1\.(.*)',
+       rf'blocks.\1.mlp_{theirs}.fc2.\2') for theirs, ours in _PARTS),
+    (r'backbone\.layers\.(\d+)\.ln(1|2)\.(.*)', r'blocks.\1.norm\2.\3'),
+    (r'backbone\.ln1\.(.*)', r'norm.\1'),
+    (r'head\.fc\.(.*)', r'head.\1'),
+)
+
+TIMM_MIXER = Layout(
+    'timm', 'MLP-Mixer', frozenset(('stem.proj.weight', 'blocks.0.mlp_tokens.fc1.weight')),
+    lambda weights: renamed(weights, _TIMM), lambda weights: renamed(weights, _TO_TIMM),
+    numerics='timm')
+
+# vit_jax/models_mixer.py of google-research/vision_transformer, flattened with slashes.
+_FLAX = (
+    (r'stem/(.*)', r'backbone.patch_embed.projection.\1'),
+    (r'MixerBlock_(\d+)/(token|channel)_mixing/Dense_0/(.*)',
+     r'backbone.layers.\1.\2_mix.layers.0.0.\3'),
+    (r'MixerBlock_(\d+)/(token|channel)_mixing/Dense_1/(.*)',
+     r'backbone.layers.\1.\2_mix.layers.1.\3'),
+    (r'MixerBlock_(\d+)/LayerNorm_0/(.*)', r'backbone.layers.\1.ln1.\2'),
+    (r'MixerBlock_(\d+)/LayerNorm_1/(.*)', r'backbone.layers.\1.ln2.\2'),
+    (r'pre_head_layer_norm/(.*)', r'backbone.ln1.\1'),
+    (r'head/(.*)', r'head.fc.\1'),
+)
+_TO_FLAX = (
+    (r'backbone\.patch_embed\.projection\.(.*)', r'stem/\1'),
+    (r'backbone\.layers\.(\d+)\.(token|channel)_mix\.layers\.0\.0\.(.*)',
+     r'MixerBlock_\1/\2_mixing/Dense_0/\3'),
+    (r'backbone\.layers\.(\d+)\.(token|channel)_mix\.layers\.1\.(.*)',
+     r'MixerBlock_\1/\2_mixing/Dense_1/\3'),
+    (r'backbone\.layers\.(\d+)\.ln1\.(.*)', r'MixerBlock_\1/LayerNorm_0/\2'),
+    (r'backbone\.layers\.(\d+)\.ln2\.(.*)', r'MixerBlock_\1/LayerNorm_1/\2'),
+    (r'backbone\.ln1\.(.*)', r'pre_head_layer_norm/\1'),
+    (r'head\.fc\.(.*)', r'head/\1'),
+)
+
+
+def _from_flax(weights: Mapping[str, Tensor]) -> Weights:
+    ours = {}
+    for key, value in renamed(weights, _FLAX).items():
+        if key.endswith('.kernel') and value.dim() == 4:  # (h, w, in, out)
+            ours[key.removesuffix('kernel') + 'weight'] = value.permute(3, 2, 0, 1).contiguous()
+        elif key.endswith('.kernel') and value.dim() == 2:  # (in, out)
+            ours[key.removesuffix('kernel') + 'weight'] = value.t().contiguous()
+        elif key.endswith('.scale'):
+            ours[key.removesuffix('scale') + 'weight'] = value
+        else:
+            ours[key] = value
+    return ours
+
+
+def _to_flax(weights: Mapping[str, Tensor]) -> Weights:
+    theirs = {}
+    for key, value in renamed(weights, _TO_FLAX).items():
+        if not key.endswith('weight'):
+            theirs[key] = value
+        elif value.dim() == 1:
+            theirs[key.removesuffix('weight') + 'scale'] = value
+        else:
+            order = (2, 3, 1, 0) if value.dim() == 4 else (1, 0)
+            theirs[key.removesuffix('weight') + 'kernel'] = value.permute(order).contiguous()
+    return theirs
+
+
+FLAX = Layout(
+    'flax', 'MLP-Mixer',
+    frozenset(('stem/kernel', 'MixerBlock_0/token_mixing/Dense_0/kernel')), _from_flax, _to_flax,
+    numerics='flax')

@@ -1,0 +1,42 @@
+"""TensorFlow SavedModels, read as variables; no graph in them is ever run.
+
+The variables are known by the names of the layers that own them, which are
+those of the torch modules: `backbone.stem.0/kernel`.
+"""
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmconvmixer.errors import BadCheckpoint
+
+_NAMES = '_CHECKPOINTABLE_OBJECT_GRAPH'
+
+
+def looks_like_tensorflow(path: Path) -> bool:
+    """Whether it is the folder of a SavedModel."""
+    return (path / 'saved_model.pb').is_file()
+
+
+def read_tensorflow(path: Path) -> dict[str, Tensor]:
+    """Return the variables as tensors, by layer and variable name.
+
+    Raises:
+        BadCheckpoint: TensorFlow is not installed, or the folder is damaged.
+    """
+    try:
+        import tensorflow as tf
+        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+    except ImportError as error:
+        raise BadCheckpoint(f'{path} is a TensorFlow SavedModel; to read it, install TensorFlow: '
+                            "pip install 'mmconvmixer[tf]'") from error
+    try:
+        reader = tf.train.load_checkpoint(str(path / 'variables' / 'variables'))
+        graph = TrackableObjectGraph.FromString(reader.get_tensor(_NAMES))
+        found = {attribute.full_name: torch.from_numpy(reader.get_tensor(attribute.checkpoint_key))
+                 for node in graph.nodes for attribute in node.attributes
+                 if attribute.full_name and '/' in attribute.full_name}
+    except Exception as error:  # protobuf's and TensorFlow's many
+        raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables can not be '
+                            f'read: {" ".join(str(error).split())[:200]}') from error
+    return found

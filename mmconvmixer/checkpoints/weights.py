@@ -1,0 +1,93 @@
+"""The weights in a checkpoint, by mmpretrain's names."""
+import logging
+from collections.abc import Mapping
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmconvmixer.checkpoints.layouts import recognise
+from mmconvmixer.errors import BadCheckpoint
+
+# Where timm's training script, and so the authors', keeps an average of the weights.
+# (mmengine's files have the average in `state_dict` itself.)
+AVERAGE = 'state_dict_ema'
+
+
+class Weights(dict[str, Tensor]):
+    """A state dict with mmpretrain's names, which knows where it comes from.
+
+    Attributes:
+        layout: whose names the file has: 'official', 'timm', 'flax',
+            'mmpretrain', or None for a network of another family.
+        family: 'ConvMixer', 'MLP-Mixer' or None.
+        numerics: see `checkpoints.numerics`.
+        averaged: whether these are averages over the training.
+    """
+    layout: str | None = None
+    family: str | None = None
+    numerics: str | None = None
+    averaged: bool = False
+
+
+def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
+                  ema: bool | None = None) -> Weights:
+    """Return the weights in a checkpoint, by mmpretrain's names.
+
+    A `module.` that DataParallel put before the names is taken off. Weights of
+    a network that none of `checkpoints.layouts` describes keep their names.
+
+    Args:
+        checkpoint: what `read_checkpoint` returned.
+        source: its name, for messages.
+        ema: True for the averaged weights, False for those without; None
+            prefers the averaged ones where there are any.
+
+    Raises:
+        BadCheckpoint: there are no (averaged) weights in it, or two tensors
+            have the same name.
+    """
+    averaged = ema is not False and isinstance(checkpoint.get(AVERAGE), Mapping)
+    if ema and not averaged:
+        raise BadCheckpoint(f'{source} has no averaged weights; expected the key {AVERAGE}, got '
+                            f'{_keys(checkpoint)}')
+    weights = checkpoint.get(AVERAGE if averaged else 'state_dict', checkpoint)
+    if not isinstance(weights, Mapping) or not weights or not all(
+            isinstance(key, str) and isinstance(value, Tensor)
+            for key, value in weights.items()):
+        raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
+                            f'tensors only; got {_keys(checkpoint)}')
+    plain = {key.removeprefix('module.'): value for key, value in weights.items()}
+    if len(plain) < len(weights):
+        raise BadCheckpoint(f'{source} has the same weights with and without the prefix module.; '
+                            'nobody knows which are meant')
+    _warn_of_nonfinite(plain, source)
+    layout = recognise(plain)
+    result = Weights(layout.to_ours(plain) if layout else plain)
+    result.averaged = averaged
+    if layout:
+        result.layout, result.family = layout.name, layout.family
+        converted = _converted(checkpoint)
+        result.numerics = layout.numerics or converted.get('numerics')
+    return result
+
+
+def _converted(checkpoint: Mapping) -> Mapping:
+    """Return what `convert` noted when it wrote the file."""
+    meta = checkpoint.get('meta')
+    converted = meta.get('converted') if isinstance(meta, Mapping) else None
+    return converted if isinstance(converted, Mapping) else {}
+
+
+def _keys(checkpoint: Mapping) -> str:
+    names = list(map(str, checkpoint))
+    return f'the keys {", ".join(names[:8])}' + (', ...' if len(names) > 8 else '')
+
+
+def _warn_of_nonfinite(weights: Mapping[str, Tensor], source: str) -> None:
+    bad = [key for key, value in weights.items()
+           if value.is_floating_point() and not torch.isfinite(value).all()]
+    if bad:
+        print_log(f'{source} has NaN or infinity in {", ".join(bad[:4])}'
+                  + (f' and {len(bad) - 4} more' if len(bad) > 4 else ''), 'current',
+                  logging.WARNING)

@@ -1,0 +1,200 @@
+"""From any library's names and container to any other's and back."""
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer import get_model
+from mmconvmixer.checkpoints import build_model, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.architecture import ConvMixerShape, MixerShape, read_architecture
+from mmconvmixer.checkpoints.convert import convert
+from mmconvmixer.errors import BadCheckpoint, BadConfig
+
+CLASSES = ['cat', 'dog', 'eel']
+SHAPES = {'ConvMixer': ConvMixerShape(12, 3, 4, 5, 3, 3),
+          'MLP-Mixer': MixerShape(12, 2, 8, 32, 5, 20, 3)}
+# As what each family can be written: format, suffix.
+FORMATS = {
+    'ConvMixer': [('mmpretrain', '.pth'), ('timm', '.pth'), ('timm', '.safetensors'),
+                  ('official', '.pth.tar'), ('official', '.npz'), ('safetensors', '.safetensors')],
+    'MLP-Mixer': [('mmpretrain', '.pth'), ('timm', '.pth'), ('timm', '.npz'), ('flax', '.npz'),
+                  ('flax', '.safetensors'), ('safetensors', '.safetensors')],
+}
+PAIRS = [(family, first, second) for family, formats in FORMATS.items()
+         for first in formats for second in formats]
+
+
+def network(family):
+    torch.manual_seed(0)
+    if family == 'ConvMixer':
+        backbone = dict(type='ConvMixer', arch=dict(
+            embed_dims=12, depth=3, patch_size=4, kernel_size=5))
+    else:
+        backbone = dict(type='MlpMixer', img_size=32, patch_size=8, arch=dict(
+            embed_dims=12, num_layers=2, tokens_mlp_dims=5, channels_mlp_dims=20))
+    return build_model(dict(
+        type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=12)))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Write the file of a family, as training does."""
+    def write(family, **more):
+        weights = {key: torch.randn_like(value) if value.is_floating_point() else value + 7
+                   for key, value in network(family).state_dict().items()}
+        path = tmp_path / 'source.pth'
+        torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=CLASSES)),
+                        **more), path)
+        return path, weights
+    return write
+
+
+def weights_of(path):
+    return state_dict_of(read_checkpoint(path), str(path))
+
+
+def same_bits(got, expected):
+    assert got.keys() == expected.keys()
+    for key, value in expected.items():
+        assert got[key].dtype == value.dtype and torch.equal(got[key], value), key
+
+
+@pytest.mark.parametrize('family, first, second', PAIRS, ids=str)
+def test_through_any_pair_of_formats_and_back_every_bit_stays(
+        source, tmp_path, family, first, second):
+    path, weights = source(family)
+    for to, suffix in (first, second, ('mmpretrain', '.pth')):
+        converted = convert(path, tmp_path / f'{to}{suffix}', to)
+        assert converted.shape == SHAPES[family]
+        path = converted.path
+        same_bits(weights_of(path), weights)
+
+
+@pytest.mark.parametrize('family', FORMATS)
+def test_the_architecture_is_read_off_the_tensors(source, family):
+    path, _ = source(family)
+    assert read_architecture(weights_of(path)) == SHAPES[family]
+    assert not re.search(r'None|\(', str(SHAPES[family]))
+
+
+def test_mmpretrains_file_is_named_by_its_content_and_keeps_the_classes(source, tmp_path):
+    path, _ = source('ConvMixer')
+    written = convert(path, tmp_path / 'out' / 'net.pth').path
+    digest = hashlib.sha256(written.read_bytes()).hexdigest()
+    assert written == tmp_path / 'out' / f'net-{digest[:8]}.pth'
+    assert read_checkpoint(written)['meta']['dataset_meta'] == dict(classes=CLASSES)
+    assert convert(path, tmp_path / 'out' / 'net.pth').path == written
+    assert [each.name for each in written.parent.iterdir()] == [written.name]
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float32'])
+def test_weights_are_rounded_and_counts_are_not(source, tmp_path, dtype):
+    path, weights = source('ConvMixer')
+    got = weights_of(convert(path, tmp_path / 'net.safetensors', 'timm', dtype=dtype).path)
+    for key, value in weights.items():
+        rounded = value.to(getattr(torch, dtype)) if value.is_floating_point() else value
+        assert torch.equal(got[key], rounded) and got[key].dtype == rounded.dtype
+
+
+def test_numpy_has_no_bfloat16(source, tmp_path):
+    path, _ = source('MLP-Mixer')
+    with pytest.raises(BadConfig, match='no bfloat16.*--dtype float32'):
+        convert(path, tmp_path / 'net.npz', 'flax', dtype='bfloat16')
+    assert [each.name for each in tmp_path.iterdir()] == ['source.pth']
+
+
+def test_a_head_is_left_out_on_request(source, tmp_path):
+    path, weights = source('MLP-Mixer')
+    written = convert(path, tmp_path / 'net.npz', 'flax', strip_head=True).path
+    assert weights_of(written).keys() == {key for key in weights if not key.startswith('head')}
+    assert read_architecture(weights_of(written)).num_classes is None
+
+
+def test_averaged_weights_are_preferred_refused_or_insisted_on(source, tmp_path):
+    path, weights = source('ConvMixer')
+    average = {key: value + 1 for key, value in weights.items()}
+    with pytest.raises(BadCheckpoint, match='no averaged weights; expected the key state_dict_ema'):
+        convert(path, tmp_path / 'net.pth', ema=True)
+    path, weights = source('ConvMixer', state_dict_ema=average)
+    for ema, expected in ((None, average), (True, average), (False, weights)):
+        converted = convert(path, tmp_path / f'{ema}.pth', ema=ema)
+        assert converted.averaged == (ema is not False)
+        same_bits(weights_of(converted.path), expected)
+
+
+@pytest.mark.parametrize('given, act, where', [
+    ('ReLU', 'ReLU', '--act'), (None, 'GELU', "the paper's default")])
+def test_the_activation_is_said_with_where_it_is_from(source, tmp_path, given, act, where):
+    path, _ = source('ConvMixer')
+    converted = convert(path, tmp_path / 'net.pth', act=given)
+    assert converted.act == act and converted.act_from.startswith(where)
+    again = convert(converted.path, tmp_path / 'again.pth')
+    assert (again.act, again.act_from) == (act, "the file's meta")
+
+
+def test_the_activation_of_a_size_in_the_zoo_is_the_zoos(tmp_path):
+    """768/32's was trained with ReLU; nothing in its tensors says so."""
+    weights = build_model(dict(
+        type='ImageClassifier', backbone=dict(type='ConvMixer', arch='768/32'))).state_dict()
+    torch.save(weights, tmp_path / 'net.pth')
+    converted = convert(tmp_path / 'net.pth', tmp_path / 'timm.pth', 'timm', dtype='float16')
+    assert (converted.act, converted.act_from) == (
+        'ReLU', "the zoo's 768/32, which has these sizes")
+
+
+@pytest.mark.parametrize('family, to', [('ConvMixer', 'flax'), ('MLP-Mixer', 'official')])
+def test_what_a_library_never_had_is_an_error(source, tmp_path, family, to):
+    path, _ = source(family)
+    with pytest.raises(BadConfig, match=f'{family} has no {to} format; use another of'):
+        convert(path, tmp_path / 'net.x', to)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save({'conv1.weight': torch.ones(3)}, tmp_path / 'resnet.pth')
+    with pytest.raises(BadCheckpoint, match='no ConvMixer or MLP-Mixer.*begins with conv1.weight'):
+        convert(tmp_path / 'resnet.pth', tmp_path / 'net.pth')
+
+
+@pytest.mark.parametrize('family, key', [
+    ('ConvMixer', 'backbone.stages.1.1.weight'),
+    ('MLP-Mixer', 'backbone.layers.1.token_mix.layers.1.weight')])
+@pytest.mark.parametrize('change', ['missing', 'of another size'])
+def test_a_network_that_is_not_whole_is_refused(source, tmp_path, family, key, change):
+    path, weights = source(family)
+    if change == 'missing':
+        weights = {name: value for name, value in weights.items() if name != key}
+    else:
+        weights[key] = weights[key][:-1]
+    torch.save(weights, path)
+    with pytest.raises(BadCheckpoint, match=f'not whole: {key} is'):
+        convert(path, tmp_path / 'net.pth')
+
+
+def test_the_files_name_means_nothing(source, tmp_path):
+    path, weights = source('MLP-Mixer')
+    for to, suffix in FORMATS['MLP-Mixer']:
+        written = Path(convert(path, tmp_path / f'net{suffix}', to).path)
+        same_bits(weights_of(written.rename(tmp_path / 'weights.jpg')), weights)
+
+
+def test_get_model_takes_any_of_them(tmp_path):
+    digits = get_model('convmixer-64-4_digits', pretrained=True)
+    path = tmp_path / 'digits.pth'
+    torch.save(digits.state_dict(), path)
+    for to, suffix in FORMATS['ConvMixer']:
+        written = convert(path, tmp_path / f'{to}{suffix}', to).path
+        model = get_model('convmixer-64-4_digits', pretrained=str(written))
+        same_bits(model.state_dict(), digits.state_dict())
+
+
+def test_flax_numbers_are_those_of_numpy_savez(source, tmp_path):
+    """Kernels lie the other way round there."""
+    path, weights = source('MLP-Mixer')
+    with np.load(convert(path, tmp_path / 'net.npz', 'flax').path) as arrays:
+        stem = weights['backbone.patch_embed.projection.weight']
+        np.testing.assert_array_equal(arrays['stem/kernel'], stem.permute(2, 3, 1, 0))
+        np.testing.assert_array_equal(arrays['head/kernel'], weights['head.fc.weight'].T)

@@ -1,0 +1,196 @@
+"""Files that the peers' own code writes give the peers' own answers here.
+
+Each peer's network has random weights, biases and statistics, and is asked
+about eight real pictures; the pictures come with scikit-learn.
+"""
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from torch import nn
+
+from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.architecture import ConvMixerShape, read_architecture
+from mmconvmixer.checkpoints.convert import convert
+
+SIZE = 64
+
+
+@pytest.fixture(scope='module')
+def pictures():
+    """Eight crops of two photographs, (8, 3, SIZE, SIZE), as networks take them."""
+    crops = [photograph[top:top + 4 * SIZE:4, left:left + 4 * SIZE:4]
+             for photograph in load_sample_images().images
+             for top, left in ((0, 0), (0, 300), (150, 60), (160, 380))]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).double() / 127.5 - 1
+
+
+@torch.no_grad()
+def randomised(network):
+    """Give every weight, bias and statistic a value that can't be mistaken for a default."""
+    torch.manual_seed(0)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            if value.dim() > 1:
+                value.normal_(0, value[0].numel()**-0.5)
+            elif name.endswith('running_var'):
+                value.uniform_(0.2, 0.5)
+            else:
+                value.normal_(0.3, 0.3)
+    return network.double().eval()
+
+
+def ours(path):
+    """Build the network that a file's tensors describe, with its weights."""
+    weights = state_dict_of(read_checkpoint(path), str(path))
+    shape = read_architecture(weights)
+    arch = vars(shape).copy()
+    classes = arch.pop('num_classes')
+    if isinstance(shape, ConvMixerShape):
+        arch.pop('in_channels')
+        backbone = dict(type='ConvMixer', arch=arch, act_cfg=dict(type='GELU'))
+    else:
+        image_size, patch_size = arch.pop('image_size'), arch.pop('patch_size')
+        arch['num_layers'] = arch.pop('depth')
+        backbone = dict(type='MlpMixer', arch=arch, img_size=image_size, patch_size=patch_size)
+    model = build_model(dict(
+        type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling', dim=(
+            2 if isinstance(shape, ConvMixerShape) else 1)),
+        head=dict(type='LinearClsHead', num_classes=classes, in_channels=shape.embed_dims)))
+    load_weights(model, weights, str(path))
+    return model.double().eval()
+
+
+@torch.no_grad()
+def same_answers(path, pictures, expected):
+    got = ours(path)(pictures)
+    assert expected.std() > 1e-2  # they say something
+    assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+class Residual(nn.Module):
+    def __init__(self, fn):
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, x):
+        return self.fn(x) + x
+
+
+def official(dim, depth, kernel_size, patch_size, classes):
+    """The paper's network, as its appendix D puts it together."""
+    def then_norm(convolution):
+        return nn.Sequential(convolution, nn.GELU(), nn.BatchNorm2d(dim))
+    blocks = [nn.Sequential(
+        Residual(then_norm(nn.Conv2d(dim, dim, kernel_size, groups=dim, padding='same'))),
+        *then_norm(nn.Conv2d(dim, dim, 1))) for _ in range(depth)]
+    return nn.Sequential(
+        *then_norm(nn.Conv2d(3, dim, patch_size, stride=patch_size)), *blocks,
+        nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(dim, classes))
+
+
+@torch.no_grad()
+def answers_back(path, tmp_path, to, suffix, network, load, pictures):
+    """The peer, given what `convert` writes of its own file, answers as before."""
+    expected = network(pictures)
+    for parameter in network.parameters():
+        parameter.zero_()
+    load(convert(path, tmp_path / f'back{suffix}', to).path)
+    torch.testing.assert_close(network(pictures), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('kernel_size', [5, 8])
+def test_the_papers_sequential(pictures, tmp_path, prefix, kernel_size):
+    network = randomised(official(24, 3, kernel_size, 4, 7))
+    path = tmp_path / 'net.pth.tar'
+    torch.save({prefix + key: value for key, value in network.state_dict().items()}, path)
+    same_answers(path, pictures, network(pictures))
+    answers_back(path, tmp_path, 'official', '.pth.tar', network, lambda written:
+                 network.load_state_dict(torch.load(written, weights_only=True)), pictures)
+
+
+def test_the_papers_training_checkpoint_gives_its_average(pictures, tmp_path):
+    average = randomised(official(24, 3, 5, 4, 7))
+    last = {key: value + 1 for key, value in average.state_dict().items()}
+    path = tmp_path / 'model_best.pth.tar'
+    torch.save(dict(epoch=3, arch='convmixer', state_dict=last, optimizer={}, version=2,
+                    state_dict_ema=average.state_dict(), metric=80.1), path)
+    same_answers(path, pictures, average(pictures))
+    assert state_dict_of(read_checkpoint(path)).averaged
+    plain = state_dict_of(read_checkpoint(path), ema=False)
+    torch.testing.assert_close(plain['head.fc.bias'], last['8.bias'])
+
+
+@pytest.mark.parametrize('container', ['pth', 'safetensors', 'hub folder'])
+@pytest.mark.parametrize('family', ['ConvMixer', 'MLP-Mixer'])
+def test_timm(pictures, tmp_path, family, container):
+    timm = pytest.importorskip('timm', reason='timm is not installed')
+    from safetensors.torch import save_file
+    if family == 'ConvMixer':
+        network = timm.models.convmixer.ConvMixer(
+            dim=24, depth=3, kernel_size=5, patch_size=4, num_classes=7)
+    else:
+        network = timm.models.mlp_mixer.MlpMixer(
+            num_classes=7, img_size=SIZE, patch_size=8, num_blocks=2, embed_dim=24)
+    network = randomised(network)
+    path = tmp_path / 'net'
+    if container == 'pth':
+        torch.save(network.state_dict(), path)
+    elif container == 'safetensors':
+        save_file(network.state_dict(), path)
+    else:
+        path.mkdir()
+        path.joinpath('config.json').write_text('{"architecture": "a name of timm\'s"}')
+        save_file(network.state_dict(), path / 'model.safetensors')
+    same_answers(path, pictures, network(pictures))
+    for suffix in ('.pth', '.safetensors'):
+        answers_back(path, tmp_path, 'timm', suffix, network, lambda written:
+                     timm.models.load_checkpoint(network, str(written)), pictures)
+
+
+def test_flax(pictures, tmp_path):
+    """The network of google-research/vision_transformer (vit_jax/models_mixer.py), built again."""
+    jax = pytest.importorskip('jax', reason='jax is not installed')
+    pytest.importorskip('flax', reason='flax is not installed')
+    from flax import linen
+    from flax.traverse_util import flatten_dict, unflatten_dict
+
+    class Mlp(linen.Module):
+        hidden: int
+
+        @linen.compact
+        def __call__(self, x):
+            hidden = linen.gelu(linen.Dense(self.hidden)(x))  # Dense_0: they count as made
+            return linen.Dense(x.shape[-1])(hidden)
+
+    class MixerBlock(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            y = jax.numpy.swapaxes(linen.LayerNorm()(x), 1, 2)
+            x = x + jax.numpy.swapaxes(Mlp(12, name='token_mixing')(y), 1, 2)
+            return x + Mlp(40, name='channel_mixing')(linen.LayerNorm()(x))
+
+    class Mixer(linen.Module):
+        @linen.compact
+        def __call__(self, images):
+            x = linen.Conv(24, (8, 8), strides=(8, 8), name='stem')(images)
+            x = x.reshape(len(x), -1, 24)
+            for _ in range(2):
+                x = MixerBlock()(x)
+            x = linen.LayerNorm(name='pre_head_layer_norm')(x)
+            return linen.Dense(7, name='head')(x.mean(axis=1))
+
+    jax.config.update('jax_enable_x64', True)
+    images = pictures.permute(0, 2, 3, 1).numpy()
+    network, generator = Mixer(), np.random.default_rng(0)
+    shapes = flatten_dict(network.init(jax.random.PRNGKey(0), images)['params'], sep='/')
+    weights = {key: generator.normal(0.2, 0.3, value.shape) for key, value in shapes.items()}
+    assert {'stem/kernel', 'MixerBlock_1/token_mixing/Dense_1/bias', 'head/bias',
+            'pre_head_layer_norm/scale'} <= weights.keys()
+    path = tmp_path / 'Mixer-B_16.npz'
+    np.savez(path, **weights)
+    expected = network.apply({'params': unflatten_dict(weights, sep='/')}, images)
+    same_answers(path, pictures, torch.from_numpy(np.array(expected)))
+    with np.load(convert(path, tmp_path / 'back.npz', 'flax').path) as back:
+        assert back.files and all(np.array_equal(back[key], weights[key]) for key in weights)
