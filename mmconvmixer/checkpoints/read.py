@@ -60,6 +60,11 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     return dict(checkpoint)
 
 
+def holds_weights(folder: Path) -> bool:
+    """Whether a folder is one that `read_checkpoint` takes."""
+    return looks_like_tensorflow(folder) or any((folder / name).is_file() for name in HUB_FILES)
+
+
 def _looks_like_npz(path: Path) -> bool:
     """Whether it is a zip archive of .npy files; torch's has a data.pkl."""
     try:

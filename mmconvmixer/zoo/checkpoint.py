@@ -1,23 +1,26 @@
 """From what a user calls a checkpoint to a file."""
 from pathlib import Path
 
-from mmconvmixer.checkpoints import fetch
+from mmconvmixer.checkpoints import fetch, holds_weights
 from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.errors import CheckpointNotFound, nearest
 from mmconvmixer.zoo.hub import look_up
+from mmconvmixer.zoo.hugging_face import PREFIXES, fetch_from_hub
 from mmconvmixer.zoo.index import find_by_config, names
 
 
 def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -> Path:
-    """Return the local file of a path, an http(s) URL or a model name.
+    """Return the local file of a path, an http(s) URL, a model name or a `hf-hub:` name.
 
     Args:
-        checkpoint: which; None for the weights that the zoo has for `config`.
+        checkpoint: which, or the folder of a copy of a hub's repository or of a
+            TensorFlow SavedModel; None for the weights that the zoo has for `config`.
         config: path of the config that the weights are for.
 
     Raises:
         CheckpointNotFound: no such file or name, or no weights published.
-        DownloadError, HashMismatch: see `mmconvmixer.checkpoints.fetch`.
+        DownloadError, HashMismatch: see `mmconvmixer.checkpoints.fetch` and
+            `mmconvmixer.zoo.hugging_face`.
     """
     if checkpoint is None:
         entry = find_by_config(config)
@@ -28,7 +31,9 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
     text = str(checkpoint)
     if is_url(text):
         return fetch(text)
-    if Path(text).is_file():
+    if text.startswith(PREFIXES):
+        return fetch_from_hub(text)
+    if Path(text).is_file() or holds_weights(Path(text)):
         return Path(text)
     entry = look_up(text)
     if entry is None or not entry.weights:

@@ -3,6 +3,8 @@
 Each peer's network has random weights, biases and statistics, and is asked
 about eight real pictures; the pictures come with scikit-learn.
 """
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, read_architecture
 from mmconvmixer.checkpoints.convert import convert
+from mmconvmixer.errors import BadCheckpoint
 
 SIZE = 64
 
@@ -194,3 +197,40 @@ def test_flax(pictures, tmp_path):
     same_answers(path, pictures, torch.from_numpy(np.array(expected)))
     with np.load(convert(path, tmp_path / 'back.npz', 'flax').path) as back:
         assert back.files and all(np.array_equal(back[key], weights[key]) for key in weights)
+
+
+def test_tensorflow(pictures, tmp_path):
+    """A SavedModel of a Keras network whose layers have the names of the torch modules."""
+    pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
+    import keras
+    from keras import layers
+
+    def then_norm(name, norm, layer, x):
+        x = keras.activations.gelu(layer(x), approximate=False)
+        return layers.BatchNormalization(epsilon=1e-5, name=f'{name}.{norm}')(x)
+
+    images = keras.Input((SIZE, SIZE, 3))
+    x = then_norm('backbone.stem', 2, layers.Conv2D(
+        24, 4, strides=4, name='backbone.stem.0'), images)
+    for number in range(2):
+        block = f'backbone.stages.{number}'
+        x = x + then_norm(f'{block}.0.fn', 2, layers.DepthwiseConv2D(
+            5, padding='same', name=f'{block}.0.fn.0'), x)
+        x = then_norm(block, 3, layers.Conv2D(24, 1, name=f'{block}.1'), x)
+    x = layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(images, layers.Dense(7, name='head.fc')(x))
+    generator = np.random.default_rng(0)
+    for variable in network.weights:
+        low = 0.2 if 'variance' in variable.path else -0.3
+        variable.assign(generator.uniform(low, 0.5, variable.shape))
+    network.export(tmp_path / 'saved', verbose=False)
+    expected = network(pictures.permute(0, 2, 3, 1).numpy().astype('float32')).numpy()
+    same_answers(tmp_path / 'saved', pictures, torch.from_numpy(expected))
+
+
+def test_a_saved_model_without_tensorflow_is_an_error_that_says_what_to_install(
+        tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tensorflow', None)
+    tmp_path.joinpath('saved_model.pb').touch()
+    with pytest.raises(BadCheckpoint, match=r"pip install 'mmconvmixer\[tf\]'"):
+        read_checkpoint(tmp_path)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mmconvmixer.checkpoints.layouts import keras, mmpretrain
 from mmconvmixer.checkpoints.layouts.convmixer import OFFICIAL, TIMM_CONVMIXER
 from mmconvmixer.checkpoints.layouts.layout import Layout
 from mmconvmixer.checkpoints.layouts.mlp_mixer import FLAX, TIMM_MIXER
-from mmconvmixer.checkpoints.layouts.mmpretrain import CONVMIXER, MIXER
 
-LAYOUTS = (CONVMIXER, MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX)
+LAYOUTS = (mmpretrain.CONVMIXER, mmpretrain.MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX,
+           keras.CONVMIXER, keras.MIXER)
 
 __all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognise']
 

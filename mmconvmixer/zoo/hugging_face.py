@@ -1,0 +1,49 @@
+"""Weights from the Hugging Face hub."""
+from pathlib import Path
+
+from mmconvmixer.checkpoints.read import HUB_FILES
+from mmconvmixer.errors import CheckpointNotFound, DownloadError
+
+# timm writes both.
+PREFIXES = ('hf-hub:', 'hf_hub:')
+
+
+def fetch_from_hub(name: str) -> Path:
+    """Return the local copy of a repository's weights, downloaded by huggingface_hub.
+
+    Args:
+        name: `hf-hub:timm/convmixer_768_32.in1k`, with `@REVISION` after it if need be.
+
+    Raises:
+        CheckpointNotFound: huggingface_hub is not installed, or the repository
+            or its weights are not there.
+        DownloadError: the hub can't be reached.
+    """
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+    except ImportError as error:
+        raise CheckpointNotFound(f'{name} needs huggingface_hub: pip install huggingface_hub, or '
+                                 'give the path of a copy') from error
+    repository, _, revision = name.split(':', 1)[1].partition('@')
+    for file in HUB_FILES:
+        try:
+            return Path(hf_hub_download(repository, file, revision=revision or None))
+        except LocalEntryNotFoundError as error:  # an EntryNotFoundError, too
+            raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
+        except EntryNotFoundError:
+            continue
+        except (RepositoryNotFoundError, ValueError) as error:
+            raise CheckpointNotFound(f'{name} is not on the hub: {_line(error)}') from error
+        except (HfHubHTTPError, OSError) as error:
+            raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
+    raise CheckpointNotFound(f'{name} has no weights: expected {" or ".join(HUB_FILES)} in it')
+
+
+def _line(error: Exception) -> str:
+    return ' '.join(str(error).split())[:200]

@@ -1,0 +1,100 @@
+"""The real huggingface_hub, against a server on this machine that answers as the hub does."""
+import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from safetensors.torch import save
+
+from mmconvmixer import get_model
+from mmconvmixer.errors import CheckpointNotFound
+from mmconvmixer.zoo import resolve_checkpoint
+
+ASK = '''
+import sys
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.errors import MMConvMixerError
+from mmconvmixer.zoo import resolve_checkpoint
+for name in sys.argv[1:]:
+    try:
+        path = resolve_checkpoint(name)
+        print(path.name, len(read_checkpoint(path)['state_dict']))
+    except MMConvMixerError as error:
+        print(type(error).__name__, error)
+'''
+
+
+@pytest.fixture(scope='module')
+def hub():
+    """Repository a/good has weights, a/empty has none; there are no others."""
+    weights = save(get_model('convmixer-64-4_digits').state_dict())
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self, with_body):
+            repository, _, file = self.path.strip('/').partition('/resolve/main/')
+            if (repository, file) == ('a/good', 'model.safetensors'):
+                self.send_response(200)
+                self.send_header('ETag', f'"{hashlib.sha256(weights).hexdigest()}"')
+                self.send_header('X-Repo-Commit', 'c' * 40)
+                self.send_header('Content-Length', str(len(weights)))
+                self.end_headers()
+                if with_body:
+                    self.wfile.write(weights)
+                return
+            self.send_response(404)
+            self.send_header('X-Error-Code', 'EntryNotFound' if repository == 'a/empty'
+                             else 'RepoNotFound')
+            self.send_header('X-Repo-Commit', 'c' * 40)
+            self.send_header('Content-Length', '0')
+            self.end_headers()
+
+        def do_GET(self):
+            self.answer(with_body=True)
+
+        def do_HEAD(self):
+            self.answer(with_body=False)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{serving.server_port}'
+        serving.shutdown()
+
+
+ANSWERS = {
+    'hf-hub:a/good': 'model.safetensors 65',
+    'hf_hub:a/good@main': 'model.safetensors 65',
+    'hf-hub:a/empty': 'CheckpointNotFound hf-hub:a/empty has no weights: expected '
+                      'model.safetensors or pytorch_model.bin in it',
+    'hf-hub:a/none': 'CheckpointNotFound hf-hub:a/none is not on the hub: ',
+    'hf-hub:no/such/name': 'CheckpointNotFound hf-hub:no/such/name is not on the hub: ',
+}
+
+
+def test_names_of_the_hub(hub, tmp_path):
+    pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
+    done = subprocess.run(
+        [sys.executable, '-c', ASK, *ANSWERS], capture_output=True, text=True,
+        env={**os.environ, 'HF_ENDPOINT': hub, 'HF_HOME': str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    for line, expected in zip(done.stdout.splitlines(), ANSWERS.values(), strict=True):
+        assert line.startswith(expected)
+
+
+def test_a_hub_that_can_not_be_reached(tmp_path):
+    pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
+    done = subprocess.run(
+        [sys.executable, '-c', ASK, 'hf-hub:a/good'], capture_output=True, text=True,
+        env={**os.environ, 'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_HOME': str(tmp_path)})
+    assert 'DownloadError hf-hub:a/good could not be downloaded' in done.stdout, done.stderr
+
+
+def test_without_huggingface_hub_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(CheckpointNotFound, match='pip install huggingface_hub'):
+        resolve_checkpoint('hf-hub:timm/convmixer_768_32.in1k')
