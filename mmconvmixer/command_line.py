@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
 from mmengine.config import DictAction
 
@@ -30,10 +31,16 @@ def exit_code(main: Callable[[], None]) -> int:
         if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
             who = f' (rank {rank})' if rank else ''
             print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
-        leave_process_group(2)
+        leave_process_group(after_error=True)
         return 2
-    leave_process_group(0)
+    leave_process_group()
     return 0
+
+
+def end(code: int) -> NoReturn:
+    """End a tool that may have been one of several processes."""
+    from mmconvmixer.engine.launch import end_process
+    end_process(code)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

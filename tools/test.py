@@ -6,11 +6,10 @@
     tools/dist_test.sh CONFIG CHECKPOINT 8           # on eight GPUs
 """
 import argparse
-import sys
 
 from mmengine.dist import is_main_process
 
-from mmconvmixer.command_line import add_common_options, exit_code, parse
+from mmconvmixer.command_line import add_common_options, end, exit_code, parse
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.testing import as_text, evaluate
 
@@ -49,4 +48,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    end(main())

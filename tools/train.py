@@ -6,9 +6,8 @@
     tools/dist_train.sh CONFIG 8                     # on eight GPUs
 """
 import argparse
-import sys
 
-from mmconvmixer.command_line import add_common_options, exit_code, parse
+from mmconvmixer.command_line import add_common_options, end, exit_code, parse
 from mmconvmixer.training import train
 
 
@@ -34,4 +33,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    end(main())

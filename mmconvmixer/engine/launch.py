@@ -4,6 +4,7 @@ import datetime
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 import torch
 from mmengine.dist import init_dist, is_distributed
@@ -46,25 +47,39 @@ def start_process_group(launcher: str, dist_cfg: dict) -> None:
                         'or torchrun, or leave --launcher out') from error
 
 
-def leave_process_group(exit_code: int) -> None:
-    """Leave the group, if there is one; with gloo, end the process with `exit_code`.
+def leave_process_group(after_error: bool = False) -> None:
+    """Leave the group, if there is one.
 
-    A thread of gloo that lets go of a tensor asks for the interpreter, and
-    aborts the process if Python is just being taken down: 2 of 60 evaluations
-    ended so after they had left the group, 6 of 50 without. What Python calls
-    at its end is called here instead. NCCL's end waits for the other processes,
-    which after an error may not come: there the group is left alone.
+    NCCL's end waits for the other processes, which after an error may not come:
+    there the group is left alone.
     """
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return
-    backend = torch.distributed.get_backend()
-    if backend == 'gloo' or exit_code == 0:
-        torch.distributed.destroy_process_group()
-    if backend == 'gloo':
+    if torch.distributed.get_backend() == 'gloo':
+        _of_gloo.append(os.getpid())
+    elif after_error:
+        return
+    torch.distributed.destroy_process_group()
+
+
+# Holds this process's number once it has left a group of gloo's.
+_of_gloo: list[int] = []
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """End this process, which may have been one of a group's, with an exit code.
+
+    A thread of gloo's that lets go of a tensor asks for the interpreter, and
+    aborts the process if Python is just being taken down: 2 of 60 evaluations
+    ended so although they had left the group, 6 of 50 that had not. So Python's
+    own last steps are taken here, and no others.
+    """
+    if os.getpid() in _of_gloo:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
+    sys.exit(exit_code)
 
 
 def _environ_from_slurm() -> None:

@@ -326,7 +326,8 @@ class ConvMixer(BaseModule):
         for index, block in enumerate(self.stages):
             if self.with_cp and torch.is_grad_enabled():
                 x = _checkpointed(block, x)
-            elif isinstance(block, ConvMixerBlock) and block.fused_mode(x) == 'train':
+            elif (fused_block.is_as_made(block, ConvMixerBlock)
+                  and block.fused_mode(x) == 'train'):
                 x, origin = fused_block.train_block(block, x, origin)
             else:
                 x, origin = block(x), None

@@ -15,6 +15,7 @@ IMPLEMENTATIONS = ('auto', 'reference', 'fused')
 
 _TRITON = 3, 3  # tuples in kernels
 _CAPABILITY = 8, 0  # bfloat16
+_LARGEST_KERNEL = 15  # beyond, compiling takes minutes
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -56,6 +57,11 @@ def supports(act: nn.Module, norm: nn.Module) -> bool:
     return is_batch_norm and norm.affine and act_name(act) is not None
 
 
+def is_as_made(module: nn.Module, kind: type) -> bool:
+    """Whether calling the module does what its class does, and nothing else."""
+    return _is(module, kind) and module._compiled_call_impl is None
+
+
 def _is(module: nn.Module, kind: type) -> bool:
     # torch.export hands out modules as subclasses, so that `type` would differ.
     return (isinstance(module, kind) and type(module).forward is kind.forward
@@ -89,14 +95,17 @@ def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
 
 
 def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
-    """`mode` of a whole block."""
+    """`mode` of a whole block, whose parts may have been exchanged or wrapped."""
     residual, pointwise, act, norm = block
-    depthwise, _, space_norm = residual.fn
+    if not _is(residual.fn, nn.Sequential) or 'forward' in vars(residual):
+        return None
+    depthwise, space_act, space_norm = residual.fn
     if not (_is(depthwise, nn.Conv2d) and _is(pointwise, PointwiseConv2d)
+            and act_name(space_act) == act_name(act)
             and depthwise.groups == depthwise.in_channels == depthwise.out_channels
             and depthwise.padding == 'same' and depthwise.padding_mode == 'zeros'
             and depthwise.stride == depthwise.dilation == (1, 1)
-            and depthwise.kernel_size[0] == depthwise.kernel_size[1]
+            and depthwise.kernel_size[0] == depthwise.kernel_size[1] <= _LARGEST_KERNEL
             and depthwise.bias is not None and pointwise.bias is not None):
         return None
     return mode(x, act, space_norm, norm)
@@ -126,15 +135,13 @@ def train_block(block: nn.Sequential, x: Tensor,
         u = fused.depthwise_conv(x, depthwise.weight, depthwise.bias)
         y = x + residual.drop_path(train_act_norm(u, act, space_norm))
         return train_act_norm(pointwise(y), act, norm), None
-    if origin is not None and origin.x.dtype is not x.dtype:
-        origin = None
     out, space_mean, space_var, mean, variance, count, z = fused.block(
         x, depthwise.weight, depthwise.bias, space_norm.weight, space_norm.bias,
         pointwise.weight, pointwise.bias, norm.weight, norm.bias, space_norm.eps, norm.eps,
         act_name(act), _group(norm), origin)
     _follow(space_norm, space_mean, space_var, count)
     _follow(norm, mean, variance, count)
-    return out, Origin(z, mean, variance, norm.weight, norm.bias, norm.eps)
+    return out, Origin(z, mean, variance, norm.weight, norm.bias, norm.eps, act_name(act))
 
 
 def infer_block(block: nn.Sequential, x: Tensor) -> Tensor:

@@ -16,13 +16,14 @@ ACTS = {'relu': F.relu, 'gelu': F.gelu, 'gelu_tanh': partial(F.gelu, approximate
 
 
 class Origin(NamedTuple):
-    """Of what a block's input is the `act_norm`, and with which statistics."""
+    """Of what a block's input is the `act_norm`, and with which statistics and activation."""
     x: Tensor
     mean: Tensor
     variance: Tensor
     weight: Tensor
     bias: Tensor
     eps: float
+    act: str
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -159,18 +159,60 @@ def test_backward_hooks_are_called(kernels_called):
     assert len(seen) == 1 and kernels_called.count('train_block') == 2
 
 
-@pytest.mark.parametrize('change', [
-    lambda conv: setattr(conv, 'dilation', (2, 2)),
-    lambda conv: conv.register_parameter('bias', None),
-    lambda conv: setattr(conv, 'forward', lambda x: nn.Conv2d.forward(conv, x) + 1),
-], ids=['dilated', 'no bias', 'wrapped'])
-def test_another_convolution_is_computed_as_it_is(change, kernels_called):
+def wrapped(module):
+    forward = type(module).forward
+    module.forward = lambda x: 2 * forward(module, x)
+
+
+# What is changed in the second block, and how many blocks still are the kernels'.
+CHANGES = {
+    'dilated': (lambda block: setattr(block[0].fn[0], 'dilation', (2, 2)), 2),
+    'no bias': (lambda block: block[0].fn[0].register_parameter('bias', None), 2),
+    'wrapped convolution': (lambda block: wrapped(block[0].fn[0]), 2),
+    'wrapped branch': (lambda block: wrapped(block[0].fn), 2),
+    'wrapped residual': (lambda block: wrapped(block[0]), 2),
+    'wrapped block': (lambda block: wrapped(block), 3),  # inside what wraps it
+    'another activation in space': (lambda block: block[0].fn.__setitem__(1, nn.ReLU()), 2),
+    'another activation in channels': (lambda block: block.__setitem__(2, nn.ReLU()), 2),
+    'another activation in both': (lambda block: (block[0].fn.__setitem__(1, nn.ReLU()),
+                                                  block.__setitem__(2, nn.ReLU())), 3),
+}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_changed_block_is_computed_as_it_is(change, kernels_called):
     fused, plain = pair()
+    make, by_kernels = CHANGES[change]
     for model in (fused, plain):
-        change(model.stages[1][0].fn[0])
+        make(model.stages[1])
     x = images()
     same(step(fused, x), step(plain, x))
-    assert kernels_called.count('train_block') == 2
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        if other.grad is not None:
+            same(one.grad, other.grad, 1e-4)
+    assert kernels_called.count('train_block') == by_kernels
+
+
+def test_mmengines_checkpointing_of_blocks_is_not_passed_by(monkeypatch):
+    from mmengine.runner import activation_checkpointing
+    fused, plain = pair()
+    activation_checkpointing.turn_on_activation_checkpointing(fused, ['stages.0', 'stages.2'])
+    calls, real = [], activation_checkpointing.checkpoint
+    monkeypatch.setattr(activation_checkpointing, 'checkpoint',
+                        lambda *args, **kwargs: calls.append(0) or real(*args, **kwargs))
+    x = images()
+    same(step(fused, x), step(plain, x))
+    assert len(calls) == 2
+
+
+def test_an_output_may_be_changed_in_place():
+    fused, plain = pair()
+    x = images()
+    for model in (fused, plain):
+        out = nn.functional.relu_(model(x)[0])
+        out.sum().backward()
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        same(one.grad, other.grad, 1e-4)
 
 
 @pytest.mark.parametrize('options', [{}, dict(drop_path_rate=0.3)], ids=str)

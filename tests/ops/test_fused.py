@@ -121,7 +121,7 @@ def test_a_block_makes_its_input_again_from_where_it_came(act):
         assert any(tensor is x for tensor in kept) == (origin is None)
         return out, *torch.autograd.grad(out, tensors, seed)
 
-    again = results(reference.Origin(z, mean, variance, weight, bias, 1e-5))
+    again = results(reference.Origin(z, mean, variance, weight, bias, 1e-5, act))
     assert all(map(torch.equal, again, results(None)))
 
 

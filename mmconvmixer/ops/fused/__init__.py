@@ -49,10 +49,12 @@ def block(x: Tensor, depthwise_weight: Tensor, depthwise_bias: Tensor, space_wei
     """See `ops.reference.block`.
 
     For the backward pass it keeps the two convolutions' results, and x if no
-    `origin` is given.
+    `origin` is given, or one with another activation.
     """
+    if origin is None or origin.act != act or origin.x.dtype is not x.dtype:
+        origin = (None,) * 5 + (0., act)
     *results, _, z = library._block(
         x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointwise_weight,
-        pointwise_bias, channel_weight, channel_bias, *(origin or (None,) * 5 + (0.,)), space_eps,
-        channel_eps, act, library.group_name(group))
+        pointwise_bias, channel_weight, channel_bias, *origin[:6], space_eps, channel_eps, act,
+        library.group_name(group))
     return *results, z

@@ -120,10 +120,11 @@ def tile_shape(channels: int, kernel_size: int) -> tuple[int, int, int]:
     """Return tiles of a program, columns of a tile and channels of a program.
 
     Two channels for each of 128 threads, and as many columns as their registers
-    hold sums for.
+    hold sums for (up to kernels of 31).
     """
     block_c = tile(channels, most=64)
-    return 256 // block_c, 8 if kernel_size <= 9 else 4, block_c
+    columns = 8 if kernel_size <= 9 else 4 if kernel_size <= 15 else 2
+    return 256 // block_c, columns, block_c
 
 
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,

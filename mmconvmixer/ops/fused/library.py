@@ -39,7 +39,10 @@ def _bhwc(x: Tensor) -> Tensor:
 
 
 def _bchw(x_BHWC: Tensor) -> Tensor:
-    return x_BHWC.permute(0, 3, 1, 2)
+    # No view, which users could not change in place where gradients flow.
+    view = x_BHWC.permute(0, 3, 1, 2)
+    return x_BHWC.new_empty(0).set_(
+        view.untyped_storage(), view.storage_offset(), view.shape, view.stride())
 
 
 def _rows(x_BHWC: Tensor) -> Tensor:
@@ -47,8 +50,12 @@ def _rows(x_BHWC: Tensor) -> Tensor:
 
 
 def _like(x: Tensor) -> Tensor:
-    batch, channels, height, width = x.shape
-    return _bchw(x.new_empty((batch, height, width, channels)))
+    return _empty(*x.shape, x)
+
+
+def _empty(batch: int, channels: int, height: int, width: int, like: Tensor) -> Tensor:
+    return torch.empty((batch, channels, height, width), dtype=like.dtype, device=like.device,
+                       memory_format=torch.channels_last)
 
 
 # --- depthwise convolution
@@ -352,7 +359,7 @@ def _(x, weight, bias, scale, shift, act):
 @_pointwise_act_affine.register_fake
 def _(x, weight, bias, scale, shift, act):
     batch, _, height, width = x.shape
-    return _bchw(x.new_empty((batch, height, width, len(weight))))
+    return _empty(batch, len(weight), height, width, x)
 
 
 @_act_affine.register_fake
