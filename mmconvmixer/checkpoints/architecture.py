@@ -123,7 +123,7 @@ def _num_classes(weights: Mapping[str, Tensor], dims: int) -> int | None:
 
 
 def _channels(count: int) -> str:
-    return '' if count == 3 else f', {count} channels'
+    return '' if count == 3 else f', {count} input channel{"s" * (count != 1)}'
 
 
 def _head(num_classes: int | None) -> str:

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmconvmixer import inference_model
+from mmconvmixer.checkpoints.convert import convert
+from mmconvmixer.zoo import find
+
+OTHERS = [('timm', '.pth'), ('timm', '.safetensors'), ('official', '.pth.tar'),
+          ('safetensors', '.npz')]
+
+
+def test_the_options_are_these_and_no_others(tools):
+    args = tools('convert_checkpoint').parse_args(['in.pth', 'out.pth'])
+    assert vars(args) == dict(source='in.pth', target='out.pth', to='mmpretrain', dtype=None,
+                              ema=None, strip_head=False, act=None)
+
+
+def test_it_says_what_it_found_and_what_it_wrote(trained, tool, tmp_path):
+    run = tool('convert_checkpoint', trained, tmp_path / 'net.safetensors', '--to', 'timm',
+               '--dtype', 'float16', '--strip-head', experiment=False)
+    assert run.code == 0, run.err
+    assert run.out == (
+        'found: ConvMixer-8/2, patch 1, kernel 3, 1 input channel, 10 classes; mmpretrain names; '
+        "GELU (from the paper's default; the zoo has nothing of these sizes)\n"
+        f'{tmp_path / "net.safetensors"}\n')
+    weights = load_file(tmp_path / 'net.safetensors')
+    assert weights['stem.0.weight'].dtype == torch.float16 and 'head.weight' not in weights
+
+
+def test_a_name_of_the_zoo_is_a_source_too(tool, tmp_path):
+    run = tool('convert_checkpoint', 'convmixer-64-4_digits', tmp_path / 'digits.pth.tar', '--to',
+               'official', experiment=False)
+    assert run.code == 0, run.err
+    assert 'ConvMixer-64/4' in run.out and "GELU (from the zoo's 64/4" in run.out
+    assert '0.weight' in torch.load(tmp_path / 'digits.pth.tar', weights_only=True)
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['gone.pth', 'out.pth'], 'gone.pth is neither a file nor a model'),
+    (['convmixer-64-4_digits', 'out.npz', '--to', 'flax'], 'ConvMixer has no flax format'),
+    (['convmixer-64-4_digits', 'out.npz', '--dtype', 'bfloat16'], 'numpy has no bfloat16'),
+    (['convmixer-64-4_digits', 'out.pth', '--ema'], 'no averaged weights'),
+])
+def test_what_can_not_be_is_said_in_one_line(bad_input, arguments, said):
+    assert said in bad_input('convert_checkpoint', *arguments, experiment=False)
+
+
+@pytest.mark.parametrize('to, suffix', OTHERS)
+def test_testing_and_training_take_other_libraries_files(
+        trained, evaluate, train, weights_of, same_weights, tmp_path, to, suffix):
+    other = convert(trained, tmp_path / f'net{suffix}', to).path
+    assert evaluate(other, tmp_path / 'other') == evaluate(trained, tmp_path / 'own')
+    train(tmp_path / 'run', dict(load_from=str(other), **{
+        'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.lr': 0.}), validate=False)
+    started = weights_of(tmp_path / 'run' / 'epoch_1.pth')
+    assert torch.equal(started['backbone.stem.0.weight'],
+                       weights_of(trained)['backbone.stem.0.weight'])
+
+
+@pytest.mark.parametrize('to, suffix', OTHERS)
+def test_a_picture_is_classified_with_other_libraries_files(tmp_path, to, suffix):
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    other = convert(find('convmixer-64-4_digits').weights, tmp_path / f'net{suffix}', to).path
+    got, expected = (inference_model('convmixer-64-4_digits', picture, pretrained=each)
+                     for each in (str(other), True))
+    np.testing.assert_array_equal(got['pred_scores'], expected['pred_scores'])
