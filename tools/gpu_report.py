@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # Each part, and the share of all time that has passed at its end.
-PARTS = {'checks': 0.12, 'kernels': 0.24, '768/32': 0.58, '1024/20': 0.73, '256/8 CIFAR': 0.8,
+PARTS = {'checks': 0.15, 'kernels': 0.25, '768/32': 0.58, '1024/20': 0.73, '256/8 CIFAR': 0.8,
          '1536/20': 1.}
 TINY_PARTS = {'checks': 0.3, 'kernels': 0.6, 'tiny': 1.}
 
@@ -39,6 +39,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--tiny', action='store_true',
                         help='tiny sizes; without a GPU, Triton interprets the kernels')
     parser.add_argument('--part', help=argparse.SUPPRESS)
+    parser.add_argument('--share', type=int, nargs=2, default=(0, 1), help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
@@ -52,8 +53,9 @@ def without_openmmlab() -> None:
             sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
-def measure(part: str, minutes: float, rounds: int, tiny: bool) -> Iterator[tuple[str, dict]]:
-    """Yield the section and the row of everything that a part measures."""
+def measure(part: str, share: tuple[int, int], minutes: float, rounds: int,
+            tiny: bool) -> Iterator[tuple[str, dict]]:
+    """Yield the section and the row of everything that a part (its share of it) measures."""
     deadline = time.monotonic() + 60 * minutes
     import torch
 
@@ -64,7 +66,7 @@ def measure(part: str, minutes: float, rounds: int, tiny: bool) -> Iterator[tupl
     cases = TINY if tiny else CASES
     if part == 'checks':
         yield 'machine', _machine()
-        for row in checks.check_rows(cases, tiny):
+        for row in checks.check_rows(cases, tiny, share):
             yield 'checks', row
     elif part == 'kernels':
         bandwidth = kernels.copy_bandwidth(rounds, 0.001 if tiny else 4)
@@ -99,8 +101,9 @@ def run_part(args: argparse.Namespace) -> None:
     """Append each row to the record as soon as it is measured."""
     without_openmmlab()
     with open(f'{args.out}.jsonl', 'a') as record:
-        for section, row in measure(args.part, args.minutes, args.rounds, args.tiny):
-            record.write(json.dumps([section, row]) + '\n')
+        for section, row in measure(args.part, args.share, args.minutes, args.rounds,
+                                    args.tiny):
+            record.write(json.dumps([section, row]) + '\n')  # one write, whole lines
             record.flush()
 
 
@@ -114,15 +117,14 @@ def run_parts(args: argparse.Namespace) -> dict:
     report = {}
     for part, share in (TINY_PARTS if args.tiny else PARTS).items():
         left = start + share * total - time.monotonic()
+        # Checks are not timed, and fill the cache of compiled kernels for the rest.
+        shares = max(1, min(12, (os.cpu_count() or 1) - 2)) if part == 'checks' else 1
         command = [sys.executable, __file__, '--out', args.out, '--rounds', str(args.rounds),
                    '--minutes', str(left / 60), '--part', part, *['--tiny'] * args.tiny]
-        why = None
-        try:  # what has begun in time may end a little later, but not much
-            code = subprocess.run(command, timeout=max(left, 0) + 40).returncode
-            why = code and f'its process ended with exit code {code}'
-        except subprocess.TimeoutExpired:
-            why = 'stopped: out of time'
-        if why:
+        running = [subprocess.Popen([*command, '--share', str(number), str(shares)])
+                   for number in range(shares)]
+        # What has begun in time may end a little later, but not much.
+        for why in filter(None, _ends(running, time.monotonic() + max(left, 0) + 40)):
             section = part if part in ('checks', 'kernels') else 'networks'
             with record.open('a') as file:
                 file.write(json.dumps([section, {section[:-1]: part, 'ok': False,
@@ -131,6 +133,17 @@ def run_parts(args: argparse.Namespace) -> dict:
         print(f'{part}: {(time.monotonic() - start) / 60:.1f} minutes', file=sys.stderr, flush=True)
     record.unlink()
     return report
+
+
+def _ends(running: list[subprocess.Popen], latest: float) -> Iterator[str]:
+    """Wait for the processes; yield why one of them did not come to its end, or ''."""
+    for process in running:
+        try:
+            code = process.wait(timeout=max(0, latest - time.monotonic()))
+            yield code and f'a process ended with exit code {code}'
+        except subprocess.TimeoutExpired:
+            process.kill()
+            yield 'stopped: out of time'
 
 
 def _written(out: str, record: Path, minutes: float) -> dict:

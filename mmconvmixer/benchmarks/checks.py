@@ -1,6 +1,7 @@
 """The kernels against the reference in float64, and whole networks against float32."""
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -18,21 +19,32 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 ROOM = 1.5
 
 
-def check_rows(cases: tuple[Case, ...], tiny: bool) -> Iterator[dict]:
-    """Yield a row for each check: what, the largest relative error, and whether it passes."""
-    shape = (2, 8, 5, 6) if tiny else (3, 200, 31, 45)
-    for kernel_size in (3, 4) if tiny else (2, 5, 7, 8, 9, 15):
-        yield _kernel_row(f'depthwise k{kernel_size}', torch.float32, 'depthwise_conv', (),
-                          [shape, (shape[1], 1, kernel_size, kernel_size), (shape[1],)])
-    for act in reference.ACTS:
-        yield from _parts(act, 3 if tiny else 7, shape, torch.float32)
+def check_rows(cases: tuple[Case, ...], tiny: bool,
+               share: tuple[int, int] = (0, 1)) -> Iterator[dict]:
+    """Yield a row for each check: what, the largest relative error, and whether it passes.
+
+    Args:
+        share: number and count of the processes that divide the checks among
+            them. Nearly all the time goes into compiling, on one core each.
+    """
+    number, count = share
+    for check in islice(_checks(cases, tiny), number, None, count):
+        yield check()
+
+
+def _checks(cases: tuple[Case, ...], tiny: bool) -> Iterator[Callable[[], dict]]:
     for case in cases:  # the very programs that are timed
         side = case.image_size // case.patch_size
         yield from _parts('relu' if case.act is nn.ReLU else 'gelu', case.kernel_size,
                           (2, case.embed_dims, side, side),
                           torch.float32 if tiny else torch.bfloat16)
+    shape = (2, 8, 5, 6) if tiny else (3, 200, 31, 45)
+    for act in reference.ACTS:
+        yield from _parts(act, 3 if tiny else 7, shape, torch.float32)
+    for kernel_size in (4,) if tiny else (2, 5, 8, 9, 15):
+        yield _convolution(kernel_size, shape, torch.float32)
     if DEVICE == 'cuda' and not tiny:
-        yield _guarded('depthwise, 2.2e9 values', torch.bfloat16, _beyond_int32)
+        yield partial(_guarded, 'depthwise, 2.2e9 values', torch.bfloat16, _beyond_int32)
 
 
 def network_row(case: Case) -> dict:
@@ -42,20 +54,27 @@ def network_row(case: Case) -> dict:
 
 
 def _parts(act: str, kernel_size: int, shape: tuple[int, ...],
-           dtype: torch.dtype) -> Iterator[dict]:
+           dtype: torch.dtype) -> Iterator[Callable[[], dict]]:
     channels = shape[1]
     vector, square = (channels,), (channels, channels, 1, 1)
     taps = (channels, 1, kernel_size, kernel_size)
     where = f'{channels} x {shape[2]} x {shape[3]}, k{kernel_size}, {act}'
-    yield _kernel_row(f'act_norm, {where}', dtype, 'act_norm', (1e-5, act),
-                      [shape, vector, vector])
-    yield _kernel_row(f'block, {where}', dtype, 'block', (1e-5, 1e-3, act),
-                      [shape, taps, *[vector] * 3, square, *[vector] * 3])
-    yield _kernel_row(f'act_affine, {where}', dtype, 'act_affine', (act,),
-                      [shape, vector, vector], gradients=False)
+    yield _convolution(kernel_size, shape, dtype)
+    yield _kernel(f'act_norm, {where}', dtype, 'act_norm', (1e-5, act), [shape, vector, vector])
+    yield _kernel(f'block, {where}', dtype, 'block', (1e-5, 1e-3, act),
+                  [shape, taps, *[vector] * 3, square, *[vector] * 3])
+    yield _kernel(f'act_affine, {where}', dtype, 'act_affine', (act,), [shape, vector, vector],
+                  gradients=False)
     for name, weight in (('depthwise', taps), ('pointwise', square)):
-        yield _kernel_row(f'{name}_act_affine, {where}', dtype, f'{name}_act_affine', (act,),
-                          [shape, weight, vector, vector, vector], gradients=False)
+        yield _kernel(f'{name}_act_affine, {where}', dtype, f'{name}_act_affine', (act,),
+                      [shape, weight, vector, vector, vector], gradients=False)
+
+
+def _convolution(kernel_size: int, shape: tuple[int, ...],
+                 dtype: torch.dtype) -> Callable[[], dict]:
+    return _kernel(f'depthwise_conv, {shape[1]} x {shape[2]} x {shape[3]}, k{kernel_size}', dtype,
+                   'depthwise_conv', (),
+                   [shape, (shape[1], 1, kernel_size, kernel_size), (shape[1],)])
 
 
 def _guarded(what: str, dtype: torch.dtype,
@@ -68,9 +87,10 @@ def _guarded(what: str, dtype: torch.dtype,
     return dict(row, error=error, limit=limit, ok=error <= limit)
 
 
-def _kernel_row(what: str, dtype: torch.dtype, name: str, options: tuple,
-                shapes: list[tuple[int, ...]], gradients: bool = True) -> dict:
-    return _guarded(what, dtype, lambda: _compare(dtype, name, options, shapes, gradients))
+def _kernel(what: str, dtype: torch.dtype, name: str, options: tuple,
+            shapes: list[tuple[int, ...]], gradients: bool = True) -> Callable[[], dict]:
+    return partial(_guarded, what, dtype,
+                   partial(_compare, dtype, name, options, shapes, gradients))
 
 
 def _compare(dtype: torch.dtype, name: str, options: tuple, shapes: list[tuple[int, ...]],

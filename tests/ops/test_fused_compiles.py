@@ -65,11 +65,6 @@ for number_type in sys.argv[2:]:
     build(pointwise.pointwise_kernel, number_type, ACT=1, PRECISION='ieee', TOGETHER=8,
           BLOCK_ROWS=side, BLOCK_C=side, BLOCK_K=depth, warps=warps)
 
-# Triton makes constants of whole numbers that are 1.
-build(depthwise_kernel, **depthwise('bf16', 5, channels=1, **whole),
-      **dict.fromkeys(depthwise_kernel.arg_names[7:14], 1))
-build(depthwise_weight_kernel, **depthwise('bf16', 5, channels=1, TAPS=taps(5)),
-      **dict.fromkeys(depthwise_weight_kernel.arg_names[4:12], 1))
 build(depthwise_kernel, **depthwise('bf16', 9, **plain))
 build(depthwise_weight_kernel, **depthwise('bf16', 9, TAPS=taps(9)))
 '''

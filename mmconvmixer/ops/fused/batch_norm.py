@@ -12,8 +12,11 @@ from torch import Tensor
 from .activations import activate, derivative
 from .tiles import parts, tile, vector
 
+# Of sizes, only the channels decide how memory is read.
+_for_any_rows = triton.jit(do_not_specialize=['rows', 'rows_each', 'c_blocks'])
 
-@triton.jit
+
+@_for_any_rows
 def moments_kernel(
         x_ptr, mean_ptr, squares_ptr, count_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
@@ -54,7 +57,7 @@ def moments_kernel(
     tl.store(count_ptr + part, total)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['rows', 'c_blocks'])
 def affine_kernel(
         x_ptr, mean_ptr, scale_ptr, shift_ptr, added_ptr, out_ptr, rows, channels, c_blocks,
         ACT: tl.constexpr, HAS_MEAN: tl.constexpr, HAS_ADDED: tl.constexpr,
@@ -82,7 +85,7 @@ def affine_kernel(
     tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@_for_any_rows
 def gradient_sums_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, grad_sums_ptr, product_sums_ptr,
         rows, rows_each, channels, c_blocks,
@@ -111,7 +114,7 @@ def gradient_sums_kernel(
     tl.store(product_sums_ptr + part * channels + c, tl.sum(products, axis=0), mask=c_inside)
 
 
-@triton.jit
+@_for_any_rows
 def gradient_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, weight_ptr, grad_mean_ptr, product_mean_ptr,
         out_ptr, out_sums_ptr, rows, rows_each, channels, c_blocks,

@@ -16,7 +16,9 @@ from .activations import IDENTITY, activate
 from .tiles import programs_wanted, tile, vector
 
 
-@triton.jit
+# Sizes of pictures and batches may change without compiling again.
+@triton.jit(do_not_specialize=['tiles', 'height', 'width', 'strip_height', 'strips', 'w_tiles',
+                               'c_blocks'])
 def depthwise_kernel(
         x_ptr, weight_ptr, bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
         tiles, height, width, strip_height, strips, w_tiles, c_blocks,

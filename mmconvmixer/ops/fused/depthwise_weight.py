@@ -15,7 +15,8 @@ from .depthwise import tile_shape
 from .tiles import parts
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['tiles', 'lines', 'lines_each', 'height', 'width', 'w_tiles',
+                               'c_blocks', 'tap_blocks'])
 def depthwise_weight_kernel(
         x_ptr, grad_ptr, weight_sums_ptr, bias_sums_ptr,
         tiles, lines, lines_each, height, width, w_tiles, c_blocks, tap_blocks,

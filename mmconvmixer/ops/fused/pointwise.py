@@ -8,7 +8,7 @@ from .activations import activate
 from .tiles import tile, vector
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['rows', 'row_blocks', 'c_blocks'])
 def pointwise_kernel(
         x_ptr, weight_ptr, bias_ptr, scale_ptr, shift_ptr, out_ptr,
         rows, in_channels, out_channels, row_blocks, c_blocks,
