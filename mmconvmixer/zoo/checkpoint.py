@@ -2,10 +2,10 @@
 from pathlib import Path
 
 from mmconvmixer.checkpoints import fetch
-from mmconvmixer.checkpoints.fetch import is_url
+from mmconvmixer.download import is_url
 from mmconvmixer.errors import CheckpointNotFound, nearest
 from mmconvmixer.zoo.hub import look_up
-from mmconvmixer.zoo.index import find_by_config, names
+from mmconvmixer.zoo.index import find_by_config, find_by_weights, names, promised_hash
 
 
 def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -> Path:
@@ -27,7 +27,8 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
         checkpoint = entry.weights
     text = str(checkpoint)
     if is_url(text):
-        return fetch(text)
+        entry = find_by_weights(text)
+        return fetch(text, sha256=promised_hash(entry) if entry else '')
     if Path(text).is_file():
         return Path(text)
     entry = look_up(text)
