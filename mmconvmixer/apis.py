@@ -14,10 +14,9 @@ from PIL import Image, ImageOps
 
 from mmconvmixer import zoo
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.checkpoints.fit import config_errors
 from mmconvmixer.config import load_config
-from mmconvmixer.download import download
+from mmconvmixer.download import download, is_url
 from mmconvmixer.errors import BadConfig, BadImage, CheckpointNotFound
 from mmconvmixer.progress import Progress
 
@@ -255,7 +254,10 @@ def _as_sample(picture: Picture) -> dict:
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
         if is_url(path):
-            return dict(img_bytes=b''.join(download(path)))
+            content = bytearray()
+            for piece in download(path):
+                content[piece.offset:] = piece.data
+            return dict(img_bytes=bytes(content))
         if '://' not in path and not os.path.isfile(path):
             raise BadImage(f'picture {path} is not there; give a path, URL, bytes, PIL image '
                            'or array')

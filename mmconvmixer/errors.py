@@ -52,7 +52,7 @@ class DownloadError(MMConvMixerError, ConnectionError):
 
 
 class HashMismatch(MMConvMixerError, ValueError):
-    """A downloaded file that is not the one its name promises."""
+    """A file that is not the one its name or the model index promises."""
 
 
 class BadImage(MMConvMixerError, ValueError):

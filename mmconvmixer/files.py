@@ -11,19 +11,26 @@ from mmconvmixer.errors import MMConvMixerError, OutputNotWritable
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike, resumable: bool = False) -> Iterator[Path]:
     """Yield a path beside `path`; what was written there becomes `path` at the end.
 
     Flushed to disk and renamed, so that `path` holds the old file or the new
     one, whatever happens; after an exception, nothing is left. The folder is
     made if need be.
 
+    Args:
+        path: the file.
+        resumable: always yield the same path, and leave what is there after an
+            exception for a later call to go on with. The caller sees to it
+            that one process at a time does.
+
     Raises:
         OutputNotWritable: the folder is read-only, full or no folder.
     """
     path = Path(path)
     # The suffix stays last: writers choose the format by it.
-    part = path.with_name(f'.{path.stem}.{uuid4().hex[:8]}.part{path.suffix}')
+    part = path.with_name(f'.{path.name}.part' if resumable else
+                          f'.{path.stem}.{uuid4().hex[:8]}.part{path.suffix}')
     made = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +44,9 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         raise OutputNotWritable(f'{path} can not be written: {error.strerror or error}; '
                                 'name a folder that is writable') from error
     finally:
-        with suppress(OSError):  # never made, or its folder is the trouble
-            part.unlink()
+        if not resumable:
+            with suppress(OSError):  # never made, or its folder is the trouble
+                part.unlink()
         with suppress(OSError):  # not empty: all went well, or others use it too
             for folder in made:
                 folder.rmdir()

@@ -14,25 +14,27 @@ class Progress:
         task: what runs, the line's first word.
         total: units in all; 0 where nobody knows.
         unit: plural name of one step.
+        done: units that were finished before, which count for no rate.
         say: where lines go. Default: standard error.
     """
 
     FIRST, INTERVAL = 2., 10.
 
-    def __init__(self, task: str, total: int, unit: str,
+    def __init__(self, task: str, total: int, unit: str, done: int = 0,
                  say: Callable[[str], None] | None = None):
         self.task, self.total, self.unit = task, total, unit
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._before = done
         self._start = time.monotonic()
         self._next = self._start + self.FIRST
 
     def update(self, done: int) -> None:
         """Note that `done` units are finished, and say so if it is time."""
         now = time.monotonic()
-        if now < self._next or done == 0:
+        if now < self._next or done == self._before:
             return
         self._next = now + self.INTERVAL
-        rate = done / (now - self._start)
+        rate = (done - self._before) / (now - self._start)
         of_total = f'/{self.total}' if self.total else ''
         line = f'{self.task}: {done}{of_total} {self.unit}, {rate:.3g}/s'
         if self.total:

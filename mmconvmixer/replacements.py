@@ -22,7 +22,6 @@ from mmpretrain.registry import (
 )
 
 from mmconvmixer.checkpoints import fetch, read_checkpoint
-from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.datasets import (
     BatchColorJitter,
     BatchPreprocessor,
@@ -37,6 +36,7 @@ from mmconvmixer.datasets import (
     LoadImage,
     MixThenErase,
 )
+from mmconvmixer.download import is_url
 from mmconvmixer.engine import (
     AmpOptimWrapper,
     CalibrationError,

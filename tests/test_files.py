@@ -118,6 +118,17 @@ def test_after_an_exception_folders_made_on_the_way_are_gone_too(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_resumable_part_outlives_an_exception_and_is_found_again(tmp_path):
+    with pytest.raises(KeyError), written_whole(tmp_path / 'out.txt', resumable=True) as part:
+        part.write_text('half, ')
+        raise KeyError
+    assert list(tmp_path.iterdir()) == [part]
+    with written_whole(tmp_path / 'out.txt', resumable=True) as part, open(part, 'a') as file:
+        file.write('whole')
+    assert [p.name for p in tmp_path.iterdir()] == ['out.txt']
+    assert (tmp_path / 'out.txt').read_text() == 'half, whole'
+
+
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     killed = """if 1:
         import os, signal, sys

@@ -79,3 +79,17 @@ def test_lines_go_to_standard_error(capsys):
     assert captured.out == ''
     assert captured.err.startswith('test: 5/10 batches, ')
     assert captured.err.endswith('\n')
+
+
+def test_what_was_done_before_counts_for_the_share_but_not_for_the_rate():
+    lines = []
+    progress = Quick('test', 1000, 'batches', done=500, say=lines.append)
+    time.sleep(0.1)
+    progress.update(500)
+    assert lines == []
+    progress.update(525)
+    line, = lines
+    rate, eta = map(int, re.fullmatch(r'test: 525/1000 batches, (\d+)/s, eta 0:00:0(\d)',
+                                      line).groups())
+    assert 25 / rate > 0.1 * 0.99
+    assert eta == round(475 / rate)

@@ -1,50 +1,66 @@
 """Downloading published weights, once, checked against the hash they promise."""
 import hashlib
 import os
-import re
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
 
-from mmconvmixer.download import download
+from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.checkpoints.mirror import mirrored_file, mirrored_url, warn_of
+from mmconvmixer.checkpoints.partial import download_file
 from mmconvmixer.errors import DownloadError, HashMismatch
-from mmconvmixer.files import check_writable, written_whole
-
-_CHUNK = 1 << 20
-
-
-def is_url(text: str) -> bool:
-    return text.startswith(('http://', 'https://'))
+from mmconvmixer.files import check_writable
+from mmconvmixer.locking import locked
 
 
-def fetch(url: str, folder: str | os.PathLike | None = None) -> Path:
-    """Return the local copy of a URL, downloading it if need be.
+def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -> Path:
+    """Return a local copy of a URL, downloading it if need be.
 
-    In a distributed run rank 0 downloads and the others wait.
+    A copy that is there and right is taken, then one of the user's mirror
+    (see `mmconvmixer.checkpoints.mirror`), then the URL is asked. A download
+    that breaks off is resumed, in this call or a later one. Of several
+    processes that want one file, one downloads and the others wait; in a
+    distributed run that is rank 0.
 
     Args:
         url: http(s); a name like `x-1a2b3c4d.pth` promises its sha256 prefix,
             the OpenMMLab convention, and is held to it.
         folder: where copies are kept. Default: torch hub's, shared with
             mmengine and timm.
+        sha256: the hash or its first digits, where it is known from elsewhere
+            than the name.
+
+    Returns:
+        The path: in `folder`, or in the mirror where that is a folder.
 
     Raises:
-        DownloadError: not reachable, refused, or broken off.
+        DownloadError: not reachable, refused, or broken off again and again.
         HashMismatch: the file is not the promised one; it is not kept.
+        OutputNotWritable: the folder is read-only, full or no folder.
     """
     target = _target(url, Path(folder or Path(torch.hub.get_dir()) / 'checkpoints'))
+    promised = sha256.lower() or promised_by(target.name)
     if not is_main_process():
         barrier()  # then the file is there, or this machine has its own disk
     try:
-        return _fetch_missing(url, target)
+        if is_promised(target, promised):
+            return target
+        return mirrored_file(target.name, promised) or fetch_to(
+            target, [mirrored_url(target.name), url], promised)
     finally:
         if is_main_process():
             barrier()
 
 
-def _target(url: str, folder: Path) -> Path:
+def file_name(url: str) -> str:
+    """Return the name of the file at an address.
+
+    Raises:
+        DownloadError: it names none.
+    """
     try:
         name = Path(unquote(urlparse(url).path)).name
     except ValueError as error:
@@ -52,41 +68,42 @@ def _target(url: str, folder: Path) -> Path:
     if not name:
         raise DownloadError(f'{url} names no file; expected an address like '
                             'https://host/folder/weights.pth')
-    if _promised(name):
+    return name
+
+
+def _target(url: str, folder: Path) -> Path:
+    name = file_name(url)
+    if promised_by(name):
         return folder / name
     # Nothing tells one `epoch_1.pth` from another's but where it comes from.
     return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
 
 
-def _promised(name: str) -> str:
-    """Return the sha256 prefix in a file name; a date is none."""
-    match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
-    if not match or re.fullmatch(r'20\d\d(0[1-9]|1[0-2])[0-3]\d', match[1]):
-        return ''
-    return match[1]
+def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
+    """Return `target`, downloaded from the first of `urls` that has it if need be.
 
+    Args:
+        target: where the file is or goes.
+        urls: the original last, mirrors before it; empty ones are passed over.
+        promised: prefix of its sha256, '' where nobody knows it.
 
-def _fetch_missing(url: str, target: Path) -> Path:
-    prefix = _promised(target.name)
-    if target.is_file() and _sha256(target).startswith(prefix):
-        return target
+    Raises: see `fetch`.
+    """
     check_writable(target.parent)
-    with written_whole(target) as part:
-        digest = hashlib.sha256()
-        with open(part, 'wb') as file:
-            for chunk in download(url):
-                file.write(chunk)
-                digest.update(chunk)
-        if not digest.hexdigest().startswith(prefix):
-            raise HashMismatch(f'{url} gave a file with sha256 {digest.hexdigest()[:8]}, '
-                               f'but its name promises {prefix}; it was not kept. Try again, '
-                               'or ask who serves it')
+    with locked(target.with_name(f'.{target.name}.lock'), f'downloading {urls[-1]}'):
+        if is_promised(target, promised):  # by now, or all the time
+            return target
+        for mirror in filter(None, urls[:-1]):
+            try:
+                download_file(mirror, target, promised)
+                return target
+            except (DownloadError, HashMismatch) as error:
+                if not _is_missing(error):
+                    warn_of(error)
+        download_file(urls[-1], target, promised)
     return target
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _is_missing(error: Exception) -> bool:
+    """Whether the server said so: no reason to warn, a mirror need not have all."""
+    return isinstance(error.__cause__, HTTPError) and error.__cause__.code in (404, 410)

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.fetch import is_url
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
 from mmconvmixer.datasets.in_memory import as_it_is, is_in_memory
+from mmconvmixer.download import is_url
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook

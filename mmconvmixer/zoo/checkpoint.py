@@ -2,11 +2,11 @@
 from pathlib import Path
 
 from mmconvmixer.checkpoints import fetch, holds_weights
-from mmconvmixer.checkpoints.fetch import is_url
+from mmconvmixer.download import is_url
 from mmconvmixer.errors import CheckpointNotFound, nearest
 from mmconvmixer.zoo.hub import look_up
 from mmconvmixer.zoo.hugging_face import PREFIXES, fetch_from_hub
-from mmconvmixer.zoo.index import find_by_config, names
+from mmconvmixer.zoo.index import find_by_config, find_by_weights, names, promised_hash
 
 
 def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -> Path:
@@ -30,7 +30,8 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
         checkpoint = entry.weights
     text = str(checkpoint)
     if is_url(text):
-        return fetch(text)
+        entry = find_by_weights(text)
+        return fetch(text, sha256=promised_hash(entry) if entry else '')
     if text.startswith(PREFIXES):
         return fetch_from_hub(text)
     if Path(text).is_file() or holds_weights(Path(text)):

@@ -50,3 +50,13 @@ def find_by_config(config: str | Path) -> Model | None:
         if Path(entry.config).name == Path(config).name:
             return entry
     return None
+
+
+def find_by_weights(url: str) -> Model | None:
+    """Return the model whose published weights have this address, None if none has."""
+    return next((entry for entry in models().values() if entry.weights == url), None)
+
+
+def promised_hash(entry: Model) -> str:
+    """Return the sha256 of a model's weights, or its first digits; '' if not published."""
+    return str(entry.data.get('SHA256', ''))

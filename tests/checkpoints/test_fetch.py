@@ -151,7 +151,7 @@ def test_a_file_that_is_not_the_promised_one_is_not_kept(server, tmp_path):
     ('cut', f'after 100 of {len(CONTENT)} bytes'), ('cut_chunk', ''), ('silent', ''),
     ('gibberish', '')])
 @pytest.mark.parametrize('name', ['net.pth', GOOD])
-def test_a_failed_download_names_address_and_reason_and_leaves_nothing(
+def test_a_failed_download_names_address_and_reason_and_leaves_no_file(
         server, tmp_path, way, reason, name):
     url = f'{server.url}/{way}/{name}'
     with pytest.raises(DownloadError) as caught:
@@ -159,7 +159,11 @@ def test_a_failed_download_names_address_and_reason_and_leaves_nothing(
     message = str(caught.value)
     assert url in message and reason in message and '\n' not in message.strip()
     assert isinstance(caught.value, ConnectionError)
-    assert contents(tmp_path) == {}
+    left = contents(tmp_path)
+    if name == GOOD and way in ('cut', 'cut_chunk'):  # worth going on with: it has a hash
+        assert CONTENT.startswith(left.pop(f'.{name}.part')) or way == 'cut_chunk'
+        del left[f'.{name}.part.from']
+    assert left == {}
 
 
 def closed_port():

@@ -1,0 +1,65 @@
+"""Fill a folder with published weights: what `tools/download.py` runs."""
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmconvmixer import zoo
+from mmconvmixer.apis import list_models
+from mmconvmixer.checkpoints.fetch import fetch_to, file_name
+from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.download import is_url
+from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
+from mmconvmixer.files import written_whole
+
+
+@dataclass
+class Mirrored:
+    """What became of one model's weights."""
+    path: Path
+    promised: str = ''  # prefix of the sha256 that the file has; '' where nobody knows it
+    error: MMConvMixerError | None = None
+
+
+def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
+    """Put the published weights of this zoo's models into a folder, one by one.
+
+    The folder then serves as MMCONVMIXER_MIRROR. Weights come from their
+    original host, or from the package; what is there and right stays, as does
+    a file that nobody knows the hash of.
+
+    Args:
+        pattern: which models, as in `list_models`.
+        folder: made if need be.
+
+    Yields:
+        A file that is there now, or the error that it met: others follow.
+
+    Raises:
+        UnknownModel: the pattern means no model with published weights.
+    """
+    entries = [entry for name in list_models(pattern)
+               if (entry := zoo.find(name)) and entry.weights]
+    if not entries:
+        raise UnknownModel(f'{pattern} means no model of this zoo with published weights; '
+                           f'nearest: {nearest(pattern, zoo.names())}')
+    for entry in entries:
+        target = Path(folder, file_name(entry.weights))
+        promised = zoo.promised_hash(entry).lower() or promised_by(target.name)
+        try:
+            if is_url(entry.weights):
+                fetch_to(target, [entry.weights], promised)
+            elif not is_promised(target, promised):
+                _copy(Path(entry.weights), target, promised)
+            yield Mirrored(target, promised)
+        except MMConvMixerError as error:
+            yield Mirrored(target, error=error)
+
+
+def _copy(source: Path, target: Path, promised: str) -> None:
+    with written_whole(target) as part:
+        shutil.copyfile(source, part)
+        if not is_promised(part, promised):
+            raise HashMismatch(f'{source} is not the file with sha256 {promised}; install the '
+                               'package again')
