@@ -5,8 +5,6 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from mmconvmixer.errors import BadCheckpoint
@@ -31,6 +29,8 @@ def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], 
     Raises:
         BadCheckpoint: cut short, damaged, or one name for two tensors.
     """
+    # Here and below: importing the package is to load nothing but itself.
+    from safetensors import SafetensorError, safe_open
     try:
         header, data_start = _header(path)
         with safe_open(path, framework='pt', device=map_location) as file:
@@ -50,6 +50,7 @@ def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], 
 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Return the file's content, with a checksum of it in its metadata."""
+    from safetensors.torch import save
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     content = save(tensors, metadata)
     start = 8 + struct.unpack('<Q', content[:8])[0]
