@@ -2,11 +2,11 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of, write_checkpoint
+from mmconvmixer.checkpoints.convert import DTYPES
 from mmconvmixer.checkpoints.write import publish as write_published
 from mmconvmixer.config import config_path, load_config, portable, require
 from mmconvmixer.datasets.build import build_dataset
@@ -20,8 +20,6 @@ from mmconvmixer.zoo import package_root
 # What a training checkpoint says of where it comes from.
 ORIGIN = ('epoch', 'iter', 'seed', 'deterministic', 'processes', 'command', 'config_file', 'cfg',
           'environment', 'git_revision', 'data', 'mmengine_version', 'dataset_meta')
-
-DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
 
 def publish(checkpoint: str | Path, folder: str | Path, name: str, *,

@@ -1,5 +1,6 @@
 """What this package changes in mmpretrain's registries: all of it is here."""
 import warnings
+from collections.abc import Mapping
 
 with warnings.catch_warnings():
     # mmcv-lite says at every import that it lacks an operator nobody here uses.
@@ -21,7 +22,8 @@ from mmpretrain.registry import (
     TRANSFORMS,
 )
 
-from mmconvmixer.checkpoints import fetch, read_checkpoint
+from mmconvmixer.checkpoints import fetch, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.layouts import recognise
 from mmconvmixer.datasets import (
     BatchColorJitter,
     BatchPreprocessor,
@@ -82,7 +84,11 @@ _before_readers: dict = {}
 
 def _read(filename: str, map_location=None, **kwargs) -> dict:
     path = fetch(filename) if is_url(filename) else filename
-    return read_checkpoint(path, map_location or 'cpu')
+    checkpoint = read_checkpoint(path, map_location or 'cpu')
+    weights = checkpoint.get('state_dict', checkpoint)
+    if isinstance(weights, Mapping) and recognise(weights):
+        return {**checkpoint, 'state_dict': dict(state_dict_of(checkpoint, filename))}
+    return checkpoint
 
 
 def put_in() -> None:

@@ -12,8 +12,9 @@ import argparse
 import sys
 
 from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.checkpoints.convert import DTYPES
 from mmconvmixer.command_line import exit_code
-from mmconvmixer.publishing import DTYPES, publish
+from mmconvmixer.publishing import publish
 from mmconvmixer.testing import as_text
 
 

@@ -1,5 +1,6 @@
 """The weights in a checkpoint, by mmpretrain's names."""
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
@@ -28,6 +29,10 @@ class Weights(dict[str, Tensor]):
     family: str | None = None
     numerics: str | None = None
     averaged: bool = False
+
+    def __reduce__(self) -> tuple:
+        # Saved, it is what any state dict is: readers allow no class of ours.
+        return OrderedDict, (), None, None, iter(self.items())
 
 
 def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',

@@ -258,6 +258,12 @@ def test_weights_are_found_with_or_without_wrapping(checkpoint):
     torch.testing.assert_close(state_dict_of(checkpoint), dict(WEIGHTS))
 
 
+def test_weights_are_saved_as_any_state_dict_is(path):
+    torch.save(dict(state_dict=state_dict_of(WEIGHTS)), path)
+    again = torch.load(path, weights_only=True)['state_dict']
+    torch.testing.assert_close(dict(again), dict(WEIGHTS))
+
+
 def test_only_a_leading_module_is_taken_off():
     weights = {'module.a.module.b': torch.ones(1), 'c.module.d': torch.ones(1)}
     assert list(state_dict_of(weights)) == ['a.module.b', 'c.module.d']

@@ -7,6 +7,7 @@ import torch
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmconvmixer import get_model, zoo
+from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 from mmconvmixer.registration import register, unregister
 
@@ -24,6 +25,14 @@ def test_a_pretrained_init_cfg_reads_a_training_checkpoint(trained, toy_config):
     model.init_weights()
     saved = get_model(toy_config, pretrained=str(trained))
     assert torch.equal(model.backbone.stem[0].weight, saved.backbone.stem[0].weight)
+
+
+def test_a_pretrained_init_cfg_reads_another_librarys_file(trained, toy_config, tmp_path):
+    other = convert(trained, tmp_path / 'timm.safetensors', 'timm').path
+    model = get_model(toy_config, init_cfg=dict(type='Pretrained', checkpoint=str(other)))
+    model.init_weights()
+    saved = get_model(toy_config, pretrained=str(trained))
+    assert all(map(torch.equal, model.state_dict().values(), saved.state_dict().values()))
 
 
 def test_mmpretrains_get_model_runs_no_code(tmp_path, capsys):
