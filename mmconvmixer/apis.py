@@ -81,7 +81,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         path = zoo.resolve_checkpoint(pretrained)
         checkpoint = read_checkpoint(path)
         load_weights(built, state_dict_of(checkpoint, str(path)), str(path), strict)
-        meta = checkpoint.get('meta') or {}
+        meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
         if meta.get('dataset_meta'):  # mmpretrain 1.x
             built._dataset_meta = meta['dataset_meta']
         elif 'CLASSES' in meta:  # mmcls 0.x

@@ -67,7 +67,7 @@ def download(url: str, start: int = 0, version: str = '', checked: bool = False
                 length = response.headers.get('Content-Length')
                 total = None if length is None else done + int(length)
                 yield Piece(done, b'', version, resumed)
-                progress = Progress(f'downloading {url}', total or 0, 'bytes', done)
+                progress = Progress(f'downloading {url}', total or 0, 'bytes', done=done)
                 # Not `read`: it waits for a whole chunk, and loses what came of it.
                 while chunk := response.read1(
                         _CHUNK if total is None else min(_CHUNK, total - done)):

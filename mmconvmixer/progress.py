@@ -20,7 +20,7 @@ class Progress:
 
     FIRST, INTERVAL = 2., 10.
 
-    def __init__(self, task: str, total: int, unit: str, done: int = 0,
+    def __init__(self, task: str, total: int, unit: str, *, done: int = 0,
                  say: Callable[[str], None] | None = None):
         self.task, self.total, self.unit = task, total, unit
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))

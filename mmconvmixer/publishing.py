@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of, write_checkpoint
-from mmconvmixer.checkpoints.convert import DTYPES
+from mmconvmixer.checkpoints.convert import rounded
 from mmconvmixer.checkpoints.write import publish as write_published
 from mmconvmixer.config import config_path, load_config, portable, require
 from mmconvmixer.datasets.build import build_dataset
@@ -19,7 +19,7 @@ from mmconvmixer.zoo import package_root
 
 # What a training checkpoint says of where it comes from.
 ORIGIN = ('epoch', 'iter', 'seed', 'deterministic', 'processes', 'command', 'config_file', 'cfg',
-          'environment', 'git_revision', 'data', 'mmengine_version', 'dataset_meta')
+          'environment', 'git_revision', 'data', 'mmengine_version', 'dataset_meta', 'converted')
 
 
 def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
@@ -45,9 +45,9 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     source = read_checkpoint(checkpoint)
-    weights = {key: value.to(DTYPES[dtype]) if value.is_floating_point() else value
+    weights = {key: rounded(key, value, dtype)
                for key, value in state_dict_of(source, str(checkpoint)).items()}
-    meta = source.get('meta') or {}
+    meta = source['meta'] if isinstance(source.get('meta'), dict) else {}
     meta = {key: meta[key] for key in ORIGIN if key in meta}
     config = config_of(meta.get('config_file'), config, checkpoint)
     check_writable(folder)

@@ -1,6 +1,6 @@
 """What this package changes in mmpretrain's registries: all of it is here."""
+import logging
 import warnings
-from collections.abc import Mapping
 
 with warnings.catch_warnings():
     # mmcv-lite says at every import that it lacks an operator nobody here uses.
@@ -10,6 +10,7 @@ with warnings.catch_warnings():
     import mmpretrain.engine
     import mmpretrain.models  # noqa: F401
 
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import (
     BATCH_AUGMENTS,
@@ -22,8 +23,7 @@ from mmpretrain.registry import (
     TRANSFORMS,
 )
 
-from mmconvmixer.checkpoints import fetch, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.layouts import recognise
+from mmconvmixer.checkpoints import fetch, has_weights, read_checkpoint, state_dict_of
 from mmconvmixer.datasets import (
     BatchColorJitter,
     BatchPreprocessor,
@@ -85,10 +85,14 @@ _before_readers: dict = {}
 def _read(filename: str, map_location=None, **kwargs) -> dict:
     path = fetch(filename) if is_url(filename) else filename
     checkpoint = read_checkpoint(path, map_location or 'cpu')
-    weights = checkpoint.get('state_dict', checkpoint)
-    if isinstance(weights, Mapping) and recognise(weights):
-        return {**checkpoint, 'state_dict': dict(state_dict_of(checkpoint, filename))}
-    return checkpoint
+    if not has_weights(checkpoint):
+        return checkpoint
+    weights = state_dict_of(checkpoint, filename)
+    if weights.numerics:
+        print_log(f'{filename} comes from {weights.numerics}, which computes a little otherwise '
+                  '(docs/checkpoints.md); load_from and get_model follow it, this does not',
+                  'current', logging.WARNING)
+    return {**checkpoint, 'state_dict': dict(weights)}
 
 
 def put_in() -> None:

@@ -118,7 +118,7 @@ def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:
     if cfg.strict_load:
         load_weights(model, state_dict_of(checkpoint, str(path)), str(path))
     if cfg.resume:
-        meta = checkpoint.get('meta') or {}
+        meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
         if 'epoch' not in meta or not {'message_hub', 'optimizer'} <= checkpoint.keys():
             raise BadConfig(f'{path} has weights but no training state to resume from; to start '
                             'from its weights, use --cfg-options load_from=PATH')

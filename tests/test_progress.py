@@ -93,3 +93,11 @@ def test_what_was_done_before_counts_for_the_share_but_not_for_the_rate():
                                       line).groups())
     assert 25 / rate > 0.1 * 0.99
     assert eta == round(475 / rate)
+
+
+def test_a_run_says_how_far_it_is(train, tmp_path, monkeypatch):
+    """However short it is here: otherwise only runs of more than two seconds do."""
+    monkeypatch.setattr(Progress, 'FIRST', 0.)
+    train(tmp_path, dict(log_level='INFO'))
+    log, = tmp_path.rglob('*.log')
+    assert 'train epoch 1/1: 1/' in log.read_text() and 'val: 1/' in log.read_text()

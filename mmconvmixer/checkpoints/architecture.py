@@ -1,6 +1,6 @@
 """What the weights say about their network: everything but the activation."""
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
@@ -61,65 +61,85 @@ def read_architecture(weights: Weights, source: str = 'the checkpoint') -> Shape
                             f'timm, mmpretrain, flax); it begins with {", ".join([*weights][:3])}')
     try:
         return _convmixer(weights) if weights.family == 'ConvMixer' else _mixer(weights)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise BadCheckpoint(f'{source} is {weights.family}, but not whole: {error}') from error
 
 
 def _convmixer(weights: Mapping[str, Tensor]) -> ConvMixerShape:
-    dims, in_channels, patch_size, width = weights['backbone.stem.0.weight'].shape
+    dims, in_channels, patch_size, _ = weights['backbone.stem.0.weight'].shape
     depth = _depth(weights, 'stages')
     kernel_size = weights['backbone.stages.0.0.fn.0.weight'].shape[-1]
-    if patch_size != width:
-        raise ValueError(f'patches of {patch_size} x {width} are not square')
+    expected = _layer('backbone.stem.0', dims, in_channels, patch_size, patch_size)
+    expected |= _norm('backbone.stem.2', dims)
     for number in range(depth):
         block = f'backbone.stages.{number}'
-        _expect(weights, f'{block}.0.fn.0.weight', (dims, 1, kernel_size, kernel_size))
-        _expect(weights, f'{block}.1.weight', (dims, dims, 1, 1))
-        for norm in (f'{block}.0.fn.2', f'{block}.3'):
-            for name in ('weight', 'bias', 'running_mean', 'running_var'):
-                _expect(weights, f'{norm}.{name}', (dims,))
+        expected |= _layer(f'{block}.0.fn.0', dims, 1, kernel_size, kernel_size)
+        expected |= _norm(f'{block}.0.fn.2', dims)
+        expected |= _layer(f'{block}.1', dims, dims, 1, 1) | _norm(f'{block}.3', dims)
     return ConvMixerShape(dims, depth, patch_size, kernel_size, in_channels,
-                          _num_classes(weights, dims))
+                          _checked(weights, expected, dims))
 
 
 def _mixer(weights: Mapping[str, Tensor]) -> MixerShape:
-    dims, _, patch_size, width = weights['backbone.patch_embed.projection.weight'].shape
+    dims, in_channels, patch_size, _ = weights['backbone.patch_embed.projection.weight'].shape
     depth = _depth(weights, 'layers')
     tokens_mlp_dims, tokens = weights['backbone.layers.0.token_mix.layers.0.0.weight'].shape
     channels_mlp_dims = len(weights['backbone.layers.0.channel_mix.layers.0.0.weight'])
-    if patch_size != width or isqrt(tokens)**2 != tokens:
-        raise ValueError(f'{tokens} patches of {patch_size} x {width} make no square picture')
+    if isqrt(tokens)**2 != tokens:
+        raise ValueError(f'{tokens} patches make no square picture')
+    expected = _layer('backbone.patch_embed.projection', dims, in_channels, patch_size, patch_size)
+    expected |= _vectors('backbone.ln1', dims)
     for number in range(depth):
+        block = f'backbone.layers.{number}'
+        expected |= _vectors(f'{block}.ln1', dims) | _vectors(f'{block}.ln2', dims)
         for mix, hidden, size in (('token_mix', tokens_mlp_dims, tokens),
                                   ('channel_mix', channels_mlp_dims, dims)):
-            layers = f'backbone.layers.{number}.{mix}.layers'
-            _expect(weights, f'{layers}.0.0.weight', (hidden, size))
-            _expect(weights, f'{layers}.1.weight', (size, hidden))
+            expected |= _layer(f'{block}.{mix}.layers.0.0', hidden, size)
+            expected |= _layer(f'{block}.{mix}.layers.1', size, hidden)
     return MixerShape(dims, depth, patch_size, isqrt(tokens) * patch_size, tokens_mlp_dims,
-                      channels_mlp_dims, _num_classes(weights, dims))
+                      channels_mlp_dims, _checked(weights, expected, dims))
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _layer(name: str, *shape: int) -> Shapes:
+    return {f'{name}.weight': shape, f'{name}.bias': shape[:1]}
+
+
+def _vectors(name: str, dims: int, vectors: Sequence[str] = ('weight', 'bias')) -> Shapes:
+    return {f'{name}.{vector}': (dims,) for vector in vectors}
+
+
+def _norm(name: str, dims: int) -> Shapes:
+    return _vectors(name, dims, ('weight', 'bias', 'running_mean', 'running_var'))
 
 
 def _depth(weights: Mapping[str, Tensor], part: str) -> int:
     numbers = {int(match[1]) for key in weights
-               if (match := re.match(rf'backbone\.{part}\.(\d+)\.', key))}
+               if (match := re.match(rf'backbone\.{part}\.([0-9]+)\.', key))}
     if numbers != set(range(len(numbers))):
         raise ValueError(f'of its {max(numbers) + 1} blocks some are missing')
     return len(numbers)
 
 
-def _expect(weights: Mapping[str, Tensor], key: str, shape: tuple[int, ...]) -> None:
-    if key not in weights:
-        raise ValueError(f'{key} is missing')
-    if tuple(weights[key].shape) != shape:
-        raise ValueError(f'{key} is {tuple(weights[key].shape)}, expected {shape}')
-
-
-def _num_classes(weights: Mapping[str, Tensor], dims: int) -> int | None:
+def _checked(weights: Mapping[str, Tensor], expected: Shapes, dims: int) -> int | None:
+    """Hold the weights to what is expected; return the number of classes, None without a head."""
     head = weights.get('head.fc.weight')
-    if head is None:
-        return None
-    _expect(weights, 'head.fc.weight', (len(head), dims))
-    return len(head)
+    if head is not None:
+        expected = expected | _layer('head.fc', len(head), dims)
+    for key, shape in expected.items():
+        if key not in weights:
+            raise ValueError(f'{key} is missing')
+        value = weights[key]
+        if tuple(value.shape) != shape or not value.is_floating_point():
+            raise ValueError(f'{key} is {tuple(value.shape)} of {value.dtype}, expected {shape} '
+                             'of floating point')
+    unknown = [key for key in weights
+               if key not in expected and not key.endswith('.num_batches_tracked')]
+    if unknown:
+        raise ValueError(f'{unknown[0]} belongs to none of its parts')
+    return None if head is None else len(head)
 
 
 def _channels(count: int) -> str:

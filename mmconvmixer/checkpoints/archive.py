@@ -4,6 +4,7 @@ Both carry a checksum of every part, which torch does not look at.
 """
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
@@ -50,15 +51,16 @@ def _check_parts(path: Path, parts: list[zipfile.ZipInfo], compressed: bool) -> 
         if steps.is_absolute() or '..' in steps.parts or ':' in name:
             raise UnsafeCheckpoint(f'{path} was not loaded: it has a part {name!r}, which leads '
                                    'out of any folder; no library writes such files')
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadCheckpoint(f'{path} has two parts of the name {twice}; nobody knows which is '
+    (name, times), = Counter(names).most_common(1) or [('', 0)]
+    if times > 1:
+        raise BadCheckpoint(f'{path} has two parts of the name {name}; nobody knows which is '
                             'meant. Get it again from its author')
-    packed = next((part.filename for part in parts if part.compress_type != zipfile.ZIP_STORED),
-                  None)
-    if packed and not compressed:
+    # All that numpy writes; torch.save does not compress.
+    allowed = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if compressed else (zipfile.ZIP_STORED,)
+    packed = next((part.filename for part in parts if part.compress_type not in allowed), None)
+    if packed:
         raise BadCheckpoint(f'{path} has a compressed part ({packed}), which torch.save never '
-                            'writes; unpack and save it again')
+                            'writes; if it is a TorchScript program, save its state_dict()')
     size, unpacked = path.stat().st_size, sum(part.file_size for part in parts)
     if unpacked > max(_ALWAYS_ALLOWED, _MOST_EXPANDED * size):
         raise UnsafeCheckpoint(f'{path} was not loaded: its {size} bytes would unpack to '

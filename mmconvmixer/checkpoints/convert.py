@@ -60,6 +60,8 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
         BadConfig: no such format, or none for this family.
         OutputNotWritable: see `mmconvmixer.files.written_whole`.
     """
+    if not Path(target).name or Path(target).is_dir():
+        raise BadConfig(f'{target} is a folder; name the file to write')
     if to not in FORMATS:
         raise BadConfig(f'no format {to}; there are {", ".join(FORMATS)}')
     checkpoint = read_checkpoint(source)
@@ -67,13 +69,28 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
     shape = read_architecture(weights, str(source))
     meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
     act, act_from = (act, '--act') if act else _act_of(meta, shape, weights)
-    tensors = {key: value.to(DTYPES[dtype]) if dtype and value.is_floating_point() else value
+    tensors = {key: rounded(key, value, dtype) if dtype else value
                for key, value in weights.items()
                if not (strip_head and key.startswith('head.'))}
     note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
                 averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name)
     path = _write(tensors, weights, Path(target), to, meta, note)
     return Converted(path, weights.layout, shape, act, act_from, weights.averaged)
+
+
+def rounded(key: str, value: Tensor, dtype: str) -> Tensor:
+    """Return a weight in another dtype; whole numbers stay as they are.
+
+    Raises:
+        BadConfig: it has a number too large for that dtype.
+    """
+    if not value.is_floating_point():
+        return value
+    result = value.to(DTYPES[dtype])
+    if result.isinf().sum() > value.isinf().sum():
+        raise BadConfig(f'{key} has {float(value.abs().max()):g} in it, too large for {dtype}; use '
+                        'bfloat16 or float32')
+    return result
 
 
 def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
@@ -119,7 +136,8 @@ def _as_torch(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
 
 
 def _as_safetensors(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
-    return safetensors_bytes(tensors, {'format': 'pt', META: json.dumps(meta)})
+    # What JSON has no form for, such as a palette in numpy, is written as text.
+    return safetensors_bytes(tensors, {'format': 'pt', META: json.dumps(meta, default=str)})
 
 
 def _as_npz(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:

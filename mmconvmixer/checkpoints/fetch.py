@@ -65,7 +65,7 @@ def file_name(url: str) -> str:
         name = Path(unquote(urlparse(url).path)).name
     except ValueError as error:
         raise DownloadError(f'{url} is no address: {error}') from error
-    if not name:
+    if not name or '\0' in name:
         raise DownloadError(f'{url} names no file; expected an address like '
                             'https://host/folder/weights.pth')
     return name

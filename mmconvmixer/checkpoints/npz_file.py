@@ -17,7 +17,7 @@ def read_npz(path: Path) -> dict[str, Tensor]:
         BadCheckpoint: cut short, damaged, or no array that torch has too.
     """
     check_archive(path, compressed=True)
-    arrays = {}
+    arrays, key = {}, 'the first array'
     try:
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:

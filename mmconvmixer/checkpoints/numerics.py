@@ -20,8 +20,9 @@ def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:
         numerics: a key of `NUMERICS`; None leaves the model as it is.
         source: the weights' name, for the log.
     """
-    if numerics not in NUMERICS:
+    if not isinstance(numerics, str) or numerics not in NUMERICS:
         return
+    model.numerics = numerics  # a checkpoint of the model notes it
     approximate, eps = NUMERICS[numerics]
     changed = False
     for module in model.modules():

@@ -78,6 +78,6 @@ def _looks_like_npz(path: Path) -> bool:
 def _meta_of(metadata: dict[str, str]) -> dict:
     try:
         meta = json.loads(metadata.get(META, '{}'))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # another project's key of that name
     return meta if isinstance(meta, dict) else {}

@@ -2,9 +2,11 @@
 import hashlib
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from mmconvmixer.errors import BadCheckpoint
@@ -51,7 +53,9 @@ def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Return the file's content, with a checksum of it in its metadata."""
     from safetensors.torch import save
-    tensors = {key: value.contiguous() for key, value in tensors.items()}
+    # Each with memory of its own, which the format asks for.
+    tensors = {key: value.clone(memory_format=torch.contiguous_format)
+               for key, value in tensors.items()}
     content = save(tensors, metadata)
     start = 8 + struct.unpack('<Q', content[:8])[0]
     digest = _digest(json.loads(content[8:start]), [content[start:]])
@@ -65,10 +69,9 @@ def _header(path: Path) -> tuple[dict, int]:
         text = file.read(length)
 
     def unique(pairs: list[tuple]) -> dict:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise BadCheckpoint(f'{path} has {twice} twice; nobody knows which is meant. Get it '
+        (name, times), = Counter(key for key, _ in pairs).most_common(1) or [('', 0)]
+        if times > 1:
+            raise BadCheckpoint(f'{path} has {name} twice; nobody knows which is meant. Get it '
                                 'again from its author')
         return dict(pairs)
     return json.loads(text, object_pairs_hook=unique), 8 + length

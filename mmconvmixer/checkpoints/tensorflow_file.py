@@ -33,10 +33,13 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     try:
         reader = tf.train.load_checkpoint(str(path / 'variables' / 'variables'))
         graph = TrackableObjectGraph.FromString(reader.get_tensor(_NAMES))
-        found = {attribute.full_name: torch.from_numpy(reader.get_tensor(attribute.checkpoint_key))
-                 for node in graph.nodes for attribute in node.attributes
-                 if attribute.full_name and '/' in attribute.full_name}
+        found = [(each.full_name, torch.from_numpy(reader.get_tensor(each.checkpoint_key)))
+                 for node in graph.nodes for each in node.attributes if '/' in each.full_name]
     except Exception as error:  # protobuf's and TensorFlow's many
         raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables can not be '
                             f'read: {" ".join(str(error).split())[:200]}') from error
-    return found
+    variables = dict(found)
+    for name, value in found:  # the same one may be there twice
+        if not torch.equal(value, variables[name]):
+            raise BadCheckpoint(f'{path} has two variables {name}; give each layer its own name')
+    return variables

@@ -1,4 +1,5 @@
 """Files that torch.save wrote, read without running anything that is in them."""
+import argparse
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -33,14 +34,15 @@ def _encode(text: str, encoding: str) -> bytes:
 # numpy arrays. All of it is data; none of it calls anything it is given.
 DATA_TYPES = [
     HistoryBuffer,
+    argparse.Namespace,  # the options of timm's training script; it has no method but ==
     *STAND_INS,
     under_the_name('builtins', 'getattr', _statistics_method),
     under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not know it
 ]
 
 
-# A tensor that repeats what little a file holds may claim any size.
-_MOST_CLAIMED = 1 << 30  # bytes, beyond what is stored
+# What tensors that repeat the little that a file holds may claim beyond it.
+_MOST_CLAIMED = 1 << 30  # bytes
 
 
 def read_torch(path: Path, map_location: str) -> Any:
@@ -64,21 +66,35 @@ def read_torch(path: Path, map_location: str) -> Any:
 
 
 def _check_claims(path: Path, content: Any) -> None:
+    """Refuse tensors of more numbers than the file can hold."""
+    stored, claimed = {}, 0
     for tensor in _tensors(content):
-        claimed = tensor.numel() * tensor.element_size()
-        if claimed > tensor.untyped_storage().nbytes() + _MOST_CLAIMED:
-            raise BadCheckpoint(
-                f'{path} was not loaded: it has a tensor of {tuple(tensor.shape)} that repeats '
-                f'the same {tensor.untyped_storage().nbytes()} bytes; save it with .contiguous()')
+        storage = tensor.untyped_storage()
+        stored[storage.data_ptr()] = storage.nbytes()
+        claimed += tensor.numel() * tensor.element_size()
+    size, held = path.stat().st_size, sum(stored.values())
+    if held > size:  # torch does not compress
+        raise BadCheckpoint(f'{path} is damaged: its {size} bytes claim to hold {held} of numbers')
+    if claimed > held + _MOST_CLAIMED:
+        raise BadCheckpoint(f'{path} was not loaded: its tensors repeat the same {held} bytes to '
+                            f'{claimed}; save them with .contiguous()')
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
-    if isinstance(content, Tensor) and content.layout is torch.strided \
-            and content.device.type != 'meta':
-        yield content
-    elif isinstance(content, dict):
-        for value in content.values():
-            yield from _tensors(value)
+    """Yield each tensor once, whatever dicts and lists it lies in."""
+    waiting, seen = [content], set()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, Tensor):
+            if each.layout is torch.strided and each.device.type != 'meta':
+                yield each
+        elif isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple):
+            waiting += each
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The weights in a checkpoint, by mmpretrain's names."""
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -13,6 +14,10 @@ from mmconvmixer.errors import BadCheckpoint
 # Where timm's training script, and so the authors', keeps an average of the weights.
 # (mmengine's files have the average in `state_dict` itself.)
 AVERAGE = 'state_dict_ema'
+# What DataParallel and torch.compile put before every name.
+_WRAPPERS = re.compile(r'^(module\.|_orig_mod\.)+')
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn,
+           torch.float8_e5m2)
 
 
 class Weights(dict[str, Tensor]):
@@ -39,7 +44,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
                   ema: bool | None = None) -> Weights:
     """Return the weights in a checkpoint, by mmpretrain's names.
 
-    A `module.` that DataParallel put before the names is taken off. Weights of
+    What DataParallel and torch.compile put before the names is taken off. Weights of
     a network that none of `checkpoints.layouts` describes keep their names.
 
     Args:
@@ -57,24 +62,34 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
         raise BadCheckpoint(f'{source} has no averaged weights; expected the key {AVERAGE}, got '
                             f'{_keys(checkpoint)}')
     weights = checkpoint.get(AVERAGE if averaged else 'state_dict', checkpoint)
-    if not isinstance(weights, Mapping) or not weights or not all(
-            isinstance(key, str) and isinstance(value, Tensor)
-            for key, value in weights.items()):
+    if not _are_weights(weights):
         raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
                             f'tensors only; got {_keys(checkpoint)}')
-    plain = {key.removeprefix('module.'): value for key, value in weights.items()}
+    plain = {_WRAPPERS.sub('', key): value.detach() for key, value in weights.items()}
     if len(plain) < len(weights):
         raise BadCheckpoint(f'{source} has the same weights with and without the prefix module.; '
                             'nobody knows which are meant')
-    _warn_of_nonfinite(plain, source)
+    _check_numbers(plain, source)
     layout = recognise(plain)
-    result = Weights(layout.to_ours(plain) if layout else plain)
+    try:
+        result = Weights(layout.to_ours(plain) if layout else plain)
+    except ValueError as error:
+        raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
     result.averaged = averaged
     if layout:
         result.layout, result.family = layout.name, layout.family
-        converted = _converted(checkpoint)
-        result.numerics = layout.numerics or converted.get('numerics')
+        result.numerics = _converted(checkpoint).get('numerics', layout.numerics)
     return result
+
+
+def has_weights(checkpoint: Mapping) -> bool:
+    """Whether `state_dict_of` finds weights there."""
+    return any(_are_weights(checkpoint.get(key, checkpoint)) for key in (AVERAGE, 'state_dict'))
+
+
+def _are_weights(content: object) -> bool:
+    return isinstance(content, Mapping) and bool(content) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
 
 
 def _converted(checkpoint: Mapping) -> Mapping:
@@ -89,9 +104,15 @@ def _keys(checkpoint: Mapping) -> str:
     return f'the keys {", ".join(names[:8])}' + (', ...' if len(names) > 8 else '')
 
 
-def _warn_of_nonfinite(weights: Mapping[str, Tensor], source: str) -> None:
+def _check_numbers(weights: Mapping[str, Tensor], source: str) -> None:
+    """Refuse tensors that are no plain numbers, warn of those that are none at all."""
+    for key, value in weights.items():
+        if value.layout is not torch.strided or value.device.type == 'meta' or (
+                value.is_floating_point() and value.dtype not in _FLOATS):
+            raise BadCheckpoint(f'{source} has {key} as a {value.layout} tensor of {value.dtype} '
+                                f'on {value.device}; expected plain numbers')
     bad = [key for key, value in weights.items()
-           if value.is_floating_point() and not torch.isfinite(value).all()]
+           if value.is_floating_point() and not torch.isfinite(value.float()).all()]
     if bad:
         print_log(f'{source} has NaN or infinity in {", ".join(bad[:4])}'
                   + (f' and {len(bad) - 4} more' if len(bad) > 4 else ''), 'current',

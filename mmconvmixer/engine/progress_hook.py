@@ -20,7 +20,7 @@ class ProgressHook(Hook):
             batches = loop.max_iters
         elif mode == 'train':
             task = f'train epoch {runner.epoch + 1}/{runner.max_epochs}'
-        self._progress = Progress(task, batches, 'batches', runner.logger.info)
+        self._progress = Progress(task, batches, 'batches', say=runner.logger.info)
 
     def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None,
                     mode: str = 'train') -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
 from mmconvmixer.config import portable, portable_text
@@ -77,6 +78,9 @@ class RecordHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         checkpoint['meta'].update(getattr(self, 'origin', {}))
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(model, 'numerics'):  # of the weights that the run began with
+            checkpoint['meta']['converted'] = dict(numerics=model.numerics)
 
     def _begin_entry(self, runner) -> None:
         self._since, self._first_iter = time.perf_counter(), runner.iter

@@ -110,8 +110,16 @@ class Runner(MMEngineRunner):
         # mmengine's `resume` would run this text (of mmengine 0.1 and mmcv) as a config.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
+        weights = state_dict_of(checkpoint, str(filename))
+        # mmengine's hooks know these names only, and one of them (EMAHook)
+        # exchanges the weights of a run that is resumed.
+        checkpoint['state_dict'] = weights
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.model, state_dict_of(checkpoint, str(filename)), str(filename),
+        if checkpoint['state_dict'] is not weights:
+            numerics, weights = weights.numerics, state_dict_of(
+                dict(state_dict=checkpoint['state_dict']), str(filename))
+            weights.numerics = numerics
+        load_weights(self.model, weights, str(filename),
                      self.cfg.get('strict_load', True) if strict is None else strict)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')

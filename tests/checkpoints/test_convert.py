@@ -174,6 +174,69 @@ def test_a_network_that_is_not_whole_is_refused(source, tmp_path, family, key, c
         convert(path, tmp_path / 'net.pth')
 
 
+@pytest.mark.parametrize('family', FORMATS)
+@pytest.mark.parametrize('change', ['missing', 'whole numbers', 'no dimension'])
+def test_every_weight_is_looked_at(source, tmp_path, family, change):
+    path, weights = source(family)
+    for key in (key for key in weights if 'num_batches' not in key):
+        changed = dict(weights)
+        if change == 'missing':
+            del changed[key]
+            if key in ('head.fc.weight', 'backbone.stem.0.weight',
+                       'backbone.stages.0.0.fn.0.weight'):
+                continue  # others say that first
+        else:
+            changed[key] = (weights[key].long() if change == 'whole numbers'
+                            else torch.tensor(1.))
+        torch.save(changed, path)
+        with pytest.raises(BadCheckpoint):
+            convert(path, tmp_path / 'net.pth')
+
+
+def test_two_names_of_one_weight_are_refused(source, tmp_path):
+    path, weights = source('ConvMixer')
+    theirs = torch.load(convert(path, tmp_path / 'timm.pth', 'timm').path)['state_dict']
+    torch.save({**theirs, 'backbone.stem.2.bias': torch.ones(12)}, path)
+    with pytest.raises(BadCheckpoint, match='two tensors for one weight: backbone.stem.2.bias'):
+        weights_of(path)
+
+
+def test_a_number_too_large_for_float16_is_an_error(source, tmp_path):
+    path, weights = source('ConvMixer')
+    weights['backbone.stem.2.running_var'][0] = 1e5
+    torch.save(weights, path)
+    with pytest.raises(BadConfig, match='running_var has 100000 in it, too large for float16'):
+        convert(path, tmp_path / 'net.pth', dtype='float16')
+    assert convert(path, tmp_path / 'net.pth', dtype='bfloat16')
+
+
+def test_how_the_weights_library_computes_is_remembered(source, tmp_path):
+    """Names alone would say that flax's weights, in timm's names, are timm's."""
+    path, _ = source('MLP-Mixer')
+    assert weights_of(path).numerics is None
+    flax = convert(path, tmp_path / 'net.npz', 'flax').path
+    for to, suffix in FORMATS['MLP-Mixer']:
+        if suffix == '.npz':
+            continue  # which has no place for a note
+        assert weights_of(convert(flax, tmp_path / f'a{suffix}', to).path).numerics == 'flax'
+        timm = convert(path, tmp_path / f'b{suffix}', to).path
+        assert weights_of(timm).numerics is None
+
+
+def test_weights_that_share_memory_are_written_each_by_itself(source, tmp_path):
+    path, weights = source('ConvMixer')
+    weights['backbone.stem.2.bias'] = weights['backbone.stem.2.weight']
+    torch.save(weights, path)
+    same_bits(weights_of(convert(path, tmp_path / 'net.safetensors').path), weights)
+
+
+def test_parameters_and_prefixes_are_no_matter(source, tmp_path):
+    path, weights = source('MLP-Mixer')
+    torch.save({f'module._orig_mod.{key}': torch.nn.Parameter(value)
+                for key, value in weights.items()}, path)
+    same_bits(weights_of(convert(path, tmp_path / 'net.npz', 'flax').path), weights)
+
+
 def test_the_files_name_means_nothing(source, tmp_path):
     path, weights = source('MLP-Mixer')
     for to, suffix in FORMATS['MLP-Mixer']:

@@ -126,8 +126,47 @@ def test_an_archive_that_lies_about_its_size_is_refused(path):
 
 def test_a_tensor_that_repeats_little_to_a_lot_is_refused(path):
     torch.save({'0.weight': torch.ones(1).expand(1 << 30, 100)}, path)
-    with pytest.raises(BadCheckpoint, match='repeats the same 4 bytes'):
+    with pytest.raises(BadCheckpoint, match='repeat the same 4 bytes'):
         read_checkpoint(path)
+
+
+def test_many_tensors_that_repeat_little_are_refused(path):
+    torch.save({f'{number}.weight': torch.ones(1).expand(1 << 26) for number in range(5)}, path)
+    with pytest.raises(BadCheckpoint, match='repeat the same 20 bytes'):
+        read_checkpoint(path)
+
+
+def test_a_file_that_claims_to_hold_more_than_its_size_is_refused(path):
+    """torch's format of before 1.6 reserves what its pickle claims, and reads what there is."""
+    content = saved({'0.weight': torch.ones(1000)}, zipped=False)
+    path.write_bytes(content.replace(pickle.dumps(1000, 2)[2:-1], pickle.dumps(60000, 2)[2:-1]))
+    with pytest.raises(BadCheckpoint):
+        read_checkpoint(path)
+
+
+def test_content_that_contains_itself_is_read_to_its_end(path):
+    content = {'0.weight': torch.ones(1)}
+    for _ in range(60):  # 2^60 ways lead to the tensor
+        content = dict(one=content, other=content)
+    content['again'] = content
+    torch.save(content, path)
+    with pytest.raises(BadCheckpoint, match='holds no weights'):
+        state_dict_of(read_checkpoint(path), str(path))
+
+
+@pytest.mark.parametrize('tensor', [
+    torch.ones(2, device='meta'), torch.ones(2).to_sparse()], ids=['meta', 'sparse'])
+def test_a_tensor_without_plain_numbers_is_no_weight(path, weights, tensor):
+    torch.save({**weights, 'head.fc.bias': tensor}, path)
+    with pytest.raises(BadCheckpoint, match='expected plain numbers|damaged|no PyTorch'):
+        state_dict_of(read_checkpoint(path), str(path))
+
+
+@pytest.mark.parametrize('meta', ['text', 3, [1], dict(converted=3),
+                                  dict(converted=dict(numerics=[]))], ids=str)
+def test_meta_that_is_something_else_does_no_harm(path, weights, meta):
+    torch.save(dict(state_dict=weights, meta=meta), path)
+    load_weights(build_model(LINE), state_dict_of(read_checkpoint(path)), str(path))
 
 
 def test_an_npy_header_that_claims_more_than_there_is_is_refused(path):
@@ -188,6 +227,23 @@ def test_one_name_twice_in_safetensors_is_refused(path):
     content = save(dict(a=torch.zeros(2), b=torch.ones(2)))
     path.write_bytes(content.replace(b'"b"', b'"a"'))
     with pytest.raises(BadCheckpoint, match='has a twice'):
+        read_checkpoint(path)
+
+
+def test_very_many_names_take_no_time(path):
+    header = {f'{number}': dict(dtype='F32', shape=[0], data_offsets=[0, 0])
+              for number in range(100_000)}
+    text = json.dumps(header).encode()[:-1] + b',"7":{}}'
+    path.write_bytes(struct.pack('<Q', len(text)) + text)
+    with pytest.raises(BadCheckpoint, match='has 7 twice'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_compression_that_numpy_never_uses_is_refused(path, method):
+    with zipfile.ZipFile(path, 'w', method) as archive:
+        archive.writestr('a.npy', bytes(100))
+    with pytest.raises(BadCheckpoint, match='has a compressed part'):
         read_checkpoint(path)
 
 

@@ -3,6 +3,7 @@
 Each peer's network has random weights, biases and statistics, and is asked
 about eight real pictures; the pictures come with scikit-learn.
 """
+import argparse
 import sys
 
 import numpy as np
@@ -118,6 +119,7 @@ def test_the_papers_training_checkpoint_gives_its_average(pictures, tmp_path):
     last = {key: value + 1 for key, value in average.state_dict().items()}
     path = tmp_path / 'model_best.pth.tar'
     torch.save(dict(epoch=3, arch='convmixer', state_dict=last, optimizer={}, version=2,
+                    args=argparse.Namespace(model='convmixer', opt_betas=(0.9, 0.99)),
                     state_dict_ema=average.state_dict(), metric=80.1), path)
     same_answers(path, pictures, average(pictures))
     assert state_dict_of(read_checkpoint(path)).averaged

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from mmengine import Config
 from safetensors.torch import load_file
 
-from mmconvmixer import inference_model
+from mmconvmixer import get_model, inference_model
 from mmconvmixer.checkpoints.convert import convert
+from mmconvmixer.training import train
 from mmconvmixer.zoo import find
 
 OTHERS = [('timm', '.pth'), ('timm', '.safetensors'), ('official', '.pth.tar'),
@@ -57,6 +59,37 @@ def test_testing_and_training_take_other_libraries_files(
     started = weights_of(tmp_path / 'run' / 'epoch_1.pth')
     assert torch.equal(started['backbone.stem.0.weight'],
                        weights_of(trained)['backbone.stem.0.weight'])
+
+
+@pytest.mark.parametrize('to, suffix', OTHERS)
+def test_an_average_that_mmengine_keeps_is_of_other_libraries_files_too(
+        trained, evaluate, tmp_path, to, suffix):
+    other = convert(trained, tmp_path / f'net{suffix}', to).path
+    average = dict(custom_hooks=[dict(type='EMAHook')])
+    assert evaluate(other, tmp_path / 'other', average) == evaluate(trained, tmp_path / 'own')
+
+
+def test_a_run_remembers_how_its_first_weights_library_computes(repo, tmp_path):
+    """An MLP-Mixer of flax's, trained on, still has flax's GELU and LayerNorm."""
+    backbone = dict(type='MlpMixer', img_size=8, patch_size=4, arch=dict(
+        embed_dims=8, num_layers=1, tokens_mlp_dims=4, channels_mlp_dims=8), patch_cfg=dict(
+            in_channels=1))
+    config = Config.fromfile(repo / 'configs/convmixer/convmixer-64-4_digits.py')
+    config.merge_from_dict(dict(
+        model=dict(backbone=dict(_delete_=True, **backbone), neck=dict(dim=1),
+                   head=dict(in_channels=8)),
+        train_cfg=dict(max_epochs=1), default_hooks=dict(checkpoint=dict(interval=1))))
+    config.dump(tmp_path / 'mixer.py')
+    model = get_model(str(tmp_path / 'mixer.py'))
+    torch.save(model.state_dict(), tmp_path / 'random.pth')
+    flax = convert(tmp_path / 'random.pth', tmp_path / 'net.npz', 'flax').path
+    train(tmp_path / 'mixer.py', work_dir=str(tmp_path / 'run'), validate=False,
+          overrides=dict(load_from=str(flax), experiment_name='numerics'))
+    trained_on = get_model(str(tmp_path / 'mixer.py'),
+                           pretrained=str(tmp_path / 'run' / 'epoch_1.pth'))
+    assert trained_on.backbone.norm1.eps == 1e-6
+    assert trained_on.backbone.layers[0].token_mix.layers[0][1].approximate == 'tanh'
+    assert model.backbone.norm1.eps != 1e-6
 
 
 @pytest.mark.parametrize('to, suffix', OTHERS)

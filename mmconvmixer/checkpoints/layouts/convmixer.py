@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed
+from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed, unique
 
 # timm/models/convmixer.py; the authors' ImageNet code, which it came from, has the same names.
 _TIMM = (
@@ -32,14 +32,14 @@ def _from_official(weights: Mapping[str, Tensor]) -> Weights:
 
     def name(key: str) -> str:
         number, _, rest = key.partition('.')
-        if not number.isdigit():
+        if not (number.isascii() and number.isdecimal()):
             return key
         if int(number) < _BEFORE:
             return f'backbone.stem.{key}'
         if int(number) < _BEFORE + depth:
             return f'backbone.stages.{int(number) - _BEFORE}.{rest}'
         return f'head.fc.{rest}' if int(number) == _BEFORE + depth + _BETWEEN else key
-    return {name(key): value for key, value in weights.items()}
+    return unique((name(key), value) for key, value in weights.items())
 
 
 def _to_official(weights: Mapping[str, Tensor]) -> Weights:
@@ -53,7 +53,7 @@ def _to_official(weights: Mapping[str, Tensor]) -> Weights:
         if key.startswith('head.fc.'):
             return f'{_BEFORE + depth + _BETWEEN}.{key.removeprefix("head.fc.")}'
         return key
-    return {name(key): value for key, value in weights.items()}
+    return unique((name(key), value) for key, value in weights.items())
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:

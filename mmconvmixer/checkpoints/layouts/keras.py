@@ -4,11 +4,11 @@
 exporter to TensorFlow joins here: `from_ours` gives its layers their values.
 """
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from mmconvmixer.checkpoints.layouts.layout import Layout, Weights
+from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, unique
 
 _DEPTHWISE = re.compile(r'backbone\.stages\.\d+\.0\.fn\.0')
 _VARIABLES = dict(gamma='weight', beta='bias', bias='bias', moving_mean='running_mean',
@@ -18,15 +18,15 @@ _IN_NORMS = dict(weight='gamma', bias='beta', running_mean='moving_mean',
 
 
 def _to_ours(weights: Mapping[str, Tensor]) -> Weights:
-    ours = {}
-    for key, value in weights.items():
-        layer, _, variable = key.partition('/')
-        if variable == 'kernel':
-            ours[f'{layer}.weight'] = value.permute(_order(layer, value)).contiguous()
-        elif variable in _VARIABLES:
-            ours[f'{layer}.{_VARIABLES[variable]}'] = value
-        # Else an optimizer's or a counter: no weight.
-    return ours
+    def ours() -> Iterator[tuple[str, Tensor]]:
+        for key, value in weights.items():
+            layer, _, variable = key.partition('/')
+            if variable == 'kernel' and value.dim() in (2, 4):
+                yield f'{layer}.weight', value.permute(_order(layer, value)).contiguous()
+            elif variable in _VARIABLES:
+                yield f'{layer}.{_VARIABLES[variable]}', value
+            # Else an optimizer's or a counter: no weight.
+    return unique(ours())
 
 
 def _from_ours(weights: Mapping[str, Tensor]) -> Weights:

@@ -34,6 +34,9 @@ def renamed(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]]) -> 
     Args:
         rules: pairs of a regular expression for the whole key and its
             replacement; a key that none fits stays as it is.
+
+    Raises:
+        ValueError: two keys get the same name.
     """
     compiled = [(re.compile(pattern), new) for pattern, new in rules]
 
@@ -42,4 +45,14 @@ def renamed(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]]) -> 
             if match := pattern.fullmatch(key):
                 return match.expand(new)
         return key
-    return {name(key): value for key, value in weights.items()}
+    return unique((name(key), value) for key, value in weights.items())
+
+
+def unique(pairs: Iterable[tuple[str, Tensor]]) -> Weights:
+    """Return the pairs as a dict; ValueError if a name comes twice."""
+    weights = {}
+    for key, value in pairs:
+        if key in weights:
+            raise ValueError(key)
+        weights[key] = value
+    return weights

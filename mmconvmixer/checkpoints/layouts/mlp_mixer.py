@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed
+from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed, unique
 
 # timm/models/mlp_mixer.py
 _PARTS = (('tokens', 'token'), ('channels', 'channel'))
@@ -59,17 +59,15 @@ _TO_FLAX = (
 
 
 def _from_flax(weights: Mapping[str, Tensor]) -> Weights:
-    ours = {}
-    for key, value in renamed(weights, _FLAX).items():
+    def turned(key: str, value: Tensor) -> tuple[str, Tensor]:
         if key.endswith('.kernel') and value.dim() == 4:  # (h, w, in, out)
-            ours[key.removesuffix('kernel') + 'weight'] = value.permute(3, 2, 0, 1).contiguous()
-        elif key.endswith('.kernel') and value.dim() == 2:  # (in, out)
-            ours[key.removesuffix('kernel') + 'weight'] = value.t().contiguous()
-        elif key.endswith('.scale'):
-            ours[key.removesuffix('scale') + 'weight'] = value
-        else:
-            ours[key] = value
-    return ours
+            return key.removesuffix('kernel') + 'weight', value.permute(3, 2, 0, 1).contiguous()
+        if key.endswith('.kernel') and value.dim() == 2:  # (in, out)
+            return key.removesuffix('kernel') + 'weight', value.t().contiguous()
+        if key.endswith('.scale'):
+            return key.removesuffix('scale') + 'weight', value
+        return key, value
+    return unique(turned(key, value) for key, value in renamed(weights, _FLAX).items())
 
 
 def _to_flax(weights: Mapping[str, Tensor]) -> Weights:
