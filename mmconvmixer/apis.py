@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from mmconvmixer import zoo
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
+from mmconvmixer.checkpoints.preprocessing import use_normalisation
 from mmconvmixer.config import load_config
 from mmconvmixer.download import download, is_url
 from mmconvmixer.errors import BadConfig, BadImage, CheckpointNotFound
@@ -86,6 +87,8 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
             built._dataset_meta = meta['dataset_meta']
         elif 'CLASSES' in meta:  # mmcls 0.x
             built._dataset_meta = dict(classes=meta['CLASSES'])
+        if 'data_preprocessor' not in model_options:
+            use_normalisation(built, meta, str(path))
     return built.to(device) if device is not None else built
 
 

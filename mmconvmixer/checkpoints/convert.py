@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
+from mmconvmixer.checkpoints.preprocessing import normalisation_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
 from mmconvmixer.checkpoints.safetensors_file import safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
@@ -73,7 +74,8 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
                for key, value in weights.items()
                if not (strip_head and key.startswith('head.'))}
     note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
-                averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name)
+                averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name,
+                preprocessing=normalisation_of(meta))
     path = _write(tensors, weights, Path(target), to, meta, note)
     return Converted(path, weights.layout, shape, act, act_from, weights.averaged)
 
