@@ -1,0 +1,33 @@
+"""OpenVINO's IR: an `.xml` with the graph and a `.bin` with the weights."""
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mmconvmixer.deploy.formats.torch_program import export_program
+from mmconvmixer.deploy.job import Job
+
+SUFFIX = '.xml'
+DTYPES = ('float32', 'float16')
+
+
+def write(job: Job, path: Path) -> None:
+    import openvino
+    openvino.save_model(convert(job), path, compress_to_fp16=job.dtype == 'float16')
+
+
+def convert(job: Job):
+    """Return the network as an `openvino.Model`."""
+    import openvino
+    model = openvino.convert_model(export_program(replace(job, dtype='float32')))
+    model.inputs[0].set_names({'images'})
+    model.outputs[0].set_names({job.output_name})
+    return model
+
+
+def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return images (N, C, H, W) -> outputs (N, classes or features), in float32."""
+    import openvino
+    compiled = openvino.Core().compile_model(path, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
+    return lambda images: compiled(images)[0]

@@ -1,0 +1,34 @@
+"""torch.export: a `.pt2` that `torch.export.load` reads, without this project's code."""
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmconvmixer.deploy.job import Job
+
+SUFFIX = '.pt2'
+DTYPES = ('float32', 'float16', 'bfloat16')
+
+
+def export_program(job: Job) -> torch.export.ExportedProgram:
+    """Return the network's graph for images (N, C, H, W) float32."""
+    # A batch of 1 would be taken for a constant.
+    images = torch.zeros(2 if job.dynamic_batch else 1, *job.input_shape)
+    shapes = {'images': {0: torch.export.Dim('batch')}} if job.dynamic_batch else None
+    with torch.no_grad():
+        return torch.export.export(job.network, (images,), dynamic_shapes=shapes)
+
+
+def write(job: Job, path: Path) -> None:
+    torch.export.save(export_program(job), path)
+
+
+def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return images (N, C, H, W) -> outputs (N, classes or features)."""
+    module = torch.export.load(path).module()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return module(torch.from_numpy(images)).numpy()
+    return run

@@ -1,0 +1,48 @@
+"""One export: what is exported, and in which form."""
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from mmengine.model import BaseModel
+
+from mmconvmixer.deploy.network import Network
+from mmconvmixer.deploy.preprocessing import Preprocessing
+
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a format's writer gets to know.
+
+    Attributes:
+        model: the classifier.
+        preprocessing: of its pictures.
+        classes: their names, None where nobody knows them.
+        features: pooled features (N, embed_dims) instead of logits (N, classes).
+        dynamic_batch: any number of pictures at once; else one.
+        dtype: of the weights: 'float32', 'float16' or 'bfloat16'.
+        self_contained: take a raw picture, give the names of the best `topk` classes.
+        topk: see there.
+    """
+    model: BaseModel
+    preprocessing: Preprocessing
+    classes: tuple[str, ...] | None = None
+    features: bool = False
+    dynamic_batch: bool = True
+    dtype: str = 'float32'
+    self_contained: bool = False
+    topk: int = 5
+
+    @cached_property
+    def network(self) -> Network:
+        """The network in the job's dtype, for inference."""
+        return Network(self.model, self.features, DTYPES[self.dtype])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return (self.preprocessing.in_channels, *self.preprocessing.image_size)
+
+    @property
+    def output_name(self) -> str:
+        return 'features' if self.features else 'logits'

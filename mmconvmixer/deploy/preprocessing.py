@@ -1,0 +1,112 @@
+"""How a network's pictures are prepared, as numbers: what an exported file has to say of it.
+
+Read off a config's test pipeline, so that exports do what `tools/test.py` does.
+"""
+from dataclasses import asdict, dataclass, replace
+
+from mmengine.config import Config
+from torch import nn
+
+from mmconvmixer.errors import BadConfig
+
+# Transforms that change no pixel.
+_NEUTRAL = ('LoadImageFromFile', 'LoadImage', 'PackInputs')
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Load, resize, crop the middle, normalise.
+
+    Attributes:
+        image_size: (height, width) of what the network takes.
+        resize: 'short': the short edge becomes `resize_to[0]` pixels, the long one
+            in proportion, rounded down; 'exact': to `resize_to`, (height, width);
+            'none': the picture is taken as it is.
+        resize_to: see there.
+        interpolation: 'bicubic', 'bilinear', 'area', 'nearest', 'lanczos'.
+        antialias: averaging over all pixels that become one, as Pillow does; what
+            cv2 does not, but for 'area'.
+        mean, std: of each channel, in 0..255.
+        channels: 'RGB', 'BGR' or 'GRAY', what the network takes.
+    """
+    image_size: tuple[int, int]
+    resize: str
+    resize_to: tuple[int, int]
+    interpolation: str
+    antialias: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: str
+
+    @property
+    def in_channels(self) -> int:
+        return len(self.channels) if self.channels != 'GRAY' else 1
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+    def at(self, image_size: int) -> 'Preprocessing':
+        """Return the same for larger or smaller pictures, the margin in proportion."""
+        ratio = [image_size / edge for edge in self.image_size]
+        return replace(self, image_size=(image_size, image_size), resize_to=tuple(
+            round(edge * factor) for edge, factor in zip(self.resize_to, ratio, strict=True)))
+
+
+def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preprocessing:
+    """Return what a model's config does to a test picture.
+
+    Args:
+        model: what `get_model` returned.
+        image_size: height and width of the network's input. Default: the config's;
+            for another one, the edge before the crop grows in proportion.
+
+    Raises:
+        BadConfig: the config has no test pipeline, one with steps that this can't
+            say in numbers, or one that leaves the size open, as `image_size` does.
+    """
+    config = getattr(model, '_config', None)
+    if not isinstance(config, Config) or 'test_dataloader' not in config:
+        raise BadConfig('the model has no config with a test_dataloader, so nobody knows how its '
+                        'pictures are prepared; build it with get_model(name or config)')
+    dataset = config.test_dataloader.dataset
+    while 'pipeline' not in dataset and 'dataset' in dataset:  # InMemory and other wrappers
+        dataset = dataset.dataset
+    size, resizing = None, dict(resize='none', interpolation='bilinear', antialias=False)
+    gray = False
+    for step in dataset.pipeline:
+        name = step['type'].split('.')[-1]
+        if name in ('LoadImageFromFile', 'LoadImage'):
+            gray = step.get('color_type') == 'grayscale'
+        elif name == 'ResizeEdge' and step.get('edge', 'short') == 'short':
+            resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
+                            **_interpolation(step))
+        elif name == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
+            scale = step['scale']
+            width, height = (scale, scale) if isinstance(scale, int) else scale
+            size = (height, width)
+            resizing = dict(resize='exact', resize_to=size, **_interpolation(step))
+        elif name == 'CenterCrop' and not step.get('auto_pad'):
+            crop = step['crop_size']
+            width, height = (crop, crop) if isinstance(crop, int) else crop
+            size = (height, width)
+        elif name not in _NEUTRAL:
+            raise BadConfig(f'the test pipeline has {step["type"]}, which an exported file has no '
+                            'way to say; these are known: ResizeEdge (short), Resize, CenterCrop')
+    normaliser = model.data_preprocessor
+    mean, std = ([float(f'{value:.7g}') for value in getattr(normaliser, name).flatten()]
+                 if normaliser._enable_normalize else [default] * (1 if gray else 3)
+                 for name, default in (('mean', 0.), ('std', 1.)))
+    if size is None and image_size is None:
+        raise BadConfig('the test pipeline takes pictures of any size; give image_size '
+                        '(--image-size), the height and width for the export')
+    size = size or (image_size, image_size)
+    found = Preprocessing(image_size=size, mean=tuple(mean), std=tuple(std),
+                          channels='GRAY' if gray else 'RGB' if normaliser.to_rgb else 'BGR',
+                          **{'resize_to': size, **resizing})
+    return found if image_size is None or size == (image_size,) * 2 else found.at(image_size)
+
+
+def _interpolation(step: dict) -> dict:
+    name = step.get('interpolation', 'bilinear')
+    return dict(interpolation=name, antialias=step.get('backend', 'cv2') == 'pillow'
+                or name == 'area')

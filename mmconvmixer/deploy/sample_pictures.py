@@ -1,0 +1,37 @@
+"""Real pictures that are always at hand: pieces of the two photographs in scikit-learn."""
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from mmconvmixer.deploy.preprocessing import Preprocessing
+
+
+def sample_pictures(count: int = 8) -> list[np.ndarray]:
+    """Return `count` different photographs, (H, W, 3) uint8 RGB, 240 to 427 pixels high."""
+    photographs = load_sample_images().images
+    generator = np.random.default_rng(0)
+    pictures = []
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        height, width = photograph.shape[:2]
+        h, w = generator.integers(240, height + 1), generator.integers(300, width + 1)
+        top, left = generator.integers(height - h + 1), generator.integers(width - w + 1)
+        pictures.append(np.ascontiguousarray(photograph[top:top + h, left:left + w]))
+    return pictures
+
+
+def sample_batch(preprocessing: Preprocessing, count: int = 8) -> np.ndarray:
+    """Return sample pictures as a network takes them: (count, C, H, W) float32, normalised."""
+    height, width = preprocessing.image_size
+    batch = np.stack([_resized(picture, width, height, preprocessing.channels)
+                      for picture in sample_pictures(count)])
+    mean, std = (np.array(values, np.float32) for values in (preprocessing.mean,
+                                                             preprocessing.std))
+    return np.ascontiguousarray(((batch - mean) / std).transpose(0, 3, 1, 2), np.float32)
+
+
+def _resized(picture: np.ndarray, width: int, height: int, channels: str) -> np.ndarray:
+    image = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    if channels == 'GRAY':
+        return np.asarray(image.convert('L'))[..., None]
+    return np.asarray(image)[..., ::-1] if channels == 'BGR' else np.asarray(image)
