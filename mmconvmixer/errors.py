@@ -75,6 +75,18 @@ class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
     """The fused kernels were insisted on where they don't run."""
 
 
+class UnknownOption(MMConvMixerError, ValueError):
+    """A format, backend or precision that there is not, or not in this combination."""
+
+
+class MissingPackage(MMConvMixerError, ImportError):
+    """An optional package that is not installed."""
+
+
+class ExportMismatch(MMConvMixerError, ValueError):
+    """An exported network whose answers are not those of the original."""
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}

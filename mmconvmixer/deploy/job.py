@@ -22,8 +22,7 @@ class Job:
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of pictures at once; else one.
         dtype: of the weights: 'float32', 'float16' or 'bfloat16'.
-        self_contained: take a raw picture, give the names of the best `topk` classes.
-        topk: see there.
+        topk: classes that a self-contained file names.
     """
     model: BaseModel
     preprocessing: Preprocessing
@@ -31,13 +30,25 @@ class Job:
     features: bool = False
     dynamic_batch: bool = True
     dtype: str = 'float32'
-    self_contained: bool = False
     topk: int = 5
 
     @cached_property
     def network(self) -> Network:
         """The network in the job's dtype, for inference."""
         return Network(self.model, self.features, DTYPES[self.dtype])
+
+    @cached_property
+    def width(self) -> int:
+        """Number of logits or features."""
+        with torch.no_grad():
+            return self.network(torch.zeros(1, *self.input_shape)).shape[1]
+
+    @property
+    def best(self) -> int:
+        return min(self.topk, self.width)
+
+    def class_name(self, label: int) -> str:
+        return self.classes[label] if self.classes else str(label)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,64 @@
+"""The forms in which a network leaves PyTorch, one module each.
+
+A module has `SUFFIX` ('' for a folder), `DTYPES`, `write(job, path)` and
+`reader(path)`, which returns a function images (N, C, H, W) -> outputs, computed by
+the format's own runtime. Those of self-contained files have `write` and a `reader`
+whose function is picture (H, W, 3) -> names and scores of the best classes.
+"""
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+from mmconvmixer.deploy.packages import require_packages
+from mmconvmixer.errors import UnknownOption
+
+
+@dataclass(frozen=True)
+class Format:
+    """Where a format's code is, and what it needs.
+
+    Attributes:
+        module: in this folder.
+        extra: of this package, which installs `packages`.
+        packages: modules that it imports.
+        dynamic_batch: whether it takes any number of pictures unless told otherwise.
+        self_contained: module that writes raw pictures in, named classes out.
+    """
+    module: str
+    extra: str = ''
+    packages: tuple[str, ...] = ()
+    dynamic_batch: bool = True
+    self_contained: str = ''
+
+
+FORMATS = {
+    'onnx': Format('onnx_file', 'deploy', ('onnx', 'onnxscript', 'onnxruntime'),
+                   self_contained='onnx_self_contained'),
+    'openvino': Format('openvino_ir', 'deploy', ('openvino',), dynamic_batch=False,
+                       self_contained='openvino_self_contained'),
+    'torch': Format('torch_program'),
+    'savedmodel': Format('savedmodel', 'tf', ('tensorflow',)),
+    'litert': Format('litert', 'tf', ('tensorflow',), dynamic_batch=False),
+}
+
+
+def load_format(name: str, self_contained: bool = False) -> ModuleType:
+    """Return a format's module.
+
+    Raises:
+        UnknownOption: there is no such format, or it can't be self-contained.
+        MissingPackage: a package that it needs is not installed.
+    """
+    if name not in FORMATS:
+        raise UnknownOption(f'format {name!r} is not known; these are: {", ".join(FORMATS)}')
+    found = FORMATS[name]
+    if not self_contained:
+        require_packages(f'the format {name}', found.extra, *found.packages)
+        return import_module(f'{__name__}.{found.module}')
+    if not found.self_contained:
+        able = ', '.join(each for each, known in FORMATS.items() if known.self_contained)
+        raise UnknownOption(f'format {name} has no self-contained form; these have: {able}')
+    # Either is made by way of ONNX.
+    require_packages(f'the format {name}', found.extra,
+                     *dict.fromkeys((*FORMATS['onnx'].packages, *found.packages)))
+    return import_module(f'{__name__}.{found.self_contained}')

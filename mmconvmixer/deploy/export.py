@@ -1,0 +1,212 @@
+"""Write a network in another form, and make sure that it still says the same."""
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+
+from mmconvmixer.apis import Predictor, get_model
+from mmconvmixer.checkpoints.hashes import sha256_of
+from mmconvmixer.deploy.classes import classes_of
+from mmconvmixer.deploy.formats import FORMATS, load_format
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.sample_pictures import sample_batch, sample_pictures
+from mmconvmixer.errors import ExportMismatch, OutputNotWritable, UnknownOption
+from mmconvmixer.files import check_writable
+
+# Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
+# bfloat16 felt (0.10 with the digits model); another network would be off by 1 or 2.
+TOLERANCES = dict(float32=1e-4, float16=5e-2, bfloat16=0.25)
+SCORE_TOLERANCE = 0.05
+PICTURES = 8
+
+
+def export(model: str | Path | Config | BaseModel, format: str, out: str | Path, *,
+           checkpoint: bool | str | Path = True, features: bool = False,
+           dynamic_batch: bool | None = None, image_size: int | None = None,
+           dtype: str = 'float32', self_contained: bool = False, topk: int = 5,
+           **model_options) -> dict:
+    """Write a classifier in another form, run it there, and compare.
+
+    Args:
+        model: see `get_model`; a model that it returned is used as it is.
+        format: a key of `mmconvmixer.deploy.FORMATS`.
+        out: the file, or for 'savedmodel' the folder. What was there before is
+            replaced once all is well.
+        checkpoint: weights as in `get_model(pretrained=...)`. True: those of the
+            zoo if `model` is a name, random ones (with a line that says so) if it
+            is a config.
+        features: pooled features (N, embed_dims) instead of logits (N, classes).
+        dynamic_batch: any number of pictures at a time, or one. Default: any,
+            except for 'openvino' and 'litert'.
+        image_size: height and width of the pictures. Default: the config's.
+        dtype: of the weights, 'float32', 'float16' or 'bfloat16', as far as the
+            format has it; input and output are float32 in any case.
+        self_contained: 'onnx' and 'openvino' only: the file takes one raw uint8
+            picture (H, W, 3) of any size, in RGB, and returns the best `topk`
+            classes' names and scores.
+        **model_options: see `get_model`.
+
+    Returns:
+        What is written to `<out>.json` too: names and shapes of input and output,
+        preprocessing, classes, checksums, and how the answers on real pictures
+        compare with PyTorch's.
+
+    Raises:
+        UnknownOption: a format or dtype that there is not.
+        MissingPackage: the format needs a package that is not installed.
+        ExportMismatch: the answers differ by more than rounding; nothing is left
+            of the file.
+        MMConvMixerError: see `get_model`.
+    """
+    module = load_format(format)
+    if dtype not in module.DTYPES:
+        raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
+                            f'{", ".join(module.DTYPES)}')
+    suffix = module.SUFFIX
+    if self_contained:
+        if features:
+            raise UnknownOption('a self-contained file names classes; without them, leave out '
+                                'self_contained')
+        module = load_format(format, self_contained)
+    out = _checked_out(Path(out), suffix)
+    built, name, weights = _built(model, checkpoint, model_options)
+    if dynamic_batch is None:
+        dynamic_batch = FORMATS[format].dynamic_batch
+    job = Job(built, preprocessing_of(built, image_size), classes_of(built), features,
+              dynamic_batch, dtype, topk)
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
+        part = Path(folder, out.name)
+        module.write(job, part)
+        run = module.reader(part)
+        check = _compare_pictures(job, run) if self_contained else _compare(job, run)
+        record = dict(
+            model=name, weights=weights, format=format, dtype=dtype, **_interface(module, job, self_contained),
+            preprocessing=job.preprocessing.as_dict(), classes=job.classes, check=check,
+            packages=_versions(FORMATS[format].packages),
+            files={each.relative_to(folder).as_posix(): sha256_of(each)
+                   for each in sorted(Path(folder).rglob('*')) if each.is_file()})
+        Path(folder, f'{out.name}.json').write_text(json.dumps(record, indent=2) + '\n')
+        _move(Path(folder), out)
+    return record
+
+
+def _checked_out(out: Path, suffix: str) -> Path:
+    if suffix and out.suffix != suffix:
+        raise OutputNotWritable(f'{out} does not end in {suffix}, as files of this format do')
+    if suffix and out.is_dir():
+        raise OutputNotWritable(f'{out} is a folder; give a file ending in {suffix}')
+    if not suffix and out.exists() and not (out / 'saved_model.pb').is_file() and (
+            not out.is_dir() or any(out.iterdir())):
+        raise OutputNotWritable(f'{out} is there, and no SavedModel; give a new folder')
+    check_writable(out.parent)
+    return out
+
+
+def _built(model, checkpoint, model_options) -> tuple[BaseModel, str, str]:
+    """Return the model, its name, and what its weights are called."""
+    if isinstance(model, BaseModel):
+        return model, type(model.backbone).__name__, 'as given'
+    config = model.filename if isinstance(model, Config) else str(model)
+    name = Path(config or 'config').stem if Path(config or '').suffix == '.py' else str(config)
+    if checkpoint is True and (isinstance(model, Config) or Path(str(model)).suffix == '.py'):
+        checkpoint = False
+    if checkpoint is False:
+        print_log(f'no checkpoint: {name} is exported with random weights', 'current')
+    built = get_model(model, checkpoint if isinstance(checkpoint, bool) else str(checkpoint),
+                      **model_options)
+    return built, name, dict([(True, 'published'), (False, 'random')]).get(
+        checkpoint, Path(str(checkpoint)).name)
+
+
+def _compare(job: Job, run: Callable[[np.ndarray], np.ndarray]) -> dict:
+    """Compare with PyTorch in float32 on real pictures, one at a time and together."""
+    images = sample_batch(job.preprocessing, PICTURES)
+    reference = Job(job.model, job.preprocessing, features=job.features).network
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(images)).numpy()
+    singles = np.concatenate([run(images[number:number + 1]) for number in range(PICTURES)])
+    runs = [singles, run(images)] if job.dynamic_batch else [singles]
+    return compared(expected, runs, TOLERANCES[job.dtype], top1=not job.features)
+
+
+def compared(expected: np.ndarray, runs: list[np.ndarray], tolerance: float,
+             top1: bool = True) -> dict:
+    """Return how far outputs (N, K) are from the expected ones.
+
+    Raises:
+        ExportMismatch: by more than `tolerance`, a part of the largest.
+    """
+    largest = float(np.abs(expected).max())
+    difference = max(float(np.abs(outputs - expected).max()) for outputs in runs)
+    if not difference <= tolerance * largest:  # nor if it is not a number
+        raise ExportMismatch(
+            f'the exported network is not the original: outputs differ by up to {difference:.3g} '
+            f'where the largest is {largest:.3g} (at most {tolerance:g} of it is rounding)')
+    check = dict(pictures=len(expected), max_difference=difference, largest=largest,
+                 tolerance=tolerance)
+    if top1:
+        check['top1_agreement'] = min(
+            float((outputs.argmax(1) == expected.argmax(1)).mean()) for outputs in runs)
+    return check
+
+
+def _compare_pictures(job: Job, run: Callable[[np.ndarray], tuple[list[str], np.ndarray]]) -> dict:
+    """Compare the best class with what this package says of the same raw pictures.
+
+    Resizing rounds a few pixels in ten thousand otherwise, so the scores are no
+    copies; the network by itself is compared in `_compare`.
+    """
+    predict = Predictor(job.model)
+    agreed, difference = 0, 0.
+    for picture in sample_pictures(PICTURES):
+        expected = predict(np.ascontiguousarray(picture[..., ::-1]))
+        names, scores = run(picture)
+        agreed += names[0] == job.class_name(expected['pred_label'])
+        difference = max(difference, abs(float(scores[0]) - expected['pred_score']))
+    if not difference <= SCORE_TOLERANCE:
+        raise ExportMismatch(f'the exported file says other things of pictures than the original: '
+                             f'scores differ by up to {difference:.3g}')
+    return dict(pictures=PICTURES, max_score_difference=difference,
+                score_tolerance=SCORE_TOLERANCE, top1_agreement=agreed / PICTURES)
+
+
+def _interface(module, job: Job, self_contained: bool) -> dict:
+    if hasattr(module, 'interface'):
+        return module.interface(job)
+    if self_contained:
+        return dict(inputs=dict(picture=dict(shape=['height', 'width', 3], dtype='uint8')),
+                    outputs={name: dict(shape=[job.best], dtype=dtype) for name, dtype in (
+                        ('classes', 'string'), ('scores', 'float32'), ('labels', 'int64'))})
+    batch = 'batch' if job.dynamic_batch else 1
+    return dict(inputs=dict(images=dict(shape=[batch, *job.input_shape], dtype='float32')),
+                outputs={job.output_name: dict(shape=[batch, job.width], dtype='float32')})
+
+
+def _versions(modules: tuple[str, ...]) -> dict[str, str]:
+    versions = {}
+    for module in ('torch', *modules):
+        try:
+            versions[module] = version(module)
+        except PackageNotFoundError:  # e.g. tensorflow-cpu
+            versions[module] = getattr(__import__(module), '__version__', 'unknown')
+    return versions
+
+
+def _move(folder: Path, out: Path) -> None:
+    """Move what lies in `folder` beside each other to where `out` is, `out` itself last."""
+    if out.is_dir():
+        out.rename(folder / f'{out.name}.before')
+    for part in sorted(folder.iterdir(), key=lambda part: part.name == out.name):
+        if part.name != f'{out.name}.before':
+            shutil.move(part, out.parent / part.name)

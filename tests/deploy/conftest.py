@@ -1,0 +1,30 @@
+"""Small networks whose answers depend on the picture."""
+import pytest
+import torch
+
+from mmconvmixer import get_model
+from mmconvmixer.benchmarks.trained_like import trained_like
+
+
+@pytest.fixture
+def convmixer():
+    """Build a ConvMixer for pictures of 32 x 32, in ten classes."""
+    def build(act='GELU', depth=3):
+        torch.manual_seed(0)
+        return trained_like(get_model(
+            'convmixer-128-4_cifar10', head=dict(in_channels=16),
+            backbone=dict(arch=f'16/{depth}-p4-k5', act_cfg=dict(type=act))))
+    return build
+
+
+@pytest.fixture
+def mixer():
+    """Build an MLP-Mixer for pictures of 32 x 32, in five classes."""
+    def build():
+        torch.manual_seed(0)
+        arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,
+                    _delete_=True)
+        return get_model('mlp-mixer-base-p16_3rdparty_64xb64_in1k',
+                         backbone=dict(arch=arch, img_size=32, patch_size=8),
+                         head=dict(in_channels=16, num_classes=5))
+    return build
