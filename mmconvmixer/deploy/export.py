@@ -17,9 +17,9 @@ from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
 from mmconvmixer.deploy.sample_pictures import sample_batch, sample_pictures
-from mmconvmixer.errors import ExportMismatch, OutputNotWritable, UnknownOption
+from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
 from mmconvmixer.files import check_writable
 
 # Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
@@ -81,7 +81,9 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     built, name, weights = _built(model, checkpoint, model_options)
     if dynamic_batch is None:
         dynamic_batch = FORMATS[format].dynamic_batch
-    job = Job(built, preprocessing_of(built, image_size), classes_of(built), features,
+    preprocessing = preprocessing_of(built, image_size)
+    _check_size(built, preprocessing)
+    job = Job(built, preprocessing, classes_of(built), features,
               dynamic_batch, dtype, topk)
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         run = module.reader(part)
         check = _compare_pictures(job, run) if self_contained else _compare(job, run)
         record = dict(
-            model=name, weights=weights, format=format, dtype=dtype, **_interface(module, job, self_contained),
+            model=name, weights=weights, format=format, dtype=dtype,
+            **_interface(module, job, self_contained),
             preprocessing=job.preprocessing.as_dict(), classes=job.classes, check=check,
             packages=_versions(FORMATS[format].packages),
             files={each.relative_to(folder).as_posix(): sha256_of(each)
@@ -125,8 +128,18 @@ def _built(model, checkpoint, model_options) -> tuple[BaseModel, str, str]:
         print_log(f'no checkpoint: {name} is exported with random weights', 'current')
     built = get_model(model, checkpoint if isinstance(checkpoint, bool) else str(checkpoint),
                       **model_options)
-    return built, name, dict([(True, 'published'), (False, 'random')]).get(
-        checkpoint, Path(str(checkpoint)).name)
+    if isinstance(checkpoint, bool):
+        return built, name, 'published' if checkpoint else 'random'
+    return built, name, Path(checkpoint).name
+
+
+def _check_size(model: BaseModel, preprocessing: Preprocessing) -> None:
+    fixed = getattr(model.backbone, 'img_size', None)
+    if fixed is not None and tuple(fixed) != preprocessing.image_size:
+        raise BadConfig(
+            f'{type(model.backbone).__name__} was built for pictures of {fixed[0]} x {fixed[1]}, '
+            'which its weights fix, but would get {} x {}'.format(*preprocessing.image_size)
+            + '; leave out image_size, or change the test pipeline')
 
 
 def _compare(job: Job, run: Callable[[np.ndarray], np.ndarray]) -> dict:

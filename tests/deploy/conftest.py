@@ -4,6 +4,7 @@ import torch
 
 from mmconvmixer import get_model
 from mmconvmixer.benchmarks.trained_like import trained_like
+from mmconvmixer.config import load_config
 
 
 @pytest.fixture
@@ -24,7 +25,9 @@ def mixer():
         torch.manual_seed(0)
         arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,
                     _delete_=True)
-        return get_model('mlp-mixer-base-p16_3rdparty_64xb64_in1k',
-                         backbone=dict(arch=arch, img_size=32, patch_size=8),
+        config = load_config('mlp-mixer-base-p16_3rdparty_64xb64_in1k')
+        load, *_, pack = config.test_dataloader.dataset.pipeline
+        config.test_dataloader.dataset.pipeline = [load, dict(type='Resize', scale=(32, 32)), pack]
+        return get_model(config, backbone=dict(arch=arch, img_size=32, patch_size=8),
                          head=dict(in_channels=16, num_classes=5))
     return build

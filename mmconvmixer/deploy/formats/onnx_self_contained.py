@@ -97,7 +97,8 @@ def _sizes(steps: Preprocessing) -> str:
         scaled = Mul (shape, edge)
         sizes = Div (scaled, short)"""
     if steps.resize == 'exact':
-        return 'sizes = Constant <value = int64[2] {%d, %d}> ()' % steps.resize_to
+        height, width = steps.resize_to
+        return f'sizes = Constant <value = int64[2] {{{height}, {width}}}> ()'
     return 'sizes = Identity (shape)'
 
 

@@ -1,0 +1,234 @@
+"""Exports: each runs in its own runtime and says what PyTorch says, or is not there."""
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer import Predictor, get_model
+from mmconvmixer.checkpoints.hashes import sha256_of
+from mmconvmixer.deploy import FORMATS, export
+from mmconvmixer.deploy.formats import load_format, openvino_ir, torch_program
+from mmconvmixer.deploy.sample_pictures import sample_pictures
+from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
+
+PLAIN = ['onnx', 'openvino', 'torch']
+
+
+@pytest.fixture(autouse=True)
+def installed(request):
+    wanted = request.node.callspec.params.get('format') if hasattr(
+        request.node, 'callspec') else None
+    for package in FORMATS[wanted].packages if wanted in FORMATS else ():
+        pytest.importorskip(package)
+
+
+def exported(model, format, folder, **options):
+    """Export into `folder`; return the file and what was noted."""
+    out = folder / f'net{load_format(format).SUFFIX}'
+    return out, export(model, format, out, **options)
+
+
+def pictures(count, size=32) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, 3, size, size)).astype(np.float32)
+
+
+@pytest.mark.parametrize('family', ['convmixer', 'mixer'])
+@pytest.mark.parametrize('format', PLAIN)
+def test_any_number_of_pictures_gets_the_same_logits(request, tmp_path, format, family):
+    model = request.getfixturevalue(family)().eval()
+    out, record = exported(model, format, tmp_path, dynamic_batch=True)
+    assert record['check']['max_difference'] <= 1e-4 * record['check']['largest']
+    assert record['check']['top1_agreement'] == 1
+    run = load_format(format).reader(out)
+    for count in (1, 3):
+        images = pictures(count)
+        with torch.no_grad():
+            expected = model.head(model.extract_feat(torch.from_numpy(images))).numpy()
+        np.testing.assert_allclose(run(images), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('format', PLAIN)
+def test_features_are_pooled(convmixer, tmp_path, format):
+    model = convmixer()
+    out, record = exported(model, format, tmp_path, features=True)
+    images = pictures(1)
+    with torch.no_grad():
+        expected, = model.extract_feat(torch.from_numpy(images))
+    np.testing.assert_allclose(load_format(format).reader(out)(images), expected.numpy(),
+                               rtol=1e-3, atol=1e-4)
+    assert record['outputs']['features']['shape'][1] == 16
+    assert 'top1_agreement' not in record['check']
+
+
+@pytest.mark.parametrize(('format', 'dtype'), [
+    ('onnx', 'float16'), ('openvino', 'float16'), ('torch', 'float16'), ('torch', 'bfloat16')])
+def test_smaller_weights_make_a_smaller_file(convmixer, tmp_path, format, dtype):
+    model = convmixer()
+    out, record = exported(model, format, tmp_path, dtype=dtype)
+    assert 0 < record['check']['max_difference'] < 0.25 * record['check']['largest']
+    assert list(record['inputs'].values())[0]['dtype'] == 'float32'
+    if format == 'openvino':
+        whole, _ = exported(model, format, tmp_path / 'whole')
+        assert out.with_suffix('.bin').stat().st_size < 0.6 * whole.with_suffix(
+            '.bin').stat().st_size
+
+
+def test_an_onnx_file_is_checked_static_and_has_its_norms_folded(convmixer, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    out, _ = exported(convmixer(), 'onnx', tmp_path)
+    model = onnx.load(out)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {node.op_type for node in model.graph.node}
+    assert not kinds & {'BatchNormalization', 'If', 'Loop', 'Scan'}
+    assert model.opset_import[0].version >= 17
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+
+
+def test_a_static_file_takes_one_picture(convmixer, tmp_path):
+    out, record = exported(convmixer(), 'torch', tmp_path, dynamic_batch=False)
+    assert record['inputs']['images']['shape'] == [1, 3, 32, 32]
+    with pytest.raises(AssertionError, match='Guard failed'):
+        torch_program.reader(out)(pictures(2))
+
+
+@pytest.mark.parametrize('format', ['onnx', 'openvino'])
+def test_a_self_contained_file_names_what_the_predictor_names(tmp_path, format):
+    model = get_model('convmixer-64-4_digits', True)
+    out, record = exported(model, format, tmp_path, self_contained=True, topk=3)
+    assert record['check']['top1_agreement'] == 1
+    run = load_format(format, self_contained=True).reader(out)
+    predict = Predictor(model)
+    for picture in sample_pictures(3):
+        names, scores = run(picture)
+        expected = predict(np.ascontiguousarray(picture[..., ::-1]), topk=3)['pred_topk']
+        assert names == [each['pred_class'] for each in expected]
+        np.testing.assert_allclose(scores, [each['pred_score'] for each in expected], atol=1e-4)
+
+
+@pytest.mark.parametrize('format', ['onnx', 'openvino'])
+@pytest.mark.parametrize('resize', [
+    dict(type='ResizeEdge', scale=36, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='ResizeEdge', scale=35, edge='short', backend='pillow'),
+    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
+    dict(type='Resize', scale=(40, 36), interpolation='bilinear'),
+    dict(type='Resize', scale=(40, 36), interpolation='area'),
+])
+def test_a_self_contained_file_resizes_and_crops_as_the_pipeline_does(
+        convmixer, tmp_path, format, resize):
+    model = convmixer()
+    load, _, pack = model._config.test_dataloader.dataset.pipeline
+    model._config.test_dataloader.dataset.pipeline = [
+        load, resize, dict(type='CenterCrop', crop_size=32), pack]
+    out, _ = exported(model, format, tmp_path, self_contained=True)
+    run = load_format(format, self_contained=True).reader(out)
+    predict = Predictor(model)
+    for picture in (*sample_pictures(3), sample_pictures(1)[0].transpose(1, 0, 2)):
+        _, scores = run(np.ascontiguousarray(picture))
+        expected = predict(np.ascontiguousarray(picture[..., ::-1]))
+        assert scores[0] == pytest.approx(expected['pred_score'], abs=0.02)
+
+
+def test_what_is_noted_beside_the_file(tmp_path):
+    out = tmp_path / 'net.pt2'
+    record = export('convmixer-64-4_digits', 'torch', out)
+    noted = json.loads(Path(f'{out}.json').read_text())
+    assert noted == json.loads(json.dumps(record))
+    assert noted['model'] == 'convmixer-64-4_digits'
+    assert noted['weights'] == 'published'
+    assert noted['inputs'] == {'images': dict(shape=['batch', 1, 8, 8], dtype='float32')}
+    assert noted['outputs'] == {'logits': dict(shape=['batch', 10], dtype='float32')}
+    assert noted['classes'] == [str(digit) for digit in range(10)]
+    assert noted['preprocessing']['mean'] == [78.1]
+    assert noted['preprocessing']['channels'] == 'GRAY'
+    assert noted['files'] == {'net.pt2': sha256_of(out)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['net.pt2', 'net.pt2.json']
+
+
+def test_another_image_size(tmp_path):
+    record = export('convmixer-64-4_digits', 'torch', tmp_path / 'net.pt2', image_size=12)
+    assert record['inputs']['images']['shape'][2:] == [12, 12]
+
+
+def test_a_difference_over_tolerance_leaves_what_was_there(convmixer, tmp_path, monkeypatch):
+    out = tmp_path / 'net.pt2'
+    out.write_bytes(b'the last one')
+    reader = torch_program.reader
+    monkeypatch.setattr(torch_program, 'reader',
+                        lambda path: lambda images: 1.01 * reader(path)(images))
+    with pytest.raises(ExportMismatch, match='outputs differ by up to'):
+        export(convmixer(), 'torch', out)
+    assert [path.name for path in tmp_path.iterdir()] == ['net.pt2']
+    assert out.read_bytes() == b'the last one'
+
+
+def test_not_a_number_is_a_difference(convmixer, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_program, 'reader',
+                        lambda path: lambda images: np.full((len(images), 10), np.nan))
+    with pytest.raises(ExportMismatch):
+        export(convmixer(), 'torch', tmp_path / 'net.pt2')
+
+
+def test_a_file_is_replaced_by_a_good_one(convmixer, tmp_path):
+    out = tmp_path / 'net.pt2'
+    out.write_bytes(b'the last one')
+    export(convmixer(), 'torch', out)
+    assert torch_program.reader(out)(pictures(1)).shape == (1, 10)
+
+
+def test_a_config_without_a_checkpoint_has_random_weights_and_says_so(repo, tmp_path, caplog):
+    config = repo / 'configs/convmixer/convmixer-64-4_digits.py'
+    with caplog.at_level('INFO'):
+        record = export(config, 'torch', tmp_path / 'net.pt2')
+    assert record['weights'] == 'random'
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (dict(format='tensorrt'), "'tensorrt' is not known; these are: onnx, openvino"),
+    (dict(format='torch', dtype='int4'), "no dtype 'int4'; it has float32, float16, bfloat16"),
+    (dict(format='torch', self_contained=True), 'these have: onnx, openvino'),
+    (dict(format='onnx', self_contained=True, features=True), 'names classes'),
+])
+def test_unknown_options(tmp_path, options, said):
+    with pytest.raises(UnknownOption, match=said):
+        export('convmixer-64-4_digits', out=tmp_path / 'net.pt2', **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmconvmixer.deploy.packages.find_spec', lambda module: None)
+    with pytest.raises(ImportError, match=r"needs openvino: pip install 'mmconvmixer\[deploy\]'"):
+        export('convmixer-64-4_digits', 'openvino', tmp_path / 'net.xml')
+
+
+def test_the_file_name_must_say_the_format(tmp_path):
+    with pytest.raises(OutputNotWritable, match='does not end in .pt2'):
+        export('convmixer-64-4_digits', 'torch', tmp_path / 'net.onnx')
+
+
+def test_a_pipeline_that_no_file_can_say_is_an_error(convmixer, tmp_path):
+    model = convmixer()
+    model._config.test_dataloader.dataset.pipeline.insert(1, dict(type='RandomFlip', prob=0.5))
+    with pytest.raises(BadConfig, match='RandomFlip'):
+        export(model, 'torch', tmp_path / 'net.pt2')
+
+
+def test_a_mixer_takes_the_size_it_was_built_for(mixer, tmp_path):
+    with pytest.raises(BadConfig, match='built for pictures of 32 x 32.*would get 64 x 64'):
+        export(mixer(), 'torch', tmp_path / 'net.pt2', image_size=64)
+
+
+def test_every_format_has_what_the_exporter_calls():
+    for name, format in FORMATS.items():
+        module = import_module(f'mmconvmixer.deploy.formats.{format.module}')
+        assert {'SUFFIX', 'DTYPES', 'write', 'reader'} <= set(vars(module)), name
+
+
+def test_openvino_stays_in_float32_for_the_comparison(convmixer, tmp_path):
+    # Where the processor has bfloat16, OpenVINO would take it by itself.
+    pytest.importorskip('openvino')
+    _, record = exported(convmixer(), 'openvino', tmp_path)
+    assert record['check']['max_difference'] <= 1e-5 * record['check']['largest']
+    assert openvino_ir.SUFFIX == '.xml'
