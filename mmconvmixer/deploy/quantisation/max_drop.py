@@ -1,45 +1,61 @@
-"""Which layers of an ONNX network stay in float32, so that its accuracy does."""
+"""Which layers stay in floating point, so that the accuracy stays what it was."""
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
 import numpy as np
 
-from mmconvmixer.deploy.quantisation import onnx_graph
-from mmconvmixer.deploy.quantisation.accuracy import TestSet, top1
-from mmconvmixer.deploy.quantisation.onnxruntime_int8 import int8_graph, runner
+from mmconvmixer.deploy.quantisation.accuracy import Run
 
-RANKED_ON = 16  # pictures
+RANKED_ON = 64  # pictures
+
+Quantise = Callable[[list[np.ndarray], Collection[str]], Any]
 
 
-def int8_graph_within(model, batches: list[np.ndarray], test_set: TestSet, max_drop: float,
-                      before: float) -> tuple:
-    """Return a prepared graph in int8, as many of its worst layers in float32 as it takes.
+def keep_worst(names: Iterable[str], quantise: Quantise, runner: Callable[[Any], Run],
+               float_run: Run, batches: list[np.ndarray], fits: Callable[[Any], bool]
+               ) -> tuple[Any, list[str]]:
+    """Return a network in int8 that is good enough, with few layers in floating point.
 
     Args:
-        model, batches: see `int8_graph`.
-        test_set: what top-1 is measured on.
-        max_drop: of top-1, in points.
-        before: top-1 of the network in float32.
+        names: the layers.
+        quantise: batches, layers in floating point -> network.
+        runner: network -> its function images -> outputs.
+        float_run: of the network in floating point.
+        batches: for calibration.
+        fits: network -> whether it is good enough.
 
     Returns:
-        The `onnx.ModelProto`; the layers in float32, the worst first (all of them if
-        nothing less was enough); its top-1 in percent.
+        The network, and the layers in floating point, the worst first: all of them
+        where nothing less was enough, which the caller has to judge.
     """
-    worst_first = rank(model, batches[:RANKED_ON])
-    count = 1
-    while True:
-        keep = worst_first[:count]
-        graph = int8_graph(model, batches, keep)
-        after = top1(dict(it=runner(graph)), test_set)['it']
-        if before - after <= max_drop or count >= len(worst_first):
-            return graph, keep, after
-        count *= 2
+    worst_first = rank(names, quantise, runner, float_run, batches[:RANKED_ON])
+
+    def attempt(count: int) -> tuple[Any, bool]:
+        network = quantise(batches, worst_first[:count])
+        return network, fits(network)
+
+    too_few, count = 0, 1
+    network, enough = attempt(count)
+    while not enough and count < len(worst_first):
+        too_few, count = count, min(2 * count, len(worst_first))
+        network, enough = attempt(count)
+    while enough and count - too_few > 1:
+        middle = (too_few + count) // 2
+        candidate, enough_too = attempt(middle)
+        if enough_too:
+            network, count = candidate, middle
+        else:
+            too_few = middle
+    return network, worst_first[:count]
 
 
-def rank(model, batches: list[np.ndarray]) -> list[str]:
+def rank(names: Iterable[str], quantise: Quantise, runner: Callable[[Any], Run],
+         float_run: Run, batches: list[np.ndarray]) -> list[str]:
     """Return the layers, first the one whose quantisation alone changes the outputs most."""
-    images = np.concatenate(batches)
-    expected = runner(model)(images)
-    names = list(onnx_graph.layers(model))
+    names, images = list(names), np.concatenate(batches)
+    expected = float_run(images)
     errors = {}
     for name in names:
-        alone = int8_graph(model, batches, keep=[each for each in names if each != name])
-        errors[name] = float(np.linalg.norm(runner(alone)(images) - expected))
+        run = runner(quantise(batches, [each for each in names if each != name]))
+        errors[name] = float(np.linalg.norm(run(images) - expected))
     return sorted(names, key=errors.get, reverse=True)

@@ -19,22 +19,6 @@ def prepare(model) -> None:
     model.metadata_props.add(key='onnx.quant.pre_process', value='onnxruntime.quant')
 
 
-def layers(model) -> dict[str, list[str]]:
-    """Return layer names, and of each the names of its nodes.
-
-    A layer is a convolution or matrix product with all that follows up to the next;
-    its name is that of its weight.
-    """
-    weights = {each.name for each in model.graph.initializer}
-    found: dict[str, list[str]] = {}
-    nodes: list[str] = []
-    for node in model.graph.node:
-        if node.op_type in ('Conv', 'Gemm', 'MatMul') and node.input[1] in weights:
-            nodes = found.setdefault(node.input[1].removesuffix('.weight'), [])
-        nodes.append(node.name)
-    return found
-
-
 def _fold_scales(graph) -> None:
     from onnx import numpy_helper
     constants = {each.name: each for each in graph.initializer}

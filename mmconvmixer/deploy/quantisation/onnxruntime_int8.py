@@ -17,11 +17,12 @@ from mmconvmixer.deploy.quantisation.accuracy import Run
 from mmconvmixer.deploy.quantisation.calibration import one_at_a_time
 from mmconvmixer.files import written_whole
 
+SUFFIX = onnx_file.SUFFIX
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
-LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
+_LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
 # Behind a GELU, which is computed in float, these are better left in float, too.
-ELEMENTWISE = ['Add', 'Mul']
+_ELEMENTWISE = ['Add', 'Mul']
 
 
 def quantise_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
@@ -32,11 +33,11 @@ def quantise_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
         batches: of real pictures, (N, C, H, W) float32, normalised; all are used.
         path: .onnx
     """
-    save(int8_graph(prepared_graph(job), batches), path)
+    save(quantised(prepared(job), batches), path)
 
 
-def prepared_graph(job: Job):
-    """Return the network in float32, an `onnx.ModelProto` ready for `int8_graph`."""
+def prepared(job: Job):
+    """Return the network in float32, an `onnx.ModelProto` made ready for int8."""
     import onnx
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'float.onnx')
@@ -47,17 +48,17 @@ def prepared_graph(job: Job):
     return model
 
 
-def int8_graph(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
-    """Return a prepared graph in int8, an `onnx.ModelProto`.
+def quantised(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+    """Return a network in int8, an `onnx.ModelProto`.
 
     Args:
-        model: what `prepared_graph` returned; it is left as it is.
+        model: what `prepared` returned; it is left as it is.
         batches: see `quantise_onnx`.
-        keep: layers (of `onnx_graph.layers`) that stay in float32.
+        keep: layers (of `layers`) that stay in float32.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    known = onnx_graph.layers(model)
+    known = layers(model)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     has_gelu = any(node.op_type == 'Gelu' for node in copy.graph.node)
@@ -66,9 +67,25 @@ def int8_graph(model, batches: Iterable[np.ndarray], keep: Collection[str] = ())
         quantize_static(
             copy, written, _reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
-            op_types_to_quantize=LAYERS if has_gelu else LAYERS + ELEMENTWISE,
+            op_types_to_quantize=_LAYERS if has_gelu else _LAYERS + _ELEMENTWISE,
             nodes_to_exclude=[node for layer in keep for node in known[layer]])
         return onnx.load(written)
+
+
+def layers(model) -> dict[str, list[str]]:
+    """Return layer names, and of each the names of its nodes.
+
+    A layer is a convolution or matrix product with weights, and all that follows up
+    to the next; its name is that of its weight.
+    """
+    weights = {each.name for each in model.graph.initializer}
+    found: dict[str, list[str]] = {}
+    nodes: list[str] = []
+    for node in model.graph.node:
+        if node.op_type in ('Conv', 'Gemm', 'MatMul') and node.input[1] in weights:
+            nodes = found.setdefault(node.input[1].removesuffix('.weight'), [])
+        nodes.append(node.name)
+    return found
 
 
 def runner(model) -> Run:
@@ -77,6 +94,9 @@ def runner(model) -> Run:
     session = onnxruntime.InferenceSession(model.SerializeToString(),
                                            providers=['CPUExecutionProvider'])
     return lambda images: session.run(None, {'images': images})[0]
+
+
+float_runner = runner
 
 
 def save(model, path: Path) -> list[Path]:
