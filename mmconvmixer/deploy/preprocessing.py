@@ -4,10 +4,10 @@ Read off a config's test pipeline, so that exports do what `tools/test.py` does.
 """
 from dataclasses import asdict, dataclass, replace
 
-from mmengine.config import Config
 from torch import nn
 
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.pictures import test_dataset_of
 
 # Transforms that change no pixel.
 _NEUTRAL = ('LoadImageFromFile', 'LoadImage', 'PackInputs')
@@ -64,16 +64,9 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
         BadConfig: the config has no test pipeline, one with steps that this can't
             say in numbers, or one that leaves the size open, as `image_size` does.
     """
-    config = getattr(model, '_config', None)
-    if not isinstance(config, Config) or 'test_dataloader' not in config:
-        raise BadConfig('the model has no config with a test_dataloader, so nobody knows how its '
-                        'pictures are prepared; build it with get_model(name or config)')
-    dataset = config.test_dataloader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:  # InMemory and other wrappers
-        dataset = dataset.dataset
     size, resizing = None, dict(resize='none', interpolation='bilinear', antialias=False)
     gray = False
-    for step in dataset.pipeline:
+    for step in test_dataset_of(model).pipeline:
         name = step['type'].split('.')[-1]
         if name in ('LoadImageFromFile', 'LoadImage'):
             gray = step.get('color_type') == 'grayscale'
