@@ -67,7 +67,7 @@ class Predictor:
         self._logits = None
         if not in_torch:
             from mmconvmixer.deploy.for_predictor import logits_function
-            self._logits = logits_function(self.model, backend, precision, calib, self._prepare)
+            self._logits = logits_function(self.model, backend, precision, calib)
         self._together = Together(self._scores, MOST_TOGETHER)
 
     def __call__(self, inputs: Any, topk: int = 1, batch_size: int = 1) -> dict | list[dict]:

@@ -18,14 +18,13 @@ CALIBRATION_PICTURES = 300
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,
-                    calib: str | os.PathLike | list[Picture] | None,
-                    prepare: PicturePipeline) -> Callable[[Tensor], Tensor]:
+                    calib: str | os.PathLike | list[Picture] | None = None
+                    ) -> Callable[[Tensor], Tensor]:
     """Return a function images (N, C, H, W), normalised -> logits (N, classes).
 
     Args:
         model: the classifier, on the device where it shall run.
         backend, precision, calib: see `Predictor`.
-        prepare: the model's test pipeline.
     """
     device = next(model.parameters()).device
     job = Job(model, preprocessing_of(model))
@@ -35,12 +34,12 @@ def logits_function(model: BaseModel, backend: str, precision: str,
                                 f"on {device}; give device='cpu', or backend 'torch' or 'compile' "
                                 "in 'float32' or 'bfloat16'")
         return _on_gpu(model, backend, precision)
-    batches = calibration_batches(model, calib, prepare) if precision == 'int8' else None
+    batches = calibration_batches(model, calib) if precision == 'int8' else None
     return build_backend(job, backend, precision, batches)
 
 
-def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Picture] | None,
-                        prepare: PicturePipeline) -> list[np.ndarray]:
+def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Picture] | None
+                        ) -> list[np.ndarray]:
     """Return up to 300 of the pictures, evenly chosen, prepared: each (1, C, H, W) float32.
 
     Raises:
@@ -51,6 +50,7 @@ def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Pictur
         raise UnknownOption('precision int8 is calibrated on real pictures; give calib, a folder '
                             'or a list of some')
     pictures = pictures_in(calib) if isinstance(calib, str | os.PathLike) else calib
+    prepare = PicturePipeline(model)
     step = max(1, len(pictures) / CALIBRATION_PICTURES)
     chosen = [pictures[int(number * step)] for number in range(int(len(pictures) / step))]
     batches = []
