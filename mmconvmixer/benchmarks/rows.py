@@ -135,8 +135,7 @@ def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
             embed_dim=dims, norm_layer=partial(nn.LayerNorm, eps=ours.norm1.eps),
             mlp_ratio=(ours.tokens_mlp_dims / dims, ours.channels_mlp_dims / dims))
         layout = layout_named('timm', 'MLP-Mixer')
-    theirs = layout.from_ours(state_dict_of(dict(state_dict=weights)))
-    network.load_state_dict({key: value for key, value in theirs.items()})
+    network.load_state_dict(dict(layout.from_ours(state_dict_of(dict(state_dict=weights)))))
     return network
 
 
