@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.config import config_path, load_config, require, run_name
 from mmconvmixer.dataloaders import fill_in
-from mmconvmixer.datasets import build_ahead, check_folders
+from mmconvmixer.datasets import build_ahead, check_folders, faster_pipeline
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
 from mmconvmixer.errors import OutputNotWritable, UnknownOption
@@ -97,6 +97,9 @@ def evaluate(config: str | Path,
     cfg.test_cfg = {**(cfg.get('test_cfg') or {}), **(dict(fp16=True) if amp else {})}
     if show or show_dir:
         _visualize(cfg, show, show_dir, interval, wait_time)
+    if 'pipeline' in cfg.test_dataloader.dataset:
+        cfg.test_dataloader.dataset.pipeline = faster_pipeline(
+            cfg.test_dataloader.dataset.pipeline)
     if tta:
         _augment_at_test_time(cfg)
     fill_in(cfg, ['test_dataloader'], pin_memory)
