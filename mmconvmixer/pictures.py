@@ -87,7 +87,10 @@ def _transforms(model: nn.Module) -> list[BaseTransform]:
     """
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import TRANSFORMS
-    load, *rest = (dict(step) for step in test_dataset_of(model).pipeline)
+
+    from mmconvmixer.datasets import faster_pipeline
+    pipeline = faster_pipeline(test_dataset_of(model).pipeline)
+    load, *rest = (dict(step) for step in pipeline)
     if load['type'].split('.')[-1] not in ('LoadImageFromFile', 'LoadImage'):
         raise BadConfig(f'the test pipeline begins with {load["type"]}, expected '
                         'LoadImageFromFile or LoadImage')

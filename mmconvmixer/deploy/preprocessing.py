@@ -70,18 +70,18 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
         name = step['type'].split('.')[-1]
         if name in ('LoadImageFromFile', 'LoadImage'):
             gray = step.get('color_type') == 'grayscale'
+        elif name == 'ResizeCenterCrop':
+            resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
+                            **_interpolation(step))
+            size = _height_and_width(step['crop_size'])
         elif name == 'ResizeEdge' and step.get('edge', 'short') == 'short':
             resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
                             **_interpolation(step))
         elif name == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
-            scale = step['scale']
-            width, height = (scale, scale) if isinstance(scale, int) else scale
-            size = (height, width)
+            size = _height_and_width(step['scale'])
             resizing = dict(resize='exact', resize_to=size, **_interpolation(step))
         elif name == 'CenterCrop' and not step.get('auto_pad'):
-            crop = step['crop_size']
-            width, height = (crop, crop) if isinstance(crop, int) else crop
-            size = (height, width)
+            size = _height_and_width(step['crop_size'])
         elif name not in _NEUTRAL:
             raise BadConfig(f'the test pipeline has {step["type"]}, which an exported file has no '
                             'way to say; these are known: ResizeEdge (short), Resize, CenterCrop')
@@ -97,6 +97,12 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
                           channels='GRAY' if gray else 'RGB' if normaliser.to_rgb else 'BGR',
                           **{'resize_to': size, **resizing})
     return found if image_size is None or size == (image_size,) * 2 else found.at(image_size)
+
+
+def _height_and_width(scale: int | tuple[int, int]) -> tuple[int, int]:
+    """Turn OpenMMLab's (width, height) round."""
+    width, height = (scale, scale) if isinstance(scale, int) else scale
+    return height, width
 
 
 def _interpolation(step: dict) -> dict:
