@@ -5,4 +5,11 @@ from .version import __version__
 
 register()
 
-__all__ = ['Predictor', '__version__', 'get_model', 'inference_model', 'list_models']
+__all__ = ['Predictor', '__version__', 'deploy', 'get_model', 'inference_model', 'list_models']
+
+
+def __getattr__(name: str):
+    if name == 'deploy':  # when somebody asks: the import of the package stays quick
+        from importlib import import_module
+        return import_module('mmconvmixer.deploy')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

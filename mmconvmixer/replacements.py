@@ -33,10 +33,12 @@ from mmconvmixer.datasets import (
     BatchRandomResizedCrop,
     CIFAR10Folder,
     CIFAR100Folder,
+    ClsDataPreprocessor,
     Digits,
     InMemory,
     LoadImage,
     MixThenErase,
+    ResizeCenterCrop,
 )
 from mmconvmixer.download import is_url
 from mmconvmixer.engine import (
@@ -53,6 +55,7 @@ from mmconvmixer.models import ConvMixer
 ENTRIES = [
     (MODELS, ConvMixer),
     (MODELS, BatchPreprocessor),
+    (MODELS, ClsDataPreprocessor),
     (OPTIM_WRAPPERS, AmpOptimWrapper),
     (HOOKS, CheckpointHook),
     (HOOKS, ShowHook),
@@ -69,6 +72,7 @@ ENTRIES = [
     (TRANSFORMS, BatchRandomCrop),
     (TRANSFORMS, BatchRandomFlip),
     (TRANSFORMS, BatchRandomResizedCrop),
+    (TRANSFORMS, ResizeCenterCrop),
     (BATCH_AUGMENTS, MixThenErase),
 ]
 

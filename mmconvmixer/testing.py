@@ -5,14 +5,15 @@ from pathlib import Path
 import mmengine
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
 
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.config import config_path, load_config, require, run_name
 from mmconvmixer.dataloaders import fill_in
-from mmconvmixer.datasets import build_ahead, check_folders
+from mmconvmixer.datasets import build_ahead, check_folders, faster_pipeline
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
-from mmconvmixer.errors import OutputNotWritable
+from mmconvmixer.errors import OutputNotWritable, UnknownOption
 from mmconvmixer.files import check_writable, written_whole
 from mmconvmixer.zoo import resolve_checkpoint
 
@@ -32,6 +33,9 @@ def evaluate(config: str | Path,
              wait_time: float = 2.,
              pin_memory: bool = True,
              strict: bool = True,
+             backend: str | None = None,
+             precision: str = 'float32',
+             calib: str | None = None,
              launcher: str = 'none') -> dict[str, float]:
     """Return the metrics of a checkpoint on the test set of a config.
 
@@ -50,6 +54,8 @@ def evaluate(config: str | Path,
         show, show_dir, interval, wait_time: pictures with their predictions.
         pin_memory: of the data loader.
         strict: False lets checkpoint and network differ.
+        backend, precision, calib: what computes, see `mmconvmixer.Predictor`;
+            backend None is the model itself, as in training.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Returns:
@@ -60,6 +66,14 @@ def evaluate(config: str | Path,
     """
     cfg = load_config(config, overrides)
     require(cfg, 'model', 'test_dataloader', 'test_evaluator')
+    if backend is None and (precision, calib) != ('float32', None):
+        raise UnknownOption('--precision and --calib are for a --backend; for mixed precision of '
+                            'the model itself there is --amp')
+    if backend is not None:
+        if amp or tta:
+            raise UnknownOption('--backend goes with neither --amp (see --precision) nor --tta')
+        from mmconvmixer.deploy.backends import check_options
+        check_options(backend, precision)
     name = config_path(config).stem
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.setdefault('experiment_name', run_name(name))
@@ -83,12 +97,17 @@ def evaluate(config: str | Path,
     cfg.test_cfg = {**(cfg.get('test_cfg') or {}), **(dict(fp16=True) if amp else {})}
     if show or show_dir:
         _visualize(cfg, show, show_dir, interval, wait_time)
+    if 'pipeline' in cfg.test_dataloader.dataset:
+        cfg.test_dataloader.dataset.pipeline = faster_pipeline(
+            cfg.test_dataloader.dataset.pipeline)
     if tta:
         _augment_at_test_time(cfg)
     fill_in(cfg, ['test_dataloader'], pin_memory)
     build_ahead(cfg.test_dataloader.dataset)
 
     runner = Runner.from_cfg(cfg)
+    if backend is not None:
+        _ask_elsewhere(runner, backend, precision, calib)
     if out and out_item == 'pred':
         classes = runner.test_dataloader.dataset.metainfo.get('classes')
         runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
@@ -126,6 +145,14 @@ def _visualize(cfg, show: bool, show_dir: str | None, interval: int, wait_time: 
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks.visualization = dict(type='ShowHook', enable=True, show=show,
                                out_dir=show_dir, interval=interval, wait_time=wait_time)
+
+
+def _ask_elsewhere(runner: Runner, backend: str, precision: str, calib: str | None) -> None:
+    from mmconvmixer.deploy.for_runner import BackendClassifier
+    runner.load_or_resume()
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model._config = runner.cfg
+    runner.model = BackendClassifier(model, backend, precision, calib)
 
 
 def _augment_at_test_time(cfg) -> None:

@@ -1,10 +1,11 @@
 """The paper's recipe in the ImageNet configs, number by number."""
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
-from mmconvmixer import zoo
+from mmconvmixer import get_model, zoo
 from mmconvmixer.config import load_config
 from mmconvmixer.errors import BadConfig
 
@@ -154,3 +155,22 @@ def test_the_learning_rates_are_those_of_the_official_log():
         schedule.step()
     for epoch, rate in OFFICIAL_RATES.items():
         assert last[epoch] == pytest.approx(rate, abs=5e-7)
+
+
+@pytest.mark.parametrize(('name', 'parameters'), [  # as the flax files have them
+    ('mlp-mixer-base-p16_flax_in1k', 59_880_472),
+    ('mlp-mixer-base-p32_flax_in1k', 60_293_428),
+    ('mlp-mixer-large-p16_flax_in1k', 208_196_168),
+    ('mlp-mixer-base-p16_flax_in21k', 75_908_739),
+    ('mlp-mixer-large-p16_flax_in21k', 229_560_243),
+])
+def test_mixers_have_the_sizes_and_the_numerics_of_the_flax_files(name, parameters):
+    with torch.device('meta'):
+        model = get_model(zoo.package_root() / f'configs/mlp_mixer/{name}.py')
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    assert {module.approximate for module in model.modules()
+            if isinstance(module, torch.nn.GELU)} == {'tanh'}
+    assert {module.eps for module in model.modules()
+            if isinstance(module, torch.nn.LayerNorm)} == {1e-6}
+    assert model._config.data_preprocessor.mean == [127.5] * 3
+    assert model._config.data_preprocessor.std == [127.5] * 3

@@ -1,69 +1,82 @@
 #!/usr/bin/env python
-"""Time this backbone's eager forward pass against mmpretrain's, in one run.
+"""Time a network through this package's runtimes and through its peers, in one run.
 
-    python tools/benchmark.py --arch 768/32 --batch-sizes 1 8 --rounds 15
+    python tools/benchmark.py convmixer-768-32_3rdparty_in1k --batch-size 1 8
+    python tools/benchmark.py CONFIG --backends torch openvino --precisions int8 --json figures.json
+    python tools/benchmark.py CONFIG --train --batch-size 64
 
-Both nets hold the same weights, their outputs are compared first, and the two
-are timed in turn, so that what else the machine does hits both alike.
+Each row has a process of its own with the same pinned threads, holds the same weights,
+is first compared with the others, and then timed in turn with them. Ratios are to the
+first row, medians over the rounds. Weights are random unless --checkpoint is given.
 """
 import argparse
-import platform
-import statistics
-import sys
-import time
+import json
+import os
+import tempfile
+from pathlib import Path
 
-import torch
-from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
-
-from mmconvmixer.models import ARCHS, ConvMixer
+from mmconvmixer.command_line import exit_code
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--arch', default='768/32', choices=ARCHS)
-    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[1, 8])
-    parser.add_argument('--image-size', type=int, default=224)
-    parser.add_argument('--rounds', type=int, default=15, help='timings of each net')
+    parser.add_argument('model', help='name of a model, or path of a config')
+    parser.add_argument('--backends', nargs='*',
+                        help='torch, compile, onnxruntime, openvino (default: all installed)')
+    parser.add_argument('--precisions', nargs='+', default=['float32', 'bfloat16'],
+                        help='float32, bfloat16, int8 (default: the first two)')
+    parser.add_argument('--peers', nargs='*', default=['mmpretrain', 'timm'],
+                        help='mmpretrain, timm (default: both, as far as they are installed)')
+    parser.add_argument('--batch-size', type=int, nargs='+', default=[1, 8])
+    parser.add_argument('--image-size', type=int, metavar='N')
+    parser.add_argument('--checkpoint', help='path, URL or name of weights')
+    parser.add_argument('--calib', metavar='DIR', help='pictures for int8 (default: pieces of '
+                        "scikit-learn's two photographs)")
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument('--train', action='store_true', help='time training steps')
+    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)) if hasattr(
+        os, 'sched_getaffinity') else os.cpu_count())
+    parser.add_argument('--rounds', type=int, default=9, help='turns of each row')
+    parser.add_argument('--json', metavar='F', help='file for all figures')
     return parser.parse_args(argv)
 
 
-def build_pair(name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
-    arch = ARCHS[name]
-    sizes = {key: getattr(arch, key)
-             for key in ('embed_dims', 'depth', 'patch_size', 'kernel_size')}
-    theirs = TheirConvMixer(sizes, act_cfg=dict(type=arch.act))
-    ours = ConvMixer(name)
-    ours.load_state_dict(theirs.state_dict())
-    theirs.eval()
-    return theirs, ours.eval()
+def run(args: argparse.Namespace) -> None:
+    from mmconvmixer.benchmarks.in_turn import machine, measure, processor_name, table
+    from mmconvmixer.benchmarks.plans import make_plans, matrix_peak
+    from mmconvmixer.files import written_whole
+    with tempfile.TemporaryDirectory() as folder:
+        plans, batches, flops = make_plans(
+            args.model, Path(folder), backends=args.backends, precisions=args.precisions,
+            peers=args.peers, batch_sizes=args.batch_size, image_size=args.image_size,
+            checkpoint=args.checkpoint, calib=args.calib, device=args.device, train=args.train,
+            threads=args.threads)
+        measured = measure(plans, batches, args.rounds)
+    print(f'\n{args.model}, {"training steps, " if args.train else ""}'
+          f'{machine(args.threads, args.device)}\n')
+    print(table(measured, args.train))
+    peaks = {}
+    if not args.train and args.device == 'cpu':
+        print()
+        for precision in args.precisions:
+            if precision != 'int8':
+                peaks[precision] = matrix_peak(precision, args.threads)
+                print(f'{precision} matrix products alone reach {peaks[precision] / 1e9:.0f} '
+                      f'GFLOP/s here; the network has {flops / 1e9:.1f} GFLOP a picture: at most '
+                      f'{peaks[precision] / flops:.1f} img/s')
+    if args.json:
+        figures = dict(model=args.model, machine=processor_name(), threads=args.threads,
+                       device=args.device, train=args.train, rounds=args.rounds, flops=flops,
+                       matrix_peaks=peaks, rows=[row.as_dict() for row in measured])
+        with written_whole(args.json) as part:
+            part.write_text(json.dumps(figures, indent=2) + '\n')
 
 
-def seconds(net: torch.nn.Module, images: torch.Tensor) -> float:
-    start = time.perf_counter()
-    net(images)
-    return time.perf_counter() - start
-
-
-@torch.no_grad()
 def main(argv=None) -> int:
     args = parse_args(argv)
-    theirs, ours = build_pair(args.arch)
-    print(f'ConvMixer-{args.arch} at {args.image_size}, torch {torch.__version__}, '
-          f'{torch.get_num_threads()} threads, {platform.processor() or platform.machine()}')
-    for batch_size in args.batch_sizes:
-        images = torch.randn(batch_size, 3, args.image_size, args.image_size)
-        torch.testing.assert_close(ours(images)[0], theirs(images)[0].contiguous(
-            memory_format=torch.channels_last), rtol=1e-4, atol=1e-5)
-        pairs = [(seconds(theirs, images), seconds(ours, images)) for _ in range(args.rounds)]
-        medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
-        ratios = sorted(before / after for before, after in pairs)
-        print(f'batch {batch_size:3d}: mmpretrain {batch_size / medians[0]:7.2f} img/s, here '
-              f'{batch_size / medians[1]:7.2f} img/s, ratio of medians '
-              f'{medians[0] / medians[1]:.2f}, of pairs {ratios[0]:.2f} to {ratios[-1]:.2f} '
-              f'({args.rounds} rounds)')
-    return 0
+    return exit_code(lambda: run(args))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

@@ -31,6 +31,13 @@ def parse_args(argv=None) -> dict:
     parser.add_argument('--tta', action='store_true',
                         help='average over a picture and its mirror image, or what the config '
                         'says (tta_model, tta_pipeline)')
+    parser.add_argument('--backend',
+                        help='what computes: torch, compile, onnxruntime, openvino, or auto for '
+                        'the fastest (default: the model as in training)')
+    parser.add_argument('--precision', default='float32',
+                        help='of a backend: float32 (default), bfloat16, int8')
+    parser.add_argument('--calib', metavar='DIR',
+                        help='folder of real pictures, for --precision int8')
     add_common_options(parser)
     return parse(parser, argv)
 

@@ -2,6 +2,8 @@
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
+from mmconvmixer.pictures import test_dataset_of
+
 
 def classes_of(model: BaseModel) -> tuple[str, ...] | None:
     """Return the names in the checkpoint, else those of the config's dataset, else None.
@@ -11,13 +13,9 @@ def classes_of(model: BaseModel) -> tuple[str, ...] | None:
     """
     from mmpretrain.registry import DATASETS
     names = (getattr(model, '_dataset_meta', None) or {}).get('classes')
-    config = getattr(model, '_config', None)
-    if not names and config is not None and 'test_dataloader' in config:
-        dataset = config.test_dataloader.dataset
-        while 'dataset' in dataset:  # InMemory and other wrappers
-            dataset = dataset.dataset
+    if not names:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            known = DATASETS.get(dataset['type'])
+            known = DATASETS.get(test_dataset_of(model)['type'])
         names = (getattr(known, 'METAINFO', None) or {}).get('classes')
         if names and len(names) != model.head.fc.out_features:
             return None

@@ -4,10 +4,10 @@ Read off a config's test pipeline, so that exports do what `tools/test.py` does.
 """
 from dataclasses import asdict, dataclass, replace
 
-from mmengine.config import Config
 from torch import nn
 
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.pictures import test_dataset_of
 
 # Transforms that change no pixel.
 _NEUTRAL = ('LoadImageFromFile', 'LoadImage', 'PackInputs')
@@ -64,31 +64,24 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
         BadConfig: the config has no test pipeline, one with steps that this can't
             say in numbers, or one that leaves the size open, as `image_size` does.
     """
-    config = getattr(model, '_config', None)
-    if not isinstance(config, Config) or 'test_dataloader' not in config:
-        raise BadConfig('the model has no config with a test_dataloader, so nobody knows how its '
-                        'pictures are prepared; build it with get_model(name or config)')
-    dataset = config.test_dataloader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:  # InMemory and other wrappers
-        dataset = dataset.dataset
     size, resizing = None, dict(resize='none', interpolation='bilinear', antialias=False)
     gray = False
-    for step in dataset.pipeline:
+    for step in test_dataset_of(model).pipeline:
         name = step['type'].split('.')[-1]
         if name in ('LoadImageFromFile', 'LoadImage'):
             gray = step.get('color_type') == 'grayscale'
+        elif name == 'ResizeCenterCrop':
+            resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
+                            **_interpolation(step))
+            size = _height_and_width(step['crop_size'])
         elif name == 'ResizeEdge' and step.get('edge', 'short') == 'short':
             resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
                             **_interpolation(step))
         elif name == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
-            scale = step['scale']
-            width, height = (scale, scale) if isinstance(scale, int) else scale
-            size = (height, width)
+            size = _height_and_width(step['scale'])
             resizing = dict(resize='exact', resize_to=size, **_interpolation(step))
         elif name == 'CenterCrop' and not step.get('auto_pad'):
-            crop = step['crop_size']
-            width, height = (crop, crop) if isinstance(crop, int) else crop
-            size = (height, width)
+            size = _height_and_width(step['crop_size'])
         elif name not in _NEUTRAL:
             raise BadConfig(f'the test pipeline has {step["type"]}, which an exported file has no '
                             'way to say; these are known: ResizeEdge (short), Resize, CenterCrop')
@@ -104,6 +97,12 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
                           channels='GRAY' if gray else 'RGB' if normaliser.to_rgb else 'BGR',
                           **{'resize_to': size, **resizing})
     return found if image_size is None or size == (image_size,) * 2 else found.at(image_size)
+
+
+def _height_and_width(scale: int | tuple[int, int]) -> tuple[int, int]:
+    """Turn OpenMMLab's (width, height) round."""
+    width, height = (scale, scale) if isinstance(scale, int) else scale
+    return height, width
 
 
 def _interpolation(step: dict) -> dict:

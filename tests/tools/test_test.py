@@ -17,7 +17,33 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
         'config', 'checkpoint', '-h', '--help', '--work-dir', '--out', '--out-item',
         '--cfg-options', '--amp', '--show-dir', '--show', '--interval', '--wait-time',
         '--no-pin-memory', '--tta', '--launcher', '--local_rank', '--local-rank',
-        '--no-strict'}
+        '--no-strict', '--backend', '--precision', '--calib'}
+
+
+@pytest.mark.parametrize(('backend', 'precision'), [
+    ('torch', 'float32'), ('torch', 'bfloat16'), ('onnxruntime', 'float32'),
+    ('openvino', 'float32')])
+def test_another_runtime_gets_the_accuracy_of_the_model(tool, tmp_path, backend, precision):
+    if backend in ('onnxruntime', 'openvino'):
+        pytest.importorskip(backend)
+    name = 'convmixer-64-4_digits'
+    plain = tool('test', name, '--work-dir', tmp_path / 'plain')
+    other = tool('test', name, '--work-dir', tmp_path / 'other', '--backend', backend,
+                 '--precision', precision)
+    assert other.code == 0, other.err
+    assert other.out.splitlines()[-1].split()[:4] == plain.out.splitlines()[-1].split()[:4]
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--backend', 'tensorrt'], 'these are: auto, torch'),
+    (['--backend', 'torch', '--precision', 'int4'], 'these are: float32, bfloat16, int8'),
+    (['--backend', 'torch', '--precision', 'int8'], 'backend torch has no precision int8'),
+    (['--precision', 'bfloat16'], 'for a --backend'),
+    (['--backend', 'torch', '--amp'], 'neither --amp'),
+    (['--backend', 'torch', '--tta'], 'nor --tta'),
+])
+def test_runtimes_that_can_not_be(bad_input, options, said):
+    assert said in bad_input('test', 'convmixer-64-4_digits', *options)
 
 
 def test_it_prints_the_accuracy_as_its_last_line_and_returns_0(

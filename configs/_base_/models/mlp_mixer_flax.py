@@ -1,0 +1,16 @@
+"""MLP-Mixer-B/16 that computes as the original flax network: GELU in the tanh form, eps 1e-6."""
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='MlpMixer',
+        arch='b',
+        img_size=224,
+        patch_size=16,
+        act_cfg=dict(type='GELU', approximate='tanh'),
+        norm_cfg=dict(type='LN', eps=1e-6)),
+    neck=dict(type='GlobalAveragePooling', dim=1),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=768,
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))

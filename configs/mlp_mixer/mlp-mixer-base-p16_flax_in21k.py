@@ -1,0 +1,9 @@
+"""MLP-Mixer-B/16 on ImageNet-21k (21,843 classes), for the original flax weights.
+
+Status: not trained here, and there is no test set of these classes in mmpretrain. Weights:
+        https://storage.googleapis.com/mixer_models/imagenet21k/Mixer-B_16.npz
+"""
+_base_ = ['mlp-mixer-base-p16_flax_in1k.py']
+
+model = dict(head=dict(num_classes=21843))
+data_preprocessor = dict(num_classes=21843)

@@ -1,0 +1,56 @@
+"""mmpretrain's normalisation of test pictures, in one tensor instead of four."""
+from collections.abc import Sequence
+
+import mmpretrain.models
+import torch
+
+
+class ClsDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
+    """The same numbers, to the last bit, faster for uint8 batches on a CPU outside training.
+
+    Args: those of mmpretrain's.
+    """
+
+    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+                 pad_size_divisor: int = 1, pad_value: float = 0, to_rgb: bool = False,
+                 to_onehot: bool = False, num_classes: int | None = None,
+                 batch_augments: dict | None = None):
+        super().__init__(mean=mean, std=std, pad_size_divisor=pad_size_divisor,
+                         pad_value=pad_value, to_rgb=to_rgb, to_onehot=to_onehot,
+                         num_classes=num_classes, batch_augments=batch_augments)
+        # What is left to do to a batch that is normalised.
+        self.rest = mmpretrain.models.ClsDataPreprocessor(
+            pad_size_divisor=pad_size_divisor, pad_value=pad_value, to_onehot=self.to_onehot,
+            num_classes=num_classes)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Return `inputs` (N, C, H, W) float32, and `data_samples`.
+
+        Args:
+            data: `inputs` (N, C, H, W) or a list of N pictures (C, H, W), `data_samples`.
+            training: whether to mix and erase.
+        """
+        images = data['inputs']
+        if (training or not self._enable_normalize or self.mean.dtype != torch.float32
+                or self.device.type != 'cpu' or not torch.is_tensor(images)
+                or images.device.type != 'cpu' or images.dtype != torch.uint8
+                or images.shape[1] != self.mean.numel()):
+            return super().forward(data, training)
+        return self.rest(dict(data, inputs=normalise(
+            images, self.mean, self.std, flip=self.to_rgb and images.shape[1] == 3)))
+
+
+def normalise(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor,
+              flip: bool) -> torch.Tensor:
+    """Return (images - mean) / std, (N, C, H, W) float32.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        mean, std: (C, 1, 1) float32, of 0..255.
+        flip: take the channels in reverse, BGR to RGB.
+    """
+    normalised = torch.empty(images.shape, dtype=torch.float32)
+    # One at a time, which stays in the cache from step to step.
+    for image, target in zip(images, normalised, strict=True):
+        target.copy_(image.flip(0) if flip else image).sub_(mean).div_(std)
+    return normalised

@@ -1,0 +1,88 @@
+"""Runtimes that a network can be asked through, one module each.
+
+A module has `PACKAGES`, `PRECISIONS` and `build(job, precision, calibration)`, which
+returns a function images (N, C, H, W) float32 -> logits (N, classes) float32, both
+CPU tensors.
+"""
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.packages import is_installed, require_packages
+from mmconvmixer.deploy.processor import supported_precision
+from mmconvmixer.errors import UnknownOption
+
+Run = Callable[[Tensor], Tensor]
+
+BACKENDS = dict(torch='torch_eager', compile='torch_compiled', onnxruntime='onnxruntime',
+                openvino='openvino')
+PRECISIONS = ('float32', 'bfloat16', 'int8')
+
+
+def load_backend(name: str) -> ModuleType:
+    """Return a backend's module.
+
+    Raises:
+        UnknownOption: there is no such backend.
+        MissingPackage: a package that it needs is not installed.
+    """
+    if name not in BACKENDS:
+        raise UnknownOption(f'backend {name!r} is not known; these are: auto, '
+                            f'{", ".join(BACKENDS)}')
+    module = import_module(f'{__name__}.{BACKENDS[name]}')
+    require_packages(f'the backend {name}', 'deploy', *module.PACKAGES)
+    return module
+
+
+def check_options(backend: str, precision: str) -> None:
+    """Raise UnknownOption or MissingPackage before any work is done."""
+    if precision not in PRECISIONS:
+        raise UnknownOption(f'precision {precision!r} is not known; these are: '
+                            f'{", ".join(PRECISIONS)}')
+    if backend == 'auto':
+        return
+    module = load_backend(backend)
+    if precision not in module.PRECISIONS:
+        able = ', '.join(able_backends(precision)) or 'none that is installed'
+        raise UnknownOption(f'backend {backend} has no precision {precision}; it has '
+                            f'{", ".join(module.PRECISIONS)}, and these have {precision}: {able}')
+
+
+def able_backends(precision: str) -> list[str]:
+    """Return the installed backends that have a precision."""
+    modules = {name: import_module(f'{__name__}.{module}') for name, module in BACKENDS.items()}
+    return [name for name, module in modules.items()
+            if precision in module.PRECISIONS and is_installed(*module.PACKAGES)]
+
+
+def build_backend(job: Job, backend: str, precision: str,
+                  calibration: list[np.ndarray] | None = None, batch_size: int = 1) -> Run:
+    """Return a function images (N, C, H, W) -> logits (N, classes), CPU tensors.
+
+    Args:
+        job: what is run; its dtype is not looked at.
+        backend: a key of `BACKENDS`; 'auto' tries all that are installed, leaves out
+            those whose answers differ, and takes the fastest.
+        precision: of `PRECISIONS`. On a processor without it, float32, which is said.
+        calibration: for 'int8', batches (N, C, H, W) of real pictures.
+        batch_size: that 'auto' measures with.
+
+    Raises:
+        UnknownOption, MissingPackage: see `check_options`.
+    """
+    check_options(backend, precision)
+    precision = supported_precision(precision)
+    if precision == 'int8' and not calibration:
+        raise UnknownOption('precision int8 is calibrated on real pictures; give calib, a folder '
+                            'with some of them (--calib DIR)')
+    if backend == 'auto':
+        from mmconvmixer.deploy.backends.auto import fastest
+        return fastest(job, able_backends(precision), precision, calibration, batch_size)
+    run = load_backend(backend).build(job, precision, calibration)
+    print_log(f'answers come from {backend} in {precision}', 'current')
+    return run

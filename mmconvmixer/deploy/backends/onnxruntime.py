@@ -1,0 +1,30 @@
+"""onnxruntime on a CPU."""
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmconvmixer.deploy.formats import onnx_file
+from mmconvmixer.deploy.job import Job
+
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+PRECISIONS = ('float32', 'int8')
+
+
+def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
+    job = replace(job, dtype='float32', dynamic_batch=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'network.onnx')
+        if precision == 'int8':
+            from mmconvmixer.deploy.quantisation import quantise_onnx
+            quantise_onnx(job, calibration, path)
+        else:
+            onnx_file.write(job, path)
+        session = onnx_file.reader(path, torch.get_num_threads())
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session(images.contiguous().numpy()))
+    return run

@@ -1,0 +1,26 @@
+"""PyTorch through `torch.compile`, with the weights frozen into the program."""
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmconvmixer.deploy.backends.static_batches import static_batches
+from mmconvmixer.deploy.job import Job
+
+PACKAGES = ()
+PRECISIONS = ('float32', 'bfloat16')
+
+
+def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
+    network = replace(job, dtype=precision).network
+
+    def for_batch(size: int):
+        # Frozen weights are repacked once for oneDNN; without, at every call.
+        compiled = torch.compile(network, dynamic=False, options=dict(freezing=True))
+
+        def run(images: Tensor) -> Tensor:
+            with torch.no_grad():
+                return compiled(images)
+        return run
+    return static_batches(for_batch)

@@ -1,0 +1,20 @@
+"""PyTorch as it is, with BatchNorm folded (`deploy.fuse`)."""
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmconvmixer.deploy.job import Job
+
+PACKAGES = ()
+PRECISIONS = ('float32', 'bfloat16')
+
+
+def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
+    network = replace(job, dtype=precision).network
+
+    @torch.no_grad()
+    def run(images: Tensor) -> Tensor:
+        return network(images)
+    return run

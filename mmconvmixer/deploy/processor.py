@@ -1,0 +1,46 @@
+"""What this machine's processor can compute in."""
+import logging
+from functools import cache
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """Return the names of the instruction sets, as Linux gives them; empty elsewhere."""
+    info = Path('/proc/cpuinfo')
+    if not info.is_file():
+        return frozenset()
+    for line in info.read_text().splitlines():
+        if line.startswith('flags'):
+            return frozenset(line.partition(':')[2].split())
+    return frozenset()
+
+
+def has_bfloat16() -> bool:
+    flags = processor_flags()
+    return bool(flags & {'avx512_bf16', 'amx_bf16', 'bf16'}) or (
+        not flags and torch.backends.mkldnn.is_available() and _mkldnn_bfloat16())
+
+
+def has_int8() -> bool:
+    return bool(processor_flags() & {'avx512_vnni', 'avx_vnni', 'amx_int8'})
+
+
+def supported_precision(precision: str) -> str:
+    """Return the precision, or what this processor has instead, and say so in one line."""
+    if precision == 'bfloat16' and not has_bfloat16():
+        print_log('this processor has no bfloat16 instructions: computing in float32', 'current',
+                  logging.WARNING)
+        return 'float32'
+    if precision == 'int8' and not has_int8():
+        print_log('this processor has no int8 instructions (VNNI): computing in float32',
+                  'current', logging.WARNING)
+        return 'float32'
+    return precision
+
+
+def _mkldnn_bfloat16() -> bool:
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,0 +1,180 @@
+"""A classifier that is asked with pictures, again and again."""
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.model import BaseModel
+
+from mmconvmixer.errors import BadImage
+from mmconvmixer.pictures import Picture, PicturePipeline, origin_of, pictures_in
+from mmconvmixer.progress import Progress
+from mmconvmixer.together import Together
+
+# Of several threads that ask at the same moment.
+MOST_TOGETHER = 16
+
+
+class Predictor:
+    """A classifier that is asked with pictures.
+
+    A picture goes through the config's test pipeline, as in `tools/test.py`. Threads
+    may share a predictor: pictures are prepared side by side, and what is asked at
+    the same moment goes through the network in one batch.
+
+    Args:
+        model: see `get_model`; a model that it returned is used as it is.
+        pretrained, device, strict, **model_options: see `get_model`.
+        backend: what computes: 'torch', 'compile' (torch.compile), 'onnxruntime',
+            'openvino'; 'auto' builds all that are installed and takes the fastest
+            whose answers agree with PyTorch's, which takes a minute for a large
+            network. On a GPU, 'torch' or 'compile'.
+        precision: 'float32', 'bfloat16' or 'int8'; a processor without it computes in
+            float32 instead, which is said.
+        calib: for 'int8', real pictures that set the ranges of the numbers: a folder
+            or a list.
+
+    Raises:
+        UnknownOption: no such backend or precision, or not together.
+        MissingPackage: the backend's package is not installed.
+        MMConvMixerError: see `get_model`.
+    """
+
+    def __init__(self, model: str | Path | Config | BaseModel, pretrained: bool | str = True,
+                 device: str | torch.device | None = None, *, strict: bool = True,
+                 backend: str = 'torch', precision: str = 'float32',
+                 calib: str | os.PathLike | list[Picture] | None = None, **model_options):
+        in_torch = (backend, precision) == ('torch', 'float32')
+        if not in_torch:  # before the weights are fetched
+            from mmconvmixer.deploy.backends import check_options
+            check_options(backend, precision)
+        if isinstance(model, BaseModel):
+            if model_options or isinstance(pretrained, str):
+                raise TypeError('a model that is built takes no further weights or options; give '
+                                'its name or config')
+            self.model = model.to(device) if device is not None else model
+        else:
+            from mmconvmixer.apis import get_model
+            self.model = get_model(model, pretrained, device, strict=strict, **model_options)
+        self.model.eval()
+        self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
+        self._prepare = PicturePipeline(self.model)
+        self._logits = None
+        if not in_torch:
+            from mmconvmixer.deploy.for_predictor import logits_function
+            self._logits = logits_function(self.model, backend, precision, calib)
+        self._together = Together(self._scores, MOST_TOGETHER)
+
+    def __call__(self, inputs: Any, topk: int = 1, batch_size: int = 1) -> dict | list[dict]:
+        """Classify one picture or several.
+
+        Args:
+            inputs: a path, an http(s) URL, encoded bytes, a PIL image, an array
+                (H, W) or (H, W, 3) BGR uint8 as cv2 reads it; a list of these;
+                or a folder, whose pictures are taken in the order of names.
+            topk: how many answers `pred_topk` ranks.
+            batch_size: pictures a forward pass, in lists and folders.
+
+        Returns:
+            For one picture a dict: pred_label (int), pred_score (float),
+            pred_scores (array (classes,), they sum to 1), pred_class (str, where
+            class names are known), pred_topk (the best `topk`, each with
+            pred_label, pred_score, pred_class). For several a list of such
+            dicts; a picture that can't be read has `error` in its place. Those
+            that came from a file have `img_path`.
+
+        Raises:
+            BadImage: the one picture that was asked for can't be read, or a
+                folder has none.
+        """
+        if isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir():
+            inputs = pictures_in(inputs)
+        elif not isinstance(inputs, list | tuple):
+            scores = self._together.ask(self._prepare(inputs))
+            return dict(origin_of(inputs), **self._answer(scores, topk))
+        return list(self.stream(inputs, topk, batch_size))
+
+    def stream(self, pictures: Iterable[Picture], topk: int = 1, batch_size: int = 8
+               ) -> Iterator[dict]:
+        """Yield the answer to each picture, in order; for more than memory would hold.
+
+        Pictures are taken from the iterable as they are needed, and prepared by
+        threads while the network works. Says how far it is, on standard error.
+
+        Args: as in `__call__`; `pictures` may be a generator.
+        """
+        total = len(pictures) if hasattr(pictures, '__len__') else 0
+        progress = Progress('inference', total, 'pictures')
+        done = 0
+        workers = min(4, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
+            # Enough for the batch at work and the next.
+            ahead = _ahead(pool, self._prepared, pictures, 2 * batch_size + workers)
+            try:
+                while batch := [item for _, item in zip(range(batch_size), ahead, strict=False)]:
+                    yield from self._answers(batch, topk)
+                    done += len(batch)
+                    progress.update(done)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _prepared(self, picture: Picture) -> tuple[Picture, dict | BadImage]:
+        try:
+            return picture, self._prepare(picture)
+        except BadImage as error:
+            return picture, error
+
+    def _answers(self, batch: list[tuple[Picture, dict | BadImage]], topk: int) -> list[dict]:
+        """Return the answers to prepared pictures, an error for those that could not be."""
+        samples = [sample for _, sample in batch if not isinstance(sample, BadImage)]
+        scores = iter(self._together.ask_all(samples) if samples else ())
+        return [dict(origin_of(picture), error=str(sample)) if isinstance(sample, BadImage)
+                else dict(origin_of(picture), **self._answer(next(scores), topk))
+                for picture, sample in batch]
+
+    @torch.no_grad()
+    def _scores(self, samples: list[dict]) -> list[torch.Tensor]:
+        """Return the probabilities (classes,) of each sample, in batches of one size."""
+        scores: list[torch.Tensor | None] = [None] * len(samples)
+        by_shape: dict[tuple, list[int]] = {}
+        for number, sample in enumerate(samples):
+            by_shape.setdefault(tuple(sample['inputs'].shape), []).append(number)
+        for numbers in by_shape.values():
+            data = default_collate([samples[number] for number in numbers])
+            if self._logits is None:
+                found = [output.pred_score for output in self.model.test_step(data)]
+            else:
+                data = self.model.data_preprocessor(data, False)
+                found = self._logits(data['inputs']).softmax(1)
+            for number, score in zip(numbers, found, strict=True):
+                scores[number] = score
+        return scores
+
+    def _answer(self, scores: torch.Tensor, topk: int) -> dict:
+        scores = scores.float().cpu()
+        best = scores.topk(min(topk, len(scores)))
+        ranking = [self._named(int(label), float(score))
+                   for score, label in zip(*best, strict=True)]
+        return dict(ranking[0], pred_scores=scores.numpy(), pred_topk=ranking)
+
+    def _named(self, label: int, score: float) -> dict:
+        named = dict(pred_label=label, pred_score=score)
+        if self.classes:
+            named['pred_class'] = self.classes[label]
+        return named
+
+
+def _ahead(pool: ThreadPoolExecutor, function, items: Iterable, most: int) -> Iterator:
+    """Yield function(item) in order, with at most `most` of them begun and not yet taken."""
+    begun = deque()
+    for item in items:
+        begun.append(pool.submit(function, item))
+        if len(begun) >= most:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()

@@ -1,0 +1,92 @@
+"""Runtimes: which is taken, and what is done with those that are wrong."""
+import pytest
+import torch
+
+from mmconvmixer.deploy import processor
+from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, torch_eager
+from mmconvmixer.deploy.backends.static_batches import static_batches
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.preprocessing import preprocessing_of
+
+
+@pytest.fixture
+def job(convmixer):
+    model = convmixer()
+    return Job(model, preprocessing_of(model))
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What was logged."""
+    lines = []
+    for module in ('backends.auto', 'backends', 'processor'):
+        monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
+                            lambda line, *args, **kwargs: lines.append(line))
+    return lines
+
+
+def slowly(run):
+    def wrapped(images):
+        torch.ones(1000, 1000) @ torch.ones(1000, 1000)
+        return run(images)
+    return wrapped
+
+
+def test_auto_takes_the_fastest(job, said, monkeypatch):
+    eager = torch_eager.build
+    monkeypatch.setattr(torch_compiled, 'build', lambda *args: slowly(eager(*args)))
+    images = torch.randn(2, 3, 32, 32)
+    run = auto.fastest(job, ['torch', 'compile'], 'float32', None, 1)
+    assert said[-1].startswith('auto: torch in float32')
+    monkeypatch.setattr(torch_compiled, 'build', eager)
+    monkeypatch.setattr(torch_eager, 'build', lambda *args: slowly(eager(*args)))
+    auto.fastest(job, ['torch', 'compile'], 'float32', None, 1)
+    assert said[-1].startswith('auto: compile in float32')
+    torch.testing.assert_close(run(images), eager(job, 'float32')(images))
+
+
+def test_auto_leaves_out_what_answers_otherwise_or_fails(job, said, monkeypatch):
+    eager = torch_eager.build
+    for broken in (lambda *args: lambda images: 1.01 * eager(*args)(images),
+                   lambda *args: lambda images: torch.full((len(images), 10), float('nan')),
+                   lambda *args: 1 / 0):
+        monkeypatch.setattr(torch_compiled, 'build', broken)
+        auto.fastest(job, ['compile', 'torch'], 'float32', None, 1)
+        assert 'compile' in said[-2]
+        assert said[-1].startswith('auto: torch in float32')
+
+
+def test_a_program_of_one_batch_size_serves_smaller_ones():
+    made = []
+
+    def build(size):
+        made.append(size)
+
+        def run(images):
+            assert len(images) == size
+            return images.sum((1, 2, 3))
+        return run
+
+    run = static_batches(build)
+    for count in (8, 5, 8, 1, 2):
+        images = torch.randn(count, 3, 4, 4)
+        torch.testing.assert_close(run(images), images.sum((1, 2, 3)))
+    assert made == [8, 1, 2]
+
+
+@pytest.mark.parametrize(('precision', 'flags'), [('bfloat16', {'avx512f'}), ('int8', {'avx2'})])
+def test_a_processor_without_a_precision_computes_in_float32_and_says_so(
+        job, said, monkeypatch, precision, flags):
+    monkeypatch.setattr(processor, 'processor_flags', lambda: frozenset(flags))
+    run = build_backend(job, 'auto' if precision == 'int8' else 'torch', precision)
+    assert any('computing in float32' in line for line in said)
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(run(images), torch_eager.build(job, 'float32')(images),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_gray_pictures(monkeypatch):
+    from mmconvmixer import get_model
+    model = get_model('convmixer-64-4_digits', True)
+    job = Job(model, preprocessing_of(model))
+    assert build_backend(job, 'torch', 'float32')(torch.randn(3, 1, 8, 8)).shape == (3, 10)

@@ -1,0 +1,116 @@
+"""A predictor shared by threads, asked for long lists, on other runtimes."""
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from mmconvmixer import Predictor, inference_model
+from mmconvmixer.errors import BadImage, MissingPackage, UnknownOption
+
+NAME = 'convmixer-64-4_digits'
+
+
+@pytest.fixture(scope='module')
+def predictor():
+    return Predictor(NAME)
+
+
+@pytest.fixture(scope='module')
+def digits():
+    from sklearn.datasets import load_digits
+    return [(16 * image).clip(0, 255).astype(np.uint8) for image in load_digits().images[-40:]]
+
+
+def test_threads_get_the_answers_that_one_would(predictor, digits):
+    expected = [predictor(digit) for digit in digits]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(predictor, digits * 4))
+    for answer, one in zip(found, expected * 4, strict=True):
+        assert answer['pred_label'] == one['pred_label']
+        np.testing.assert_allclose(answer['pred_scores'], one['pred_scores'], atol=1e-6)
+
+
+def test_a_stream_answers_in_order_and_takes_no_more_than_it_needs(predictor, digits):
+    taken = itertools.count()
+    endless = (digit for digit in itertools.cycle(digits) if next(taken) >= 0)
+    answers = list(itertools.islice(predictor.stream(endless, batch_size=4), 100))
+    assert next(taken) < 100 + 4 * 4 + 8
+    expected = [predictor(digit)['pred_label'] for digit in digits]
+    assert [answer['pred_label'] for answer in answers] == list(
+        itertools.islice(itertools.cycle(expected), 100))
+
+
+def test_a_bad_picture_in_a_stream_keeps_its_place(predictor, digits):
+    answers = list(predictor.stream([digits[0], b'no picture', digits[1]]))
+    assert ['error' in answer for answer in answers] == [False, True, False]
+    assert list(predictor.stream([b'no picture'])) == [dict(error=answers[1]['error'])]
+
+
+def test_pictures_of_several_sizes_go_through_one_call():
+    """Where the pipeline leaves the size as it is."""
+    predictor = Predictor(NAME)
+    predictor._prepare._transform.transforms = [
+        each for each in predictor._prepare._transform.transforms
+        if type(each).__name__ != 'Resize']
+    sizes = [(8, 8), (12, 10), (8, 8), (12, 10), (9, 9)]
+    pictures = [np.full(size, 20 * number, np.uint8) for number, size in enumerate(sizes)]
+    alone = [predictor(picture)['pred_score'] for picture in pictures]
+    together = [answer['pred_score'] for answer in predictor(pictures, batch_size=5)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_an_empty_list_has_no_answers(predictor):
+    assert predictor([]) == []
+
+
+@pytest.mark.parametrize(('picture', 'said'), [
+    (np.zeros((), np.uint8), r'uint8 \(\)'),
+    (np.zeros((3, 8, 9), np.uint8), 'channels come last'),
+    (np.zeros((8, 8, 4), np.uint8), 'leave out the fourth channel'),
+    (np.zeros((2, 8, 8, 3), np.uint8), 'list of arrays'),
+    (np.zeros((8, 8), np.float32), '0 to 255'),
+])
+def test_an_array_that_is_no_picture_is_named_with_what_to_do(predictor, picture, said):
+    with pytest.raises(BadImage, match=said):
+        predictor(picture)
+
+
+@pytest.mark.parametrize(('backend', 'precision'), [
+    ('torch', 'bfloat16'), ('compile', 'float32'), ('onnxruntime', 'float32'),
+    ('openvino', 'float32'), ('openvino', 'bfloat16')])
+def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend, precision):
+    if backend in ('onnxruntime', 'openvino'):
+        pytest.importorskip(backend)
+    other = Predictor(NAME, backend=backend, precision=precision)
+    tolerance = 1e-4 if precision == 'float32' else 0.05
+    for batch_size in (4, 3):  # 40 is no multiple of 3: the last batch is smaller
+        for found, expected in zip(other(digits, batch_size=batch_size), predictor(digits),
+                                   strict=True):
+            np.testing.assert_allclose(found['pred_scores'], expected['pred_scores'],
+                                       atol=tolerance)
+            assert found['pred_class'] == str(found['pred_label'])
+
+
+def test_inference_model_passes_the_runtime_on(digits):
+    plain = inference_model(NAME, digits[:3])
+    other = inference_model(NAME, digits[:3], backend='torch', precision='bfloat16', batch_size=2)
+    assert [each['pred_label'] for each in other] == [each['pred_label'] for each in plain]
+    assert any((a['pred_scores'] != b['pred_scores']).any()
+               for a, b in zip(plain, other, strict=True))
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (dict(backend='tensorrt'), 'these are: auto, torch, compile, onnxruntime, openvino'),
+    (dict(precision='int4'), 'these are: float32, bfloat16, int8'),
+    (dict(backend='torch', precision='int8'), 'backend torch has no precision int8'),
+])
+def test_unknown_runtimes_are_refused_before_weights_are_fetched(options, said):
+    with pytest.raises(UnknownOption, match=said):
+        Predictor('convmixer-1536-20_3rdparty_in1k', **options)
+
+
+def test_a_missing_package_is_named_with_the_command(monkeypatch):
+    monkeypatch.setattr('mmconvmixer.deploy.packages.find_spec', lambda module: None)
+    with pytest.raises(MissingPackage, match=r"pip install 'mmconvmixer\[deploy\]'"):
+        Predictor(NAME, backend='openvino')

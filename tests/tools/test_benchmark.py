@@ -1,0 +1,83 @@
+"""`tools/benchmark.py`: rows are compared before they are timed."""
+import json
+
+import pytest
+import torch
+
+from mmconvmixer.benchmarks.in_turn import Measured, measure, table
+from mmconvmixer.benchmarks.rows import Plan
+
+NAME = 'convmixer-64-4_digits'
+
+
+def test_rows_of_one_function_are_timed_beside_each_other(tool, tmp_path):
+    out = tmp_path / 'figures.json'
+    done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
+                '--peers', 'mmpretrain', 'timm', '--batch-size', 2, '--rounds', 2, '--threads', 1,
+                '--checkpoint', NAME, '--json', out, experiment=False)
+    assert done.code == 0, done.err
+    figures = json.loads(out.read_text())
+    assert [(row['row'], row['precision']) for row in figures['rows']] == [
+        (row, precision) for precision in ('float32', 'bfloat16')
+        for row in ('mmpretrain', 'timm', 'torch')]
+    for row in figures['rows']:
+        assert not row['failure']
+        assert len(row['seconds']) == 2
+        assert row['images_per_second'] == pytest.approx(2e3 / row['latency_ms'])
+        assert row['difference'] < (1e-4 if row['precision'] == 'float32' else 0.25)
+    assert figures['rows'][3]['difference'] > 1e-4  # bfloat16 it really was
+    assert 'at most' in done.out
+    assert 'threads on cores' in done.out
+
+
+def test_a_training_step(tool):
+    done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', '--peers',
+                'mmpretrain', '--batch-size', 4, '--rounds', 1, '--threads', 1, '--train',
+                experiment=False)
+    assert done.code == 0, done.err
+    assert 'not timed' not in done.out
+    assert 'ms a step' in done.out
+
+
+def test_another_function_is_not_timed(tmp_path):
+    from mmconvmixer import get_model
+    torch.manual_seed(0)
+    paths = []
+    for number in range(2):
+        paths.append(str(tmp_path / f'{number}.pth'))
+        torch.save(dict(state_dict=get_model(NAME).state_dict()), paths[-1])
+    plans = [Plan('torch', 'float32', NAME, path, None) for path in paths]
+    images = torch.randn(2, 1, 8, 8).numpy()
+    same, other = measure(plans, [images], rounds=1, say=lambda line: None)
+    assert same.seconds
+    assert not other.seconds
+    assert 'another function' in other.failure
+    assert 'not timed: another function' in table([same, other])
+
+
+def test_what_can_not_be_built_says_why_and_the_rest_goes_on(tmp_path):
+    from mmconvmixer import get_model
+    path = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
+    plans = [Plan('torch', 'float32', NAME, path, None),
+             Plan('torch', 'float32', NAME, str(tmp_path / 'none.pth'), None)]
+    good, bad = measure(plans, [torch.randn(1, 1, 8, 8).numpy()], 1, say=lambda line: None)
+    assert good.seconds
+    assert 'none.pth' in bad.failure
+
+
+def test_ratios_are_of_rounds_to_the_first_row():
+    rows = [Measured('mmpretrain', 'float32', 8, 0., seconds=[1., 2., 4.]),
+            Measured('torch', 'float32', 8, 0., seconds=[.5, .5, 2.])]
+    first, second = table(rows).splitlines()[1:]
+    assert ' 4.00 ' in first and ' 1.00 ' in first
+    assert ' 16.00 ' in second and ' 2.00 ' in second
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--peers', 'tensorflow'], 'these are: mmpretrain, timm'),
+    (['--precisions', 'int4'], 'these are: float32, bfloat16, int8'),
+    (['--backends', 'tensorrt'], 'these are: auto, torch'),
+])
+def test_unknown_rows(bad_input, options, said):
+    assert said in bad_input('benchmark', NAME, *options, experiment=False)
