@@ -9,8 +9,8 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.apis import IMAGE_SUFFIXES, Predictor
 from mmconvmixer.errors import BadImage, DatasetNotFound
+from mmconvmixer.pictures import IMAGE_SUFFIXES, PicturePipeline
 
 COUNT = 300
 
@@ -35,11 +35,11 @@ def calibration_batches(model: BaseModel, folder: str | os.PathLike, count: int 
             the test pipeline does not resize.
     """
     paths = _evenly(_pictures_below(Path(folder)), count)
-    predictor = Predictor(model)
+    prepare = PicturePipeline(model)
     batches: list[np.ndarray] = []
     for path in paths:
         try:
-            sample = predictor._prepare(path)
+            sample = prepare(path)
         except BadImage as error:
             print_log(f'calibration goes on without {error}', 'current', logging.WARNING)
             continue

@@ -15,6 +15,7 @@ from mmconvmixer.deploy.formats import FORMATS
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.packages import require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.processor import has_int8
 from mmconvmixer.deploy.quantisation import nncf_int8, onnxruntime_int8
 from mmconvmixer.deploy.quantisation.accuracy import TestSet, top1
 from mmconvmixer.deploy.quantisation.calibration import COUNT, calibration_batches
@@ -69,7 +70,9 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     if batches[0].shape[1:] != job.input_shape:
         raise BadImage(f'the calibration pictures become {batches[0].shape[1:]}, the network '
                        f'takes {job.input_shape}: the test pipeline does not resize them')
-    warn_without_int8()
+    if not has_int8():
+        print_log('this processor has no int8 instructions (VNNI): the file will be slow here',
+                  'current', logging.WARNING)
 
     float_network = method.prepared(job)
     network, accuracy, kept = method.quantised(float_network, batches), None, []
@@ -102,17 +105,6 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     with written_whole(f'{out}.json') as part:
         part.write_text(json.dumps(record, indent=2) + '\n')
     return record
-
-
-def warn_without_int8() -> None:
-    """Say so, in one line, where the processor has no instructions for int8."""
-    info = Path('/proc/cpuinfo')
-    if not info.is_file():
-        return
-    flags = next((line for line in info.read_text().splitlines() if line.startswith('flags')), '')
-    if flags and not {'avx512_vnni', 'avx_vnni', 'amx_int8'} & set(flags.split()):
-        print_log('this processor has no int8 instructions (VNNI): the file will be slow here',
-                  'current', logging.WARNING)
 
 
 def _checked_out(out: Path, suffix: str) -> Path:
