@@ -75,6 +75,10 @@ class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
     """The fused kernels were insisted on where they don't run."""
 
 
+class TensorFlowUnavailable(MMConvMixerError, RuntimeError):
+    """TensorFlow is needed and not installed, or Keras runs on another backend."""
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}
