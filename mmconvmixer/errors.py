@@ -75,8 +75,8 @@ class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
     """The fused kernels were insisted on where they don't run."""
 
 
-class TensorFlowUnavailable(MMConvMixerError, RuntimeError):
-    """TensorFlow is needed and not installed, or Keras runs on another backend."""
+class MissingPackage(MMConvMixerError, ImportError):
+    """An optional package that is not installed."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.keras_twin import family_of, keras_twin
+from mmconvmixer.deploy.keras_twin import family_of, keras_twin, width_of
 from mmconvmixer.deploy.keras_twin.pictures import check_resizable, decoded, prepared
 from mmconvmixer.errors import BadConfig
 
@@ -32,7 +32,7 @@ def write(job: Job, path: Path) -> None:
     Raises:
         BadConfig: a classifier that has no twin in Keras, or pictures that
             TensorFlow can't resize so.
-        TensorFlowUnavailable: see there.
+        MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
     check_resizable(job.preprocessing)
     twin = keras_twin(job.model, job.features)
@@ -70,6 +70,21 @@ def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         return output.numpy()
     run.saved = saved  # its functions live as long as it does
     return run
+
+
+def interface(job: Job) -> dict:
+    """Return names, shapes and dtypes of what goes in and what comes out, by signature."""
+    channels, height, width = job.input_shape
+    batch = 'batch' if job.dynamic_batch else 1
+    outputs = {OUTPUTS[family_of(job.model)]: dict(
+        shape=[batch, width_of(job.model, job.features)], dtype='float32')}
+    inputs = dict(
+        serving_default=dict(images=dict(shape=[batch, height, width, channels],
+                                         dtype='float32')),
+        serving_images=dict(images=dict(shape=[batch, 'height', 'width', 3], dtype='float32')),
+        serving_bytes=dict(image_bytes=dict(shape=[batch], dtype='string')))
+    return dict(signatures={name: dict(inputs=taken, outputs=outputs)
+                            for name, taken in inputs.items()})
 
 
 def _check_input(job: Job, shape: tuple[int | None, ...]) -> None:

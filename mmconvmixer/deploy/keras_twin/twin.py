@@ -12,7 +12,7 @@ from mmpretrain.models import GlobalAveragePooling, LinearClsHead, MlpMixer
 from mmconvmixer.deploy.keras_twin.convmixer import convmixer
 from mmconvmixer.deploy.keras_twin.mlp_mixer import mlp_mixer
 from mmconvmixer.deploy.keras_twin.weights import copy_weights
-from mmconvmixer.errors import BadConfig, TensorFlowUnavailable
+from mmconvmixer.errors import BadConfig, MissingPackage
 from mmconvmixer.models import ConvMixer
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def family_of(model: BaseModel) -> str:
     return _FAMILIES[type(backbone)][0]
 
 
+def width_of(model: BaseModel, features: bool) -> int:
+    """Return how many numbers the twin gives for a picture."""
+    return model.backbone.embed_dims if features else model.head.fc.out_features
+
+
 def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
     """Return the Keras network of a classifier, with its weights.
 
@@ -53,7 +58,7 @@ def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
 
     Raises:
         BadConfig: a classifier, or a layer in it, that has no twin.
-        TensorFlowUnavailable: TensorFlow is not installed, or Keras uses another backend.
+        MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
     family = family_of(model)
     keras = _keras()
@@ -72,9 +77,9 @@ def _keras():
         import keras
         import tensorflow  # noqa: F401
     except ImportError as error:
-        raise TensorFlowUnavailable('this export is made with TensorFlow, which is not installed: '
-                                    "pip install 'mmconvmixer[tf]'") from error
+        raise MissingPackage('this export is made with TensorFlow, which is not installed: '
+                             "pip install 'mmconvmixer[tf]'") from error
     if keras.backend.backend() != 'tensorflow':
-        raise TensorFlowUnavailable(f'Keras runs on {keras.backend.backend()} here; this export '
-                                    'needs KERAS_BACKEND=tensorflow in the environment')
+        raise MissingPackage(f'Keras runs on {keras.backend.backend()} here; this export needs '
+                             'KERAS_BACKEND=tensorflow in the environment')
     return keras
