@@ -90,8 +90,9 @@ def interface(job: Job) -> dict:
 def _check_input(job: Job, shape: tuple[int | None, ...]) -> None:
     for expected, given in zip(shape[1:], (*job.input_shape[1:], job.input_shape[0]), strict=True):
         if expected not in (None, given):
-            raise BadConfig(f'the network takes {shape[3]} channels of {shape[1]}x{shape[2]} pixels '
-                            f'and the preprocessing gives {job.input_shape} (C, H, W)')
+            raise BadConfig(
+                f'the network takes {shape[3]} channels of {shape[1]} x {shape[2]} pixels, and the '
+                f'preprocessing gives {job.input_shape} (C, H, W)')
 
 
 def _signatures(job: Job, serve: 'tf.types.experimental.PolymorphicFunction',
