@@ -21,11 +21,12 @@ def convmixer(act='GELU', kernel_size=5):
         arch=f'16/2-p4-k{kernel_size}', act_cfg=dict(type=act)))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, value in model.state_dict().items():
+        for value in model.state_dict().values():
             if value.is_floating_point():
                 value.copy_(0.3 * torch.randn(value.shape, generator=generator))
-            if 'running_var' in name or value.dim() == 1 and name.endswith(('2.weight', '3.weight')):
-                value.abs_().add_(0.5)
+        for norm in (each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)):
+            norm.weight.abs_().add_(0.5)
+            norm.running_var.abs_().add_(0.5)
         for block in model.backbone.stages:
             block[1].weight += torch.eye(16)[..., None, None]
     return model
