@@ -29,7 +29,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--image-size', type=int, metavar='N',
                         help='height and width of the pictures (default: the config\'s)')
     parser.add_argument('--dtype', default='float32', help='of the weights: float32 (default), '
-                        'float16, bfloat16; not every format has all')
+                        'float16, bfloat16; not every format has all; litert also has int8')
+    parser.add_argument('--calib', metavar='DIR', help='folder of real pictures, for int8')
     parser.add_argument('--self-contained', action='store_true',
                         help='onnx and openvino: raw uint8 picture in, names of the best classes '
                         'out')

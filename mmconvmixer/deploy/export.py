@@ -15,6 +15,7 @@ from mmengine.model import BaseModel
 from mmconvmixer.apis import Predictor, get_model
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.deploy.classes import classes_of
+from mmconvmixer.deploy.for_predictor import calibration_batches
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
@@ -24,7 +25,7 @@ from mmconvmixer.files import check_writable
 
 # Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
 # bfloat16 felt (0.10 with the digits model); another network would be off by 1 or 2.
-TOLERANCES = dict(float32=1e-4, float16=5e-2, bfloat16=0.25)
+TOLERANCES = dict(float32=1e-4, float16=5e-2, bfloat16=0.25, int8=0.5)
 SCORE_TOLERANCE = 0.05
 PICTURES = 8
 
@@ -32,8 +33,8 @@ PICTURES = 8
 def export(model: str | Path | Config | BaseModel, format: str, out: str | Path, *,
            checkpoint: bool | str | Path = True, features: bool = False,
            dynamic_batch: bool | None = None, image_size: int | None = None,
-           dtype: str = 'float32', self_contained: bool = False, topk: int = 5,
-           **model_options) -> dict:
+           dtype: str = 'float32', calib: str | Path | None = None, self_contained: bool = False,
+           topk: int = 5, **model_options) -> dict:
     """Write a classifier in another form, run it there, and compare.
 
     Args:
@@ -49,7 +50,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             except for 'openvino' and 'litert'.
         image_size: height and width of the pictures. Default: the config's.
         dtype: of the weights, 'float32', 'float16' or 'bfloat16', as far as the
-            format has it; input and output are float32 in any case.
+            format has it; input and output are float32 in any case. 'int8' of
+            'litert' is arithmetic in int8; for other formats' int8, see
+            `mmconvmixer.deploy.quantise`.
+        calib: folder of real pictures, for int8.
         self_contained: 'onnx' and 'openvino' only: the file takes one raw uint8
             picture (H, W, 3) of any size, in RGB, and returns the best `topk`
             classes' names and scores.
@@ -70,7 +74,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     module = load_format(format)
     if dtype not in module.DTYPES:
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
-                            f'{", ".join(module.DTYPES)}')
+                            f'{", ".join(module.DTYPES)}. For int8 of onnx and openvino there is '
+                            'tools/quantize.py')
+    if (dtype == 'int8') != (calib is not None):
+        raise UnknownOption('dtype int8 and calib, a folder of real pictures, belong together')
     suffix = module.SUFFIX
     if self_contained:
         if features:
@@ -89,7 +96,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
         part = Path(folder, out.name)
-        module.write(job, part)
+        if dtype == 'int8':
+            module.write_int8(job, part, calibration_batches(built, calib))
+        else:
+            module.write(job, part)
         run = module.reader(part)
         check = _compare_pictures(job, run) if self_contained else _compare(job, run)
         record = dict(

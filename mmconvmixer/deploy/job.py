@@ -8,7 +8,8 @@ from mmengine.model import BaseModel
 from mmconvmixer.deploy.network import Network
 from mmconvmixer.deploy.preprocessing import Preprocessing
 
-DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16,
+              int8=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Job:
         classes: their names, None where nobody knows them.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of pictures at once; else one.
-        dtype: of the weights: 'float32', 'float16' or 'bfloat16'.
+        dtype: of the weights: 'float32', 'float16', 'bfloat16' or, of what a format's
+            own tools make of float32 weights, 'int8'.
         topk: classes that a self-contained file names.
     """
     model: BaseModel
