@@ -11,8 +11,8 @@ from mmconvmixer.apis import get_model
 from mmconvmixer.benchmarks.rows import PEERS, Plan
 from mmconvmixer.benchmarks.trained_like import trained_like
 from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends, check_options
-from mmconvmixer.deploy.for_predictor import calibration_batches
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.logits import calibration_batches
 from mmconvmixer.deploy.packages import is_installed, require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.sample_pictures import sample_batch

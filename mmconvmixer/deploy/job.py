@@ -18,7 +18,7 @@ class Job:
 
     Attributes:
         model: the classifier.
-        preprocessing: of its pictures.
+        preprocessing: of its pictures; None if what runs takes any size.
         classes: their names, None where nobody knows them.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of pictures at once; else one.
@@ -27,7 +27,7 @@ class Job:
         topk: classes that a self-contained file names.
     """
     model: BaseModel
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     classes: tuple[str, ...] | None = None
     features: bool = False
     dynamic_batch: bool = True
@@ -49,8 +49,17 @@ class Job:
     def best(self) -> int:
         return min(self.topk, self.width)
 
+    @property
+    def class_names(self) -> list[str]:
+        """As a self-contained file has them: each its own."""
+        names = [str(label) for label in range(self.width)]
+        for label, name in enumerate(self.classes or ()):
+            # ImageNet has two cranes and two maillots.
+            names[label] = name if self.classes.count(name) == 1 else f'{name} ({label})'
+        return names
+
     def class_name(self, label: int) -> str:
-        return self.classes[label] if self.classes else str(label)
+        return self.class_names[label]
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""From a classifier to the function that `Predictor` asks for logits."""
+"""From a classifier to a function that has its logits computed by a backend."""
 import os
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.errors import BadImage, UnknownOption
 from mmconvmixer.pictures import Picture, PicturePipeline, pictures_in
 
@@ -18,24 +19,27 @@ CALIBRATION_PICTURES = 300
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,
-                    calib: str | os.PathLike | list[Picture] | None = None
+                    calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1
                     ) -> Callable[[Tensor], Tensor]:
     """Return a function images (N, C, H, W), normalised -> logits (N, classes).
 
     Args:
         model: the classifier, on the device where it shall run.
-        backend, precision, calib: see `Predictor`.
+        backend, precision, calib, batch_size: see `Predictor`.
     """
     device = next(model.parameters()).device
-    job = Job(model, preprocessing_of(model))
     if device.type == 'cuda':
         if backend not in ('torch', 'compile', 'auto') or precision == 'int8':
             raise UnknownOption(f'backend {backend} in {precision} runs on a CPU, and the model is '
                                 f"on {device}; give device='cpu', or backend 'torch' or 'compile' "
                                 "in 'float32' or 'bfloat16'")
         return _on_gpu(model, backend, precision)
+    precision = supported_precision(precision)
     batches = calibration_batches(model, calib) if precision == 'int8' else None
-    return build_backend(job, backend, precision, batches)
+    # The others need the size of the pictures ahead of time.
+    open_size = backend in ('torch', 'compile')
+    job = Job(model, None if open_size else preprocessing_of(model))
+    return build_backend(job, backend, precision, batches, batch_size)
 
 
 def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Picture] | None
@@ -68,6 +72,7 @@ def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Pictur
 
 def _on_gpu(model: BaseModel, backend: str, precision: str) -> Callable[[Tensor], Tensor]:
     # There, ConvMixer's own kernels do what `fuse` does on a CPU.
+    model.eval()
     dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
     backbone = torch.compile(model.backbone) if backend == 'compile' else model.backbone
 
