@@ -16,12 +16,18 @@ def test_another_runtime_gets_the_accuracy_of_the_model(tool, tmp_path, backend,
     assert other.out.splitlines()[-1].split()[:4] == plain.out.splitlines()[-1].split()[:4]
 
 
-def test_an_average_of_weights_is_what_is_asked(tool, train, toy_config, tmp_path):
+def test_an_average_of_weights_is_what_is_asked(tool, train, toy_config, trained, tmp_path):
     """EMAHook exchanges the weights when the test begins: the backend is made after that."""
-    averaged = ['custom_hooks=[dict(type=EMAHook,momentum=0.5)]']
-    train(tmp_path / 'run', overrides=dict(custom_hooks=[dict(type='EMAHook', momentum=0.5)]))
-    checkpoint = tmp_path / 'run/epoch_1.pth'
-    last_lines = [tool('test', toy_config, checkpoint, '--work-dir', tmp_path / 'test', *options,
-                       '--cfg-options', *averaged).out.splitlines()[-1]
-                  for options in ([], ['--backend', 'torch'])]
-    assert last_lines[0].split()[:4] == last_lines[1].split()[:4]
+    config = tmp_path / 'averaged.py'
+    config.write_text(f"_base_ = ['{toy_config}']\n"
+                      "custom_hooks = [dict(type='EMAHook', momentum=0.002)]\n")
+    train(tmp_path / 'run', config=config, validate=False)
+    averaged = tmp_path / 'run/epoch_1.pth'
+
+    def accuracy(config, checkpoint, *options):
+        done = tool('test', config, checkpoint, '--work-dir', tmp_path / 'test', *options)
+        assert done.code == 0, done.err
+        return done.out.splitlines()[-1].split()[1]
+
+    assert accuracy(config, averaged, '--backend', 'torch') == accuracy(config, averaged)
+    assert accuracy(config, averaged) != accuracy(toy_config, trained)  # the run without average
