@@ -3,9 +3,7 @@
 It answers by signature and as a function that can be trained further; see
 docs/export_tensorflow.md.
 """
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +36,7 @@ def write(job: Job, path: Path) -> None:
     twin = keras_twin(job.model, job.features)
     _check_input(job, twin.input_shape)
     import tensorflow as tf
-    saved = tf.train.Checkpoint()  # that tf.Module and keras.Model have their own `variables`
+    saved = tf.train.Checkpoint()  # tf.Module would not let `variables` be set
     saved.variables = [variable.value for variable in twin.variables]
     saved.trainable_variables = [variable.value for variable in twin.trainable_variables]
     saved.regularization_losses = []  # tensorflow_hub asks for them
@@ -54,8 +52,7 @@ def write(job: Job, path: Path) -> None:
                               autograph=False)
     saved.train = tf.function(lambda images: twin(images, training=True), [images],
                               autograph=False)
-    with _quiet():
-        tf.saved_model.save(saved, str(path), _signatures(job, saved.serve, images))
+    tf.saved_model.save(saved, str(path), _signatures(job, saved.serve, images))
 
 
 def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -117,15 +114,3 @@ def _signatures(job: Job, serve: 'tf.types.experimental.PolymorphicFunction',
                 (serving_default, images),
                 (serving_images, tf.TensorSpec((batch, None, None, 3), tf.float32, 'images')),
                 (serving_bytes, tf.TensorSpec((batch,), tf.string, 'image_bytes')))}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the note that assets were written, of which there are none."""
-    logger = logging.getLogger('tensorflow')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
