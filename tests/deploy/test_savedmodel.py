@@ -1,10 +1,6 @@
 """SavedModels: what they answer, that they can be trained, and that they are checkpoints."""
 import io
-import os
-import subprocess
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +16,7 @@ from mmconvmixer.config import load_config
 from mmconvmixer.deploy.formats import savedmodel
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import family_of
-from mmconvmixer.deploy.keras_twin.pictures import check_resizable, prepared
-from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
+from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.sample_pictures import sample_pictures
 from mmconvmixer.errors import BadConfig
 
@@ -172,37 +167,6 @@ def test_serving_bytes_takes_files_of_several_sizes_and_kinds(name, saved):
         same(answer, logits_of(job, file), 5e-3)
 
 
-@pytest.mark.parametrize('size', [(307, 241), (241, 311), (36, 36)])
-@pytest.mark.parametrize('backend, name, differing', [
-    ('pillow', 'bicubic', 0.001), ('pillow', 'bilinear', 0.01), ('pillow', 'lanczos', 0.001),
-    ('cv2', 'bicubic', 0.001), ('cv2', 'bilinear', 0.2), ('cv2', 'area', 0.005),
-    ('pillow', 'nearest', 0), ('cv2', 'nearest', 0)])
-def test_pixels_are_those_of_the_test_pipeline(backend, name, differing, size):
-    """But for the rounding of some to the next whole number."""
-    from mmcv.transforms import CenterCrop
-    from mmpretrain.datasets.transforms import ResizeEdge
-    picture = sample_pictures(1)[0][:size[0], :size[1]]
-    result = CenterCrop(32)(ResizeEdge(36, 'short', backend, name)(dict(img=picture)))['img']
-    preparing = Preprocessing((32, 32), 'short', (36, 36), name, backend == 'pillow', (0., 0., 0.),
-                              (1., 1., 1.), 'RGB')
-    check_resizable(preparing)
-    pixels = prepared(picture[None].astype(np.float32), preparing)[0].numpy()
-    assert (pixels != result).mean() <= differing
-    assert np.abs(pixels - result).max() <= 1
-
-
-def test_channels_and_exact_sizes():
-    """BGR, and edges that shrink or grow by themselves."""
-    from mmcv.transforms import Resize
-    picture = sample_pictures(1)[0][:50, :90]
-    for size in ((20, 40), (100, 95), (50, 90)):
-        result = Resize(size[::-1], interpolation='area')(dict(img=picture))['img'][..., ::-1]
-        preparing = Preprocessing(size, 'exact', size, 'area', True, (1., 2., 3.), (2., 4., 8.),
-                                  'BGR')
-        pixels = prepared(picture[None].astype(np.float32), preparing)[0].numpy()
-        same(pixels, (result - np.array([1, 2, 3])) / np.array([2, 4, 8]), 0.005)
-
-
 def test_a_resizing_that_tensorflow_has_not_is_an_error_that_says_so(tmp_path):
     model = convmixer([dict(type='Resize', scale=(32, 32), interpolation='lanczos')])
     with pytest.raises(BadConfig, match="'lanczos' of cv2"):
@@ -300,60 +264,3 @@ def test_training_mode_updates_the_moving_statistics(saved):
     model(torch.from_numpy(x))
     after = {each.name: each.numpy() for each in network.variables}
     same(after['backbone.stem.2/moving_mean:0'], model.backbone.stem[2].running_mean)
-
-
-def test_keras_3_trains_it_through_tfsmlayer(saved):
-    """Its two endpoints are `serve` and `train`."""
-    import keras
-    job, path = saved('convmixer', True)
-    layer = keras.layers.TFSMLayer(str(path), call_endpoint='serve',
-                                   call_training_endpoint='train')
-    model = keras.Sequential([keras.Input((32, 32, 3)), layer, keras.layers.Dense(2)])
-    model.compile('sgd', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    before = [variable.numpy() for variable in layer.weights]
-    assert (len(layer.trainable_weights), len(layer.weights)) == (20, 30)
-    x = images(job, 8).transpose(0, 2, 3, 1)
-    model.fit(x, np.arange(8) % 2, verbose=0)
-    assert all((old != new.numpy()).any()
-               for old, new in zip(before, layer.weights, strict=True))
-
-
-HUB = """
-import sys
-import numpy as np, tensorflow as tf, tensorflow_hub as hub, tf_keras
-path, images, expected = sys.argv[1], np.load(sys.argv[2]), np.load(sys.argv[3])
-np.testing.assert_allclose(hub.load(path)(images), expected, rtol=1e-3, atol=1e-4)
-layer = hub.KerasLayer(path, trainable=True)
-keras = tf.keras if sys.argv[4] == 'tf.keras' else tf_keras
-model = keras.Sequential([layer, keras.layers.Dense(2)])
-model.compile('sgd', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-model(images)
-before = [variable.numpy() for variable in layer.weights]
-assert (len(layer.trainable_weights), len(layer.weights)) == (20, 30)
-model.fit(images, np.arange(8) % 2, verbose=0)
-assert all((old != new.numpy()).any() for old, new in zip(before, layer.weights))
-print('trained')
-"""
-
-
-@pytest.mark.parametrize('keras, environment', [
-    ('tf_keras', {}), ('tf.keras', dict(TF_USE_LEGACY_KERAS='1'))])
-def test_tensorflow_hub_trains_it(keras, environment, saved, tmp_path):
-    """In a process of its own: there tf.keras must be the old one."""
-    for module in ('tensorflow_hub', 'tf_keras'):
-        pytest.importorskip(module, reason=f'{module} is not installed')
-    job, path = saved('convmixer', True)
-    x = images(job, 8)
-    np.save(tmp_path / 'images.npy', x.transpose(0, 2, 3, 1))
-    np.save(tmp_path / 'expected.npy', savedmodel.reader(path)(x))
-    done = subprocess.run(
-        [sys.executable, '-c', HUB, path, tmp_path / 'images.npy', tmp_path / 'expected.npy',
-         keras], capture_output=True, text=True, env={**os.environ, **environment})
-    assert done.returncode == 0 and 'trained' in done.stdout, done.stderr
-
-
-def test_importing_the_package_loads_no_tensorflow():
-    code = ('import sys, mmconvmixer.deploy.formats.savedmodel, mmconvmixer.deploy.formats.litert;'
-            'assert not {"tensorflow", "keras"} & sys.modules.keys()')
-    assert subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[2]
-                          ).returncode == 0
