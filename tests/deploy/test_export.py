@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmconvmixer import Predictor, get_model
 from mmconvmixer.checkpoints.hashes import sha256_of
@@ -309,3 +310,42 @@ def test_openvino_stays_in_float32_for_the_comparison(convmixer, tmp_path):
     _, record = exported(convmixer(), 'openvino', tmp_path)
     assert record['check']['max_difference'] <= 1e-5 * record['check']['largest']
     assert openvino_ir.SUFFIX == '.xml'
+
+
+@pytest.mark.parametrize('family', ['convmixer', 'mixer'])
+@pytest.mark.parametrize('format', ['savedmodel', 'litert'])
+def test_tensorflows_formats_are_compared_too(request, tmp_path, format, family):
+    out, record = exported(request.getfixturevalue(family)(), format, tmp_path)
+    assert out.exists()
+    assert record['check']['max_difference'] <= 1e-4 * record['check']['largest']
+    described = record.get('signatures', dict(serving_default=record))['serving_default']
+    assert described['inputs']['images']['shape'][1:] == [32, 32, 3]
+    assert set(record['files']) == {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*')
+        if path.is_file() and path.suffix != '.json'}
+
+
+def test_a_savedmodel_is_replaced_and_other_folders_are_not(convmixer, tmp_path):
+    pytest.importorskip('tensorflow')
+    out = tmp_path / 'net'
+    first = export(convmixer(), 'savedmodel', out)
+    second = export(convmixer(act='ReLU'), 'savedmodel', out)
+    assert first['files'] != second['files']
+    assert second['files']['net/saved_model.pb'] == sha256_of(out / 'saved_model.pb')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/thesis.txt').write_text('three years')
+    with pytest.raises(OutputNotWritable, match='no SavedModel'):
+        export(convmixer(), 'savedmodel', tmp_path / 'mine')
+    assert (tmp_path / 'mine/thesis.txt').read_text() == 'three years'
+
+
+def test_int8_of_litert_is_calibrated(convmixer, tmp_path):
+    pytest.importorskip('tensorflow')
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for number, picture in enumerate(sample_pictures(8)):
+        Image.fromarray(picture).save(folder / f'{number}.png')
+    record = export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8', calib=folder)
+    assert 1e-3 < record['check']['max_difference'] / record['check']['largest'] < 0.5
+    with pytest.raises(UnknownOption, match='belong together'):
+        export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8')
