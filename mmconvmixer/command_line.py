@@ -69,5 +69,6 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
         args = vars(parser.parse_args(argv))
     except ValueError as error:  # mmengine's DictAction, of a word without '='
         parser.error(f'--cfg-options takes KEY=VALUE: {error}')
-    os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
+    if 'local_rank' in args:  # a tool that may be one of several processes
+        os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
     return args

@@ -87,6 +87,10 @@ class ExportMismatch(MMConvMixerError, ValueError):
     """An exported network whose answers are not those of the original."""
 
 
+class AccuracyDrop(MMConvMixerError, ValueError):
+    """int8 that costs more accuracy than was allowed."""
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}
