@@ -136,6 +136,20 @@ def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend
             assert found['pred_class'] == str(found['pred_label'])
 
 
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_int8_is_calibrated_on_pictures(predictor, digits, backend):
+    for package in dict(onnxruntime=['onnxscript', 'onnxruntime'],
+                        openvino=['openvino', 'nncf'])[backend]:
+        pytest.importorskip(package)
+    other = Predictor(NAME, backend=backend, precision='int8', calib=digits, batch_size=8)
+    difference = np.concatenate([found['pred_scores'] - expected['pred_scores'] for
+                                 found, expected in zip(other(digits), predictor(digits),
+                                                        strict=True)])
+    assert 1e-5 < np.abs(difference).mean() < 0.02
+    with pytest.raises(UnknownOption, match='give calib'):
+        Predictor(NAME, backend=backend, precision='int8')
+
+
 def test_inference_model_passes_the_runtime_on(digits):
     plain = inference_model(NAME, digits[:3])
     other = inference_model(NAME, digits[:3], backend='torch', precision='bfloat16', batch_size=2)

@@ -12,10 +12,10 @@ from mmconvmixer.benchmarks.rows import PEERS, Plan
 from mmconvmixer.benchmarks.trained_like import trained_like
 from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.logits import calibration_batches
 from mmconvmixer.deploy.packages import is_installed, require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.processor import supported_precision
+from mmconvmixer.deploy.quantisation.calibration import calibration_batches
 from mmconvmixer.deploy.sample_pictures import sample_batch
 from mmconvmixer.errors import UnknownOption
 

@@ -18,8 +18,8 @@ from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.logits import calibration_batches
 from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
+from mmconvmixer.deploy.quantisation.calibration import calibration_batches
 from mmconvmixer.deploy.reference import reference_outputs
 from mmconvmixer.deploy.sample_pictures import odd_pictures, sample_batch, sample_pictures
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption

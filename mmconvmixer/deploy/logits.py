@@ -2,9 +2,7 @@
 import os
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -12,10 +10,9 @@ from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.processor import supported_precision
-from mmconvmixer.errors import BadImage, UnknownOption
-from mmconvmixer.pictures import Picture, PicturePipeline, pictures_in
-
-CALIBRATION_PICTURES = 300
+from mmconvmixer.deploy.quantisation.calibration import calibration_batches
+from mmconvmixer.errors import UnknownOption
+from mmconvmixer.pictures import Picture
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,
@@ -40,34 +37,6 @@ def logits_function(model: BaseModel, backend: str, precision: str,
     open_size = backend in ('torch', 'compile')
     job = Job(model, None if open_size else preprocessing_of(model))
     return build_backend(job, backend, precision, batches, batch_size)
-
-
-def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Picture] | None
-                        ) -> list[np.ndarray]:
-    """Return up to 300 of the pictures, evenly chosen, prepared: each (1, C, H, W) float32.
-
-    Raises:
-        UnknownOption: there are none to choose from.
-        BadImage: not one can be read.
-    """
-    if calib is None or (not isinstance(calib, str | os.PathLike) and not calib):
-        raise UnknownOption('precision int8 is calibrated on real pictures; give calib, a folder '
-                            'or a list of some')
-    pictures = pictures_in(calib) if isinstance(calib, str | os.PathLike) else calib
-    prepare = PicturePipeline(model)
-    step = max(1, len(pictures) / CALIBRATION_PICTURES)
-    chosen = [pictures[int(number * step)] for number in range(int(len(pictures) / step))]
-    batches = []
-    for picture in chosen:
-        try:
-            data = model.data_preprocessor(default_collate([prepare(picture)]), False)
-        except BadImage as error:
-            last = error
-            continue
-        batches.append(data['inputs'].cpu().numpy())
-    if not batches:
-        raise last
-    return batches
 
 
 def _on_gpu(model: BaseModel, backend: str, precision: str) -> Callable[[Tensor], Tensor]:
