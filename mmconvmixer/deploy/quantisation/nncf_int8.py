@@ -120,8 +120,11 @@ def save(model, path: Path) -> list[Path]:
     weights = path.with_suffix('.bin')
     # The graph last: it is what names the other file.
     with written_whole(path) as graph_part, written_whole(weights) as weights_part:
-        openvino.save_model(model, graph_part, compress_to_fp16=False)
-        graph_part.with_suffix('.bin').replace(weights_part)
+        try:
+            openvino.save_model(model, graph_part, compress_to_fp16=False)
+            graph_part.with_suffix('.bin').replace(weights_part)
+        finally:
+            graph_part.with_suffix('.bin').unlink(missing_ok=True)
     return [path, weights]
 
 
