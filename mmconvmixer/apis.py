@@ -90,9 +90,9 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args,
         model: see `get_model`; a model that it returned is used as it is.
         inputs: see `Predictor.__call__`.
         topk: how many answers `pred_topk` ranks.
-        options: `batch_size` and those of `Predictor`: `pretrained` (default True),
-            `device`, `strict`, `backend`, `precision`, `calib` and model options;
-            for tasks other than classification, what mmpretrain's
+        options: those of `Predictor`: `pretrained` (default True), `device`,
+            `strict`, `backend`, `precision`, `calib`, `batch_size` and model
+            options; for tasks other than classification, what mmpretrain's
             `inference_model` takes.
 
     Returns:
@@ -109,10 +109,11 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args,
         return hub_inference(model, inputs, *args, **options)
     if args:
         raise TypeError('inference_model takes a model and inputs; name the options, e.g. topk=5')
-    batch_size = options.pop('batch_size', 1)
     if options.get('precision') == 'int8' and options.get('calib') is None:
-        options['calib'] = inputs if isinstance(inputs, list | tuple) else [inputs]
-    return Predictor(model, **options)(inputs, topk, batch_size)
+        several = isinstance(inputs, list | tuple) or (
+            isinstance(inputs, str | Path) and Path(inputs).is_dir())
+        options['calib'] = inputs if several else [inputs]
+    return Predictor(model, **options)(inputs, topk)
 
 
 def _hub_entry(name: Any):

@@ -23,13 +23,14 @@ class PicturePipeline:
 
     Args:
         model: what `get_model` returned.
+        pipeline: another than its config's.
 
     Raises:
         BadConfig: no test_dataloader, or a pipeline that does not begin with loading.
     """
 
-    def __init__(self, model: nn.Module):
-        self._load, *transforms = _transforms(model)
+    def __init__(self, model: nn.Module, pipeline: list[dict] | None = None):
+        self._load, *transforms = _transforms(pipeline or test_dataset_of(model).pipeline)
         self._transform = Compose(transforms)
 
     def __call__(self, picture: Picture) -> dict:
@@ -80,8 +81,8 @@ def test_dataset_of(model: nn.Module) -> Config:
     return dataset
 
 
-def _transforms(model: nn.Module) -> list[BaseTransform]:
-    """Build the transforms of a model's test pipeline, loading first.
+def _transforms(pipeline: list[dict]) -> list[BaseTransform]:
+    """Build the transforms of a test pipeline, loading first.
 
     The loader takes any picture; the rest is as in `tools/test.py`.
     """
@@ -89,8 +90,7 @@ def _transforms(model: nn.Module) -> list[BaseTransform]:
     from mmpretrain.registry import TRANSFORMS
 
     from mmconvmixer.datasets import faster_pipeline
-    pipeline = faster_pipeline(test_dataset_of(model).pipeline)
-    load, *rest = (dict(step) for step in pipeline)
+    load, *rest = (dict(step) for step in faster_pipeline(pipeline))
     if load['type'].split('.')[-1] not in ('LoadImageFromFile', 'LoadImage'):
         raise BadConfig(f'the test pipeline begins with {load["type"]}, expected '
                         'LoadImageFromFile or LoadImage')

@@ -30,14 +30,17 @@ class Predictor:
     Args:
         model: see `get_model`; a model that it returned is used as it is.
         pretrained, device, strict, **model_options: see `get_model`.
-        backend: what computes: 'torch', 'compile' (torch.compile), 'onnxruntime',
-            'openvino'; 'auto' builds all that are installed and takes the fastest
-            whose answers agree with PyTorch's, which takes a minute for a large
-            network. On a GPU, 'torch' or 'compile'.
+        backend: what computes: 'torch' (with BatchNorm folded), 'compile'
+            (torch.compile), 'onnxruntime', 'openvino'; 'auto' builds all that are
+            installed and takes the fastest whose answers agree with the model's,
+            which takes a minute for a large network. On a GPU, 'torch' or
+            'compile'. Default: the model as it is, or 'auto' for a `precision`.
         precision: 'float32', 'bfloat16' or 'int8'; a processor without it computes in
             float32 instead, which is said.
         calib: for 'int8', real pictures that set the ranges of the numbers: a folder
             or a list.
+        batch_size: pictures a forward pass, in lists, folders and streams, where a
+            call does not say; 'auto' measures with it.
 
     Raises:
         UnknownOption: no such backend or precision, or not together.
@@ -47,12 +50,15 @@ class Predictor:
 
     def __init__(self, model: str | Path | Config | BaseModel, pretrained: bool | str = True,
                  device: str | torch.device | None = None, *, strict: bool = True,
-                 backend: str = 'torch', precision: str = 'float32',
-                 calib: str | os.PathLike | list[Picture] | None = None, **model_options):
-        in_torch = (backend, precision) == ('torch', 'float32')
-        if not in_torch:  # before the weights are fetched
+                 backend: str | None = None, precision: str = 'float32',
+                 calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1,
+                 **model_options):
+        if backend is None and precision != 'float32':
+            backend = 'auto'
+        if backend is not None:  # before the weights are fetched
             from mmconvmixer.deploy.backends import check_options
             check_options(backend, precision)
+        self.batch_size = _at_least_one('batch_size', batch_size)
         if isinstance(model, BaseModel):
             if model_options or isinstance(pretrained, str):
                 raise TypeError('a model that is built takes no further weights or options; give '
@@ -64,13 +70,14 @@ class Predictor:
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
         self._prepare = PicturePipeline(self.model)
-        self._logits = None
-        if not in_torch:
-            from mmconvmixer.deploy.for_predictor import logits_function
-            self._logits = logits_function(self.model, backend, precision, calib)
+        self._network = self.model
+        if backend is not None:
+            from mmconvmixer.deploy.backend_classifier import BackendClassifier
+            self._network = BackendClassifier(self.model, backend, precision, calib, batch_size)
         self._together = Together(self._scores, MOST_TOGETHER)
 
-    def __call__(self, inputs: Any, topk: int = 1, batch_size: int = 1) -> dict | list[dict]:
+    def __call__(self, inputs: Any, topk: int = 1, batch_size: int | None = None
+                 ) -> dict | list[dict]:
         """Classify one picture or several.
 
         Args:
@@ -78,7 +85,8 @@ class Predictor:
                 (H, W) or (H, W, 3) BGR uint8 as cv2 reads it; a list of these;
                 or a folder, whose pictures are taken in the order of names.
             topk: how many answers `pred_topk` ranks.
-            batch_size: pictures a forward pass, in lists and folders.
+            batch_size: pictures a forward pass, in lists and folders. Default: the
+                predictor's.
 
         Returns:
             For one picture a dict: pred_label (int), pred_score (float),
@@ -92,22 +100,29 @@ class Predictor:
             BadImage: the one picture that was asked for can't be read, or a
                 folder has none.
         """
-        if isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir():
-            inputs = pictures_in(inputs)
-        elif not isinstance(inputs, list | tuple):
+        _at_least_one('topk', topk)
+        is_folder = isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir()
+        if not is_folder and not isinstance(inputs, list | tuple):
             scores = self._together.ask(self._prepare(inputs))
             return dict(origin_of(inputs), **self._answer(scores, topk))
         return list(self.stream(inputs, topk, batch_size))
 
-    def stream(self, pictures: Iterable[Picture], topk: int = 1, batch_size: int = 8
-               ) -> Iterator[dict]:
+    def stream(self, pictures: Iterable[Picture] | str | os.PathLike, topk: int = 1,
+               batch_size: int | None = None) -> Iterator[dict]:
         """Yield the answer to each picture, in order; for more than memory would hold.
 
         Pictures are taken from the iterable as they are needed, and prepared by
         threads while the network works. Says how far it is, on standard error.
 
-        Args: as in `__call__`; `pictures` may be a generator.
+        Args:
+            pictures: a list, a generator or the like, or a folder.
+            topk, batch_size: as in `__call__`.
         """
+        _at_least_one('topk', topk)
+        batch_size = self.batch_size if batch_size is None else _at_least_one(
+            'batch_size', batch_size)
+        if isinstance(pictures, str | os.PathLike):
+            pictures = pictures_in(pictures)
         total = len(pictures) if hasattr(pictures, '__len__') else 0
         progress = Progress('inference', total, 'pictures')
         done = 0
@@ -115,13 +130,22 @@ class Predictor:
         with ThreadPoolExecutor(workers) as pool:
             # Enough for the batch at work and the next.
             ahead = _ahead(pool, self._prepared, pictures, 2 * batch_size + workers)
+            ended = None
             try:
-                while batch := [item for _, item in zip(range(batch_size), ahead, strict=False)]:
+                while ended is None:
+                    batch = []
+                    try:
+                        while len(batch) < batch_size:
+                            batch.append(next(ahead))
+                    except Exception as error:  # of the iterable's, or that it is at its end
+                        ended = error
                     yield from self._answers(batch, topk)
                     done += len(batch)
                     progress.update(done)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+        if not isinstance(ended, StopIteration):
+            raise ended
 
     def _prepared(self, picture: Picture) -> tuple[Picture, dict | BadImage]:
         try:
@@ -146,11 +170,7 @@ class Predictor:
             by_shape.setdefault(tuple(sample['inputs'].shape), []).append(number)
         for numbers in by_shape.values():
             data = default_collate([samples[number] for number in numbers])
-            if self._logits is None:
-                found = [output.pred_score for output in self.model.test_step(data)]
-            else:
-                data = self.model.data_preprocessor(data, False)
-                found = self._logits(data['inputs']).softmax(1)
+            found = [output.pred_score for output in self._network.test_step(data)]
             for number, score in zip(numbers, found, strict=True):
                 scores[number] = score
         return scores
@@ -170,11 +190,27 @@ class Predictor:
 
 
 def _ahead(pool: ThreadPoolExecutor, function, items: Iterable, most: int) -> Iterator:
-    """Yield function(item) in order, with at most `most` of them begun and not yet taken."""
-    begun = deque()
-    for item in items:
-        begun.append(pool.submit(function, item))
-        if len(begun) >= most:
+    """Yield function(item) in order, with at most `most` of them begun and not yet taken.
+
+    What the iterable raises comes after the answers to what it gave before.
+    """
+    begun, items, failed = deque(), iter(items), None
+    while failed is None:
+        try:
+            begun.append(pool.submit(function, next(items)))
+        except StopIteration:
+            break
+        except Exception as error:
+            failed = error
+        while begun and (len(begun) >= most or begun[0].done()):
             yield begun.popleft().result()
     while begun:
         yield begun.popleft().result()
+    if failed is not None:
+        raise failed
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f'{name} is {value}, expected 1 or more')
+    return value

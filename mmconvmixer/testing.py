@@ -5,7 +5,6 @@ from pathlib import Path
 import mmengine
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.config import config_path, load_config, require, run_name
@@ -107,7 +106,8 @@ def evaluate(config: str | Path,
 
     runner = Runner.from_cfg(cfg)
     if backend is not None:
-        _ask_elsewhere(runner, backend, precision, calib)
+        from mmconvmixer.deploy.backend_classifier import BackendHook
+        runner.register_hook(BackendHook(backend, precision, calib))
     if out and out_item == 'pred':
         classes = runner.test_dataloader.dataset.metainfo.get('classes')
         runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
@@ -145,14 +145,6 @@ def _visualize(cfg, show: bool, show_dir: str | None, interval: int, wait_time: 
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks.visualization = dict(type='ShowHook', enable=True, show=show,
                                out_dir=show_dir, interval=interval, wait_time=wait_time)
-
-
-def _ask_elsewhere(runner: Runner, backend: str, precision: str, calib: str | None) -> None:
-    from mmconvmixer.deploy.for_runner import BackendClassifier
-    runner.load_or_resume()
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    model._config = runner.cfg
-    runner.model = BackendClassifier(model, backend, precision, calib)
 
 
 def _augment_at_test_time(cfg) -> None:

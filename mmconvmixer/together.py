@@ -7,7 +7,7 @@ from typing import Any
 class Together:
     """Runs one batch at a time; whoever waits for his turn meanwhile goes into the next one.
 
-    No thread of its own: the first to get its turn works for all that wait.
+    No thread of its own: the first to get its turn works for those that wait.
 
     Args:
         run: makes answers of questions, in their order.
@@ -20,41 +20,40 @@ class Together:
         self._waiting: list[_Asked] = []
 
     def ask(self, question: Any) -> Any:
-        """Return the answer to one question, or raise what its batch raised."""
-        asked = _Asked(question)
+        """Return the answer to one question, or raise what it raises by itself."""
+        own = _Asked(question)
         with self._access:
-            self._waiting.append(asked)
+            self._waiting.append(own)
         with self._turn:
-            while not asked.done:  # else another one's batch had it
-                with self._access:
-                    batch, self._waiting = (self._waiting[:self._most],
-                                            self._waiting[self._most:])
-                self._answer(batch)
-        if asked.error is not None:
-            raise asked.error
-        return asked.answer
+            if not own.answered:  # else another one's batch had it
+                self._answer(own)
+        return own.answer
 
     def ask_all(self, questions: list) -> list:
         """Return the answers to a batch that is made already."""
         with self._turn:
             return self._run(questions)
 
-    def _answer(self, batch: list['_Asked']) -> None:
+    def _answer(self, own: '_Asked') -> None:
+        with self._access:
+            others = [asked for asked in self._waiting if asked is not own][:self._most - 1]
+            batch = [own, *others]
+            self._waiting = [asked for asked in self._waiting if asked not in batch]
         try:
             answers = self._run([asked.question for asked in batch])
+            for asked, answer in zip(batch, answers, strict=True):
+                asked.answer, asked.answered = answer, True
         except BaseException as error:
-            for asked in batch:
-                asked.error, asked.done = error, True
-            if not isinstance(error, Exception):  # Ctrl-C is this thread's alone to obey
+            with self._access:  # the others are none the worse: each has its own turn
+                self._waiting = [asked for asked in others if not asked.answered] + self._waiting
+            if not others or not isinstance(error, Exception):
                 raise
-            return
-        for asked, answer in zip(batch, answers, strict=True):
-            asked.answer, asked.done = answer, True
+            own.answer, = self._run([own.question])
 
 
 class _Asked:
-    """A question, and what has become of it."""
+    """A question, and what has become of it. Each is itself only."""
 
     def __init__(self, question: Any):
         self.question = question
-        self.done, self.answer, self.error = False, None, None
+        self.answered, self.answer = False, None

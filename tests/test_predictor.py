@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
-from mmconvmixer import Predictor, inference_model
+from mmconvmixer import Predictor, get_model, inference_model
 from mmconvmixer.errors import BadImage, MissingPackage, UnknownOption
 
 NAME = 'convmixer-64-4_digits'
@@ -76,6 +77,49 @@ def test_an_array_that_is_no_picture_is_named_with_what_to_do(predictor, picture
         predictor(picture)
 
 
+def test_what_an_iterable_raises_comes_after_the_answers_to_what_it_gave(predictor, digits):
+    def ten():
+        yield from digits[:10]
+        raise OSError('the camera is gone')
+
+    answers = []
+    with pytest.raises(OSError, match='camera'):
+        for answer in predictor.stream(ten(), batch_size=4):
+            answers.append(answer)
+    assert len(answers) == 10
+
+
+def test_a_stream_can_be_left(predictor, digits):
+    stream = predictor.stream(digits, batch_size=2)
+    next(stream)
+    stream.close()
+    assert list(stream) == []
+    assert predictor(digits[0])['pred_scores'].shape == (10,)
+
+
+@pytest.mark.parametrize('options', [dict(batch_size=0), dict(batch_size=-1), dict(topk=0)])
+def test_less_than_one_is_refused(predictor, digits, options):
+    with pytest.raises(ValueError, match='expected 1 or more'):
+        predictor(digits[:2], **options)
+    with pytest.raises(ValueError, match='expected 1 or more'):
+        next(predictor.stream(digits[:2], **options))
+
+
+@pytest.mark.parametrize('backend', ['torch', 'onnxruntime'])
+def test_other_heads_answer_in_their_own_way(digits, backend):
+    """A multi-label head has a sigmoid where others have softmax."""
+    if backend == 'onnxruntime':
+        pytest.importorskip('onnxscript')
+        pytest.importorskip(backend)
+    head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=64, _delete_=True)
+    torch.manual_seed(0)
+    model = get_model(NAME, head=head)
+    expected = Predictor(model)(digits[0])['pred_scores']
+    assert expected.sum() > 1.5
+    np.testing.assert_allclose(Predictor(model, backend=backend)(digits[0])['pred_scores'],
+                               expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(('backend', 'precision'), [
     ('torch', 'bfloat16'), ('compile', 'float32'), ('onnxruntime', 'float32'),
     ('openvino', 'float32'), ('openvino', 'bfloat16')])
@@ -90,6 +134,20 @@ def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend
             np.testing.assert_allclose(found['pred_scores'], expected['pred_scores'],
                                        atol=tolerance)
             assert found['pred_class'] == str(found['pred_label'])
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_int8_is_calibrated_on_pictures(predictor, digits, backend):
+    for package in dict(onnxruntime=['onnxscript', 'onnxruntime'],
+                        openvino=['openvino', 'nncf'])[backend]:
+        pytest.importorskip(package)
+    other = Predictor(NAME, backend=backend, precision='int8', calib=digits, batch_size=8)
+    difference = np.concatenate([found['pred_scores'] - expected['pred_scores'] for
+                                 found, expected in zip(other(digits), predictor(digits),
+                                                        strict=True)])
+    assert 1e-5 < np.abs(difference).mean() < 0.02
+    with pytest.raises(UnknownOption, match='give calib'):
+        Predictor(NAME, backend=backend, precision='int8')
 
 
 def test_inference_model_passes_the_runtime_on(digits):

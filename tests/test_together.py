@@ -52,13 +52,38 @@ def test_no_batch_is_larger_than_it_may_be():
     assert [len(batch) for batch in run.batches] == [1, 2, 2, 1]
 
 
-def test_an_error_reaches_all_whose_batch_it_was_and_nobody_else():
+def test_an_error_is_that_of_its_own_question():
     run = Doubling()
     together = Together(run, most=16)
     with ThreadPoolExecutor(8) as pool:
-        others = asked_while_busy(together, run, [1, 13], pool)
-        for each in others:
-            with pytest.raises(ValueError, match='thirteen'):
-                each.result(10)
+        one, thirteen, two = asked_while_busy(together, run, [1, 13, 2], pool)
+        assert (one.result(10), two.result(10)) == (2, 4)
+        with pytest.raises(ValueError, match='thirteen'):
+            thirteen.result(10)
     assert together.ask(5) == 10
     assert together.ask_all([6, 7]) == [12, 14]
+
+
+def test_an_interrupt_stays_in_its_thread():
+    run = Doubling()
+    interrupted = []
+
+    def interrupt_once(numbers):
+        answers = run(numbers)
+        if len(numbers) > 1 and not interrupted:
+            interrupted.append(threading.get_ident())
+            raise KeyboardInterrupt
+        return answers
+
+    together = Together(interrupt_once, most=16)
+    with ThreadPoolExecutor(8) as pool:
+        others = asked_while_busy(together, run, [1, 2, 3], pool)
+        ends = [each.exception(10) or each.result(10) for each in others]
+    assert [type(end) for end in ends].count(KeyboardInterrupt) == 1
+    assert sorted(end for end in ends if isinstance(end, int)) == sorted(
+        2 * number for number, end in zip([1, 2, 3], ends, strict=True) if isinstance(end, int))
+
+
+def test_answers_too_few_are_an_error_not_a_wait():
+    with pytest.raises(ValueError, match='shorter'):
+        Together(lambda numbers: [], most=4).ask(1)

@@ -26,7 +26,7 @@ def parse_args(argv=None) -> argparse.Namespace:
                         help='torch, compile, onnxruntime, openvino (default: all installed)')
     parser.add_argument('--precisions', nargs='+', default=['float32', 'bfloat16'],
                         help='float32, bfloat16, int8 (default: the first two)')
-    parser.add_argument('--peers', nargs='*', default=['mmpretrain', 'timm'],
+    parser.add_argument('--peers', nargs='*',
                         help='mmpretrain, timm (default: both, as far as they are installed)')
     parser.add_argument('--batch-size', type=int, nargs='+', default=[1, 8])
     parser.add_argument('--image-size', type=int, metavar='N')

@@ -29,7 +29,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--image-size', type=int, metavar='N',
                         help='height and width of the pictures (default: the config\'s)')
     parser.add_argument('--dtype', default='float32', help='of the weights: float32 (default), '
-                        'float16, bfloat16; not every format has all')
+                        'float16, bfloat16; not every format has all; litert also has int8')
+    parser.add_argument('--calib', metavar='DIR', help='folder of real pictures, for int8')
     parser.add_argument('--self-contained', action='store_true',
                         help='onnx and openvino: raw uint8 picture in, names of the best classes '
                         'out')
@@ -39,16 +40,17 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     from mmconvmixer.deploy import export
-    options = vars(args)
-    checkpoint = options.pop('checkpoint')
-    record = export(**options, checkpoint=True if checkpoint is None else checkpoint)
+    record = export(**vars(args))
     check = record['check']
-    difference = ('largest score' if args.self_contained else 'max', check.get(
-        'max_difference', check.get('max_score_difference')))
+    if args.self_contained:
+        difference = ('logarithms of scores differ from PyTorch by '
+                      f'{check["mean_log_score_difference"]:.3g}')
+    else:
+        difference = f'max difference to PyTorch {check["max_difference"]:.3g}'
     agreement = (f', top-1 agreement {check["top1_agreement"]:.0%}'
                  if 'top1_agreement' in check else '')
-    print(f'wrote {args.out} ({record["weights"]} weights); {difference[0]} difference to PyTorch '
-          f'{difference[1]:.3g} over {check["pictures"]} pictures{agreement}')
+    print(f'wrote {args.out} ({record["weights"]} weights); {difference} over '
+          f'{check["pictures"]} pictures{agreement}')
 
 
 def main(argv=None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mmconvmixer.benchmarks.rows import Plan
-from mmconvmixer.benchmarks.worker import Worker
+from mmconvmixer.benchmarks.worker import Worker, WorkerFailed
 from mmconvmixer.deploy.backends.auto import TOLERANCES
 
 TURN = 0.3  # seconds, at least, that a row computes before the next has its turn
@@ -76,27 +76,33 @@ def _at_one_size(workers: list[Worker], images: np.ndarray, rounds: int, say) ->
             continue
         try:
             answer = worker.answer(images)
-        except RuntimeError as error:
+            worker.forget_memory()
+            warm = worker.seconds(images, 1)
+        except WorkerFailed as error:
             row.failure = str(error)[:300]
             continue
         truth = answer if truth is None else truth
-        row.difference = float(np.abs(answer - truth).max() / np.abs(truth).max())
+        # Of a training step, loss and gradients are each to be right by themselves.
+        scale = np.abs(truth) if plan.train else np.abs(truth).max()
+        row.difference = float((np.abs(answer - truth) / scale).max())
         if not row.difference <= TOLERANCES[plan.precision]:
             row.failure = f'another function: answers differ by {row.difference:.2g} of the largest'
             continue
-        warm = worker.seconds(images, 1)
         runners.append((worker, row, max(1, round(TURN / warm))))
     say(f'timing {len(runners)} rows at batch {len(images)}, {rounds} rounds')
     for _ in range(rounds):
         for worker, row, repeats in runners:
-            row.seconds.append(worker.seconds(images, repeats))
-    for worker, row, _ in runners:
-        row.memory = worker.memory()
+            if not row.failure:
+                try:
+                    row.seconds.append(worker.seconds(images, repeats))
+                    row.memory = worker.memory()
+                except WorkerFailed as error:  # such as for want of memory
+                    row.failure, row.seconds = str(error)[:300], []
     return found
 
 
 def table(measured: list[Measured], train: bool = False) -> str:
-    """Return the figures in columns; ratios are to the first row of each batch size."""
+    """Return the figures in columns; ratios are to the first row, which is said."""
     lines = [f'{"batch":>5}  {"row":<24}{"img/s":>8}{"ms a step" if train else "ms a batch":>11}'
              f'{"spread":>15}{"MB":>7}{"ratio":>7}  difference']
     first: dict[int, Measured] = {}
@@ -112,7 +118,8 @@ def table(measured: list[Measured], train: bool = False) -> str:
             f'{row.batch_size:>5}  {title:<24}{row.batch_size / row.median:>8.2f}'
             f'{1e3 * row.median:>11.1f}{spread:>15}{row.memory / 2**20:>7.0f}{ratio:>7.2f}'
             f'  {row.difference:.1e}' + (f' ({row.note})' if row.note else ''))
-    return '\n'.join(lines)
+    bases = {f'{row.row} {row.precision}' for row in first.values()}
+    return '\n'.join([*lines, '', f'ratio: to {" and ".join(sorted(bases))} in the same run'])
 
 
 def machine(threads: int, device: str) -> str:

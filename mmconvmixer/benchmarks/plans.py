@@ -10,11 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmconvmixer.apis import get_model
 from mmconvmixer.benchmarks.rows import PEERS, Plan
 from mmconvmixer.benchmarks.trained_like import trained_like
-from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends, check_options
-from mmconvmixer.deploy.for_predictor import calibration_batches
+from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.packages import is_installed, require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.processor import supported_precision
+from mmconvmixer.deploy.quantisation.calibration import calibration_batches
 from mmconvmixer.deploy.sample_pictures import sample_batch
 from mmconvmixer.errors import UnknownOption
 
@@ -22,7 +23,7 @@ _CALIBRATION = 32
 
 
 def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisions: list[str],
-               peers: list[str], batch_sizes: list[int], image_size: int | None,
+               peers: list[str] | None, batch_sizes: list[int], image_size: int | None,
                checkpoint: str | None, calib: str | None, device: str, train: bool, threads: int
                ) -> tuple[list[Plan], list[np.ndarray], int]:
     """Return the rows, peers first, the batches, and the floating-point operations a picture.
@@ -32,13 +33,21 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
     Raises:
         UnknownOption, MissingPackage: a row that can not be, among those asked for.
     """
+    if peers is None:
+        peers = [peer for peer in PEERS if is_installed(peer)]
     for peer in peers:
         if peer not in PEERS:
             raise UnknownOption(f'peer {peer!r} is not known; these are: {", ".join(PEERS)}')
-    if 'timm' in peers and not is_installed('timm'):
-        if backends is not None:
-            require_packages('the peer timm', 'test', 'timm')
-        peers = [peer for peer in peers if peer != 'timm']
+        require_packages(f'the peer {peer}', 'test', peer)
+    for name in backends or ():
+        if name not in BACKENDS:
+            raise UnknownOption(f'backend {name!r} is not known; these are: {", ".join(BACKENDS)}')
+    unknown = set(precisions) - set(PRECISIONS)
+    if unknown:
+        raise UnknownOption(f'precision {unknown.pop()!r} is not known; these are: '
+                            f'{", ".join(PRECISIONS)}')
+    precisions = [precision for precision in precisions
+                  if supported_precision(precision) == precision or device == 'cuda']
     torch.manual_seed(0)
     built = get_model(model, checkpoint or False)
     if not checkpoint:
@@ -50,17 +59,16 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
     in_torch = train or device == 'cuda'
     rows = []
     for precision in precisions:
-        if precision not in PRECISIONS:
-            raise UnknownOption(f'precision {precision!r} is not known; these are: '
-                                f'{", ".join(PRECISIONS)}')
         able = [name for name in able_backends(precision)
                 if not in_torch or name in ('torch', 'compile')]
-        for name in backends or ():
-            if name not in BACKENDS:
-                check_options(name, precision)
         chosen = able if backends is None else [name for name in backends if name in able]
         rows += [(name, precision) for name in peers if precision != 'int8']
         rows += [(name, precision) for name in chosen]
+    idle = set(backends or ()) - {name for name, _ in rows}
+    if idle:
+        raise UnknownOption(f'backend {idle.pop()} has none of the precisions '
+                            f'{", ".join(precisions)} here, or lacks a package '
+                            "(pip install 'mmconvmixer[deploy]')")
     if not rows:
         raise UnknownOption('none of these backends has any of these precisions')
     calibration = None

@@ -4,6 +4,7 @@ A peer is built by its own package, unmodified, from the same weights, in the me
 format in which it is faster here.
 """
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -23,6 +24,7 @@ from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.errors import UnknownOption
 
 PEERS = ('mmpretrain', 'timm')
+LAYOUTS = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16)
 
 Run = Callable[[Tensor], Tensor]
@@ -59,34 +61,36 @@ class Plan:
 
 
 def build_row(plan: Plan) -> tuple[Run, str]:
-    """Return a function images (N, C, H, W) float32 -> logits or, in training, losses.
+    """Return a function images (N, C, H, W) float32 -> logits (N, classes).
 
-    The second value says what was chosen on the way, e.g. a memory format.
+    In training, images -> the loss and the norm of all its gradients, (2,). The
+    second value says what was chosen on the way, e.g. a memory format.
     """
     model = get_model(plan.model)
     weights = read_checkpoint(plan.weights)['state_dict']
     model.load_state_dict(weights)
-    if plan.row in PEERS:
-        network = _peer(plan.row, model, weights)
-    elif plan.train or plan.device == 'cuda':
-        network = _Classifier(model.backbone, model.neck, model.head)
-    else:
-        job = Job(model, preprocessing_of(model, plan.image_size))
+    preprocessing = preprocessing_of(model, plan.image_size)
+    in_torch = plan.row in PEERS or plan.train or plan.device == 'cuda'
+    if not in_torch:
         batches = None if plan.calibration is None else [
             each[None] for each in plan.calibration]
-        return load_backend(plan.row).build(job, plan.precision, batches), ''
+        return load_backend(plan.row).build(Job(model, preprocessing), plan.precision, batches), ''
+    network = (_peer(plan.row, model, weights) if plan.row in PEERS
+               else _Classifier(model.backbone, model.neck, model.head))
+    network = network.to(plan.device).train(plan.train)
     if plan.row == 'compile':
         network.compile()
-    network = network.to(plan.device).train(plan.train)
-    images = torch.zeros(2, 3, *preprocessing_of(model, plan.image_size).image_size)
-    if preprocessing_of(model, plan.image_size).in_channels == 1:
-        images = images[:, :1]
-    if plan.row not in PEERS:
-        return _runner(plan, network, torch.contiguous_format), ''
-    runs = {str(layout).split('.')[-1]: _runner(plan, network, layout)
-            for layout in (torch.contiguous_format, torch.channels_last)}
-    best = min(runs, key=lambda name: _quickest(runs[name], images))
-    return runs[best], best
+    if plan.row not in PEERS:  # the backbone chooses its memory format itself
+        return _runner(plan, network, torch.contiguous_format, 'autocast'), ''
+    images = torch.zeros(2, preprocessing.in_channels, *preprocessing.image_size)
+    ways = [(layout, cast) for layout in LAYOUTS
+            for cast in (('autocast',) if plan.train or plan.precision == 'float32'
+                         else ('autocast', 'bfloat16 weights'))]
+    seconds = {way: _quickest(_runner(plan, deepcopy(network), LAYOUTS[way[0]], way[1]), images)
+               for way in ways}
+    layout, cast = min(seconds, key=seconds.get)
+    return (_runner(plan, network, LAYOUTS[layout], cast),
+            layout if plan.precision == 'float32' else f'{layout}, {cast}')
 
 
 class _Classifier(nn.Module):
@@ -129,38 +133,43 @@ def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
         layout = layout_named('timm', 'ConvMixer')
     else:
         dims = ours.embed_dims
+        act = next(module for module in ours.modules() if isinstance(module, nn.GELU))
         network = mlp_mixer.MlpMixer(
             num_classes=classes, img_size=ours.img_size[0],
             patch_size=ours.patch_embed.projection.kernel_size[0], num_blocks=ours.num_layers,
             embed_dim=dims, norm_layer=partial(nn.LayerNorm, eps=ours.norm1.eps),
+            act_layer=partial(nn.GELU, approximate=act.approximate),
             mlp_ratio=(ours.tokens_mlp_dims / dims, ours.channels_mlp_dims / dims))
         layout = layout_named('timm', 'MLP-Mixer')
     network.load_state_dict(dict(layout.from_ours(state_dict_of(dict(state_dict=weights)))))
     return network
 
 
-def _runner(plan: Plan, network: nn.Module, layout: torch.memory_format) -> Run:
+def _runner(plan: Plan, network: nn.Module, layout: torch.memory_format, cast: str) -> Run:
     dtype = DTYPES[plan.precision]
-    autocast = partial(torch.autocast, plan.device, dtype, enabled=dtype is not torch.float32)
+    network.to(memory_format=layout)
+    casts = cast == 'autocast' and dtype is not torch.float32
+    taken = torch.float32 if cast == 'autocast' else dtype
+    network.to(dtype=taken)
+    autocast = partial(torch.autocast, plan.device, dtype, enabled=casts)
     if not plan.train:
         def run(images: Tensor) -> Tensor:
-            network.to(memory_format=layout)
             with torch.inference_mode(), autocast():
-                return network(images.to(plan.device, memory_format=layout)).float().cpu()
+                return network(images.to(plan.device, taken, memory_format=layout)).float().cpu()
         return run
 
     optimizer = torch.optim.SGD(network.parameters(), lr=0.)
 
     def step(images: Tensor) -> Tensor:
-        network.to(memory_format=layout)
-        labels = torch.arange(len(images), device=plan.device)
         with autocast():
             logits = network(images.to(plan.device, memory_format=layout))
+            labels = torch.arange(len(images), device=plan.device) % logits.shape[1]
             loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.detach().float().cpu()[None]
+        gradients = [parameter.grad for parameter in network.parameters()]
+        return torch.stack([loss.detach().float(), torch.nn.utils.get_total_norm(gradients)]).cpu()
     return step
 
 

@@ -2,9 +2,10 @@
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -32,7 +33,10 @@ class Worker:
             self._process = context.Process(target=_serve, args=(theirs, plan), daemon=True)
             self._process.start()
         theirs.close()
-        self.note, self.failure = self._receive()
+        try:
+            self.note, self.failure = self._receive()
+        except WorkerFailed as error:
+            self.note, self.failure = '', str(error)
 
     def answer(self, images: np.ndarray) -> np.ndarray:
         """Return the row's logits (N, classes) for images (N, C, H, W)."""
@@ -42,29 +46,44 @@ class Worker:
         """Return the mean time of one of `repeats` calls."""
         return self._ask('seconds', images, repeats)
 
+    def forget_memory(self) -> None:
+        """Let `memory` be of what comes now."""
+        self._ask('forget memory')
+
     def memory(self) -> int:
-        """Return the most memory that the process had, or took of the GPU, in bytes."""
+        """Return the most memory that the process has had, or took of the GPU, in bytes."""
         return self._ask('memory')
 
     def end(self) -> None:
         if self._process.is_alive():
-            self._pipe.send(('end',))
-        self._process.join(10)
+            with suppress(OSError):  # it has just ended by itself
+                self._pipe.send(('end',))
+            self._process.join(10)
         self._process.kill()
 
     def _ask(self, *message):
-        self._pipe.send(message)
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise WorkerFailed(self._ending()) from error
         return self._receive()
 
     def _receive(self):
         try:
             value = self._pipe.recv()
-        except EOFError:
-            self._process.join()
-            return '', f'its process ended ({self._process.exitcode})'
-        if isinstance(value, BaseException):
+        except (EOFError, OSError) as error:
+            raise WorkerFailed(self._ending()) from error
+        if isinstance(value, WorkerFailed):
             raise value
         return value
+
+    def _ending(self) -> str:
+        self._process.join(10)
+        return f'{self.plan.title}: its process ended with {self._process.exitcode}'
+
+
+class WorkerFailed(Exception):
+    """A row that can not compute, or not any more."""
 
 
 @contextmanager
@@ -97,13 +116,18 @@ def _serve(pipe: Connection, plan: Plan) -> None:
         try:
             pipe.send(_reply(run, plan, *message))
         except Exception as error:
-            pipe.send(RuntimeError(f'{plan.title}: {type(error).__name__}: {error}'))
+            pipe.send(WorkerFailed(f'{plan.title}: {type(error).__name__}: {error}'))
 
 
 def _reply(run, plan: Plan, what: str, *details):
+    if what == 'forget memory':
+        if plan.device == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
+        elif _CLEAR.exists():
+            _CLEAR.write_text('5')  # the most that is resident, counted from now
+        return None
     if what == 'memory':
-        return (torch.cuda.max_memory_allocated() if plan.device == 'cuda'
-                else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return torch.cuda.max_memory_allocated() if plan.device == 'cuda' else _most_resident()
     images = torch.from_numpy(details[0])
     if what == 'answer':
         return run(images).numpy()
@@ -112,3 +136,13 @@ def _reply(run, plan: Plan, what: str, *details):
     for _ in range(details[1]):
         run(images)
     return (perf_counter() - start) / details[1]
+
+
+_CLEAR, _STATUS = Path('/proc/self/clear_refs'), Path('/proc/self/status')
+
+
+def _most_resident() -> int:
+    if not _STATUS.exists():
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith('VmHWM'))
+    return 1024 * int(line.split()[1])

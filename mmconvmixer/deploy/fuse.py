@@ -53,7 +53,6 @@ class InferenceConvMixer(nn.Module):
     def __init__(self, backbone: ConvMixer):
         super().__init__()
         self.embed_dims, self.out_indices = backbone.embed_dims, backbone.out_indices
-        self.patch_size = backbone.patch_size
         self.stem = InferenceStem(backbone.stem) if _folds(backbone.stem[2]) else backbone.stem
         self.stages = nn.Sequential(*(
             InferenceBlock(block) if _folds(block[0].fn[2]) and _folds(block[3]) else block

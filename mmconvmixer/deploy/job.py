@@ -8,7 +8,8 @@ from mmengine.model import BaseModel
 from mmconvmixer.deploy.network import Network
 from mmconvmixer.deploy.preprocessing import Preprocessing
 
-DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16,
+              int8=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,16 @@ class Job:
 
     Attributes:
         model: the classifier.
-        preprocessing: of its pictures.
+        preprocessing: of its pictures; None if what runs takes any size.
         classes: their names, None where nobody knows them.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of pictures at once; else one.
-        dtype: of the weights: 'float32', 'float16' or 'bfloat16'.
+        dtype: of the weights: 'float32', 'float16', 'bfloat16' or, of what a format's
+            own tools make of float32 weights, 'int8'.
         topk: classes that a self-contained file names.
     """
     model: BaseModel
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     classes: tuple[str, ...] | None = None
     features: bool = False
     dynamic_batch: bool = True
@@ -47,8 +49,17 @@ class Job:
     def best(self) -> int:
         return min(self.topk, self.width)
 
+    @property
+    def class_names(self) -> list[str]:
+        """As a self-contained file has them: each its own."""
+        names = [str(label) for label in range(self.width)]
+        for label, name in enumerate(self.classes or ()):
+            # ImageNet has two cranes and two maillots.
+            names[label] = name if self.classes.count(name) == 1 else f'{name} ({label})'
+        return names
+
     def class_name(self, label: int) -> str:
-        return self.classes[label] if self.classes else str(label)
+        return self.class_names[label]
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """What is exported of a classifier: normalised pictures in, logits or features out."""
 import torch
 from mmengine.model import BaseModel
-from mmpretrain.models import GlobalAveragePooling
+from mmpretrain.models import GlobalAveragePooling, ImageClassifier
 from torch import Tensor, nn
 
 from mmconvmixer.deploy.fuse import fuse
@@ -13,27 +13,27 @@ class Network(nn.Module):
 
     Args:
         model: an `ImageClassifier`; it is left as it is.
-        features: leave out the head's last layer.
+        features: leave out the head.
         dtype: of the weights and the arithmetic; what goes in and out is float32.
     """
 
     def __init__(self, model: BaseModel, features: bool = False,
                  dtype: torch.dtype = torch.float32):
         super().__init__()
-        if not all(hasattr(model, part) for part in ('backbone', 'neck', 'head')):
-            raise BadConfig(f'{type(model).__name__} is no image classifier with a backbone, a '
-                            'neck and a head')
+        if not isinstance(model, ImageClassifier) or not model.with_head:
+            raise BadConfig(f'{type(model).__name__} is no image classifier with a head')
         fused = fuse(model)
-        self.backbone, self.neck = fused.backbone, fused.neck
-        if type(self.neck) is GlobalAveragePooling:
-            self.neck = None  # `forward` does it in the one operator that it is
-        self.head = None if features else fused.head
+        self.backbone, self.neck, self.head = fused.backbone, fused.neck, fused.head
+        self.pools = type(self.neck) is GlobalAveragePooling
+        self.features = features
         self.dtype = dtype
-        self.to(dtype).eval()
+        self.to('cpu', dtype).eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, classes) or features (N, embed_dims) for images (N, C, H, W)."""
         maps = self.backbone(images.to(self.dtype))
-        pooled = (self.neck(maps) if self.neck is not None
-                  else tuple(each.flatten(2).mean(2) for each in maps))
-        return (pooled[-1] if self.head is None else self.head(pooled)).float()
+        if self.pools:  # in the one operator that it is
+            maps = tuple(each.flatten(2).mean(2) for each in maps)
+        elif self.neck is not None:
+            maps = self.neck(maps)
+        return (maps[-1] if self.features else self.head(maps)).float()

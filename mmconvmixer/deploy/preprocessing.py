@@ -9,9 +9,6 @@ from torch import nn
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.pictures import test_dataset_of
 
-# Transforms that change no pixel.
-_NEUTRAL = ('LoadImageFromFile', 'LoadImage', 'PackInputs')
-
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -45,6 +42,19 @@ class Preprocessing:
     def as_dict(self) -> dict:
         return asdict(self)
 
+    def pipeline(self) -> list[dict]:
+        """Return the transforms of mmpretrain that do the same, without normalisation."""
+        height, width = self.resize_to
+        how = dict(interpolation=self.interpolation, backend='pillow' if (
+            self.antialias and self.interpolation != 'area') else 'cv2')
+        steps = dict(none=[], exact=[dict(type='Resize', scale=(width, height), **how)],
+                     short=[dict(type='ResizeEdge', scale=height, edge='short', **how)])
+        height, width = self.image_size
+        return [dict(type='LoadImage',
+                     color_type='grayscale' if self.channels == 'GRAY' else 'color'),
+                *steps[self.resize], dict(type='CenterCrop', crop_size=(width, height)),
+                dict(type='PackInputs')]
+
     def at(self, image_size: int) -> 'Preprocessing':
         """Return the same for larger or smaller pictures, the margin in proportion."""
         ratio = [image_size / edge for edge in self.image_size]
@@ -66,29 +76,47 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
     """
     size, resizing = None, dict(resize='none', interpolation='bilinear', antialias=False)
     gray = False
+    expected = ['load', 'resize', 'crop']  # each once at most, in this order
     for step in test_dataset_of(model).pipeline:
         name = step['type'].split('.')[-1]
-        if name in ('LoadImageFromFile', 'LoadImage'):
+        if name == 'PackInputs':
+            continue
+        if name in ('LoadImageFromFile', 'LoadImage') and 'load' in expected:
             gray = step.get('color_type') == 'grayscale'
-        elif name == 'ResizeCenterCrop':
+            expected = expected[1:]
+        elif name == 'ResizeCenterCrop' and 'resize' in expected:
             resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
                             **_interpolation(step))
-            size = _height_and_width(step['crop_size'])
-        elif name == 'ResizeEdge' and step.get('edge', 'short') == 'short':
+            size, expected = _height_and_width(step['crop_size']), []
+        elif name == 'ResizeEdge' and step.get('edge', 'short') == 'short' and (
+                'resize' in expected):
             resizing = dict(resize='short', resize_to=(step['scale'], step['scale']),
                             **_interpolation(step))
-        elif name == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
+            expected = ['crop']
+        elif name == 'Resize' and not step.get('keep_ratio') and step.get('scale') and (
+                'resize' in expected):
             size = _height_and_width(step['scale'])
             resizing = dict(resize='exact', resize_to=size, **_interpolation(step))
-        elif name == 'CenterCrop' and not step.get('auto_pad'):
-            size = _height_and_width(step['crop_size'])
-        elif name not in _NEUTRAL:
-            raise BadConfig(f'the test pipeline has {step["type"]}, which an exported file has no '
-                            'way to say; these are known: ResizeEdge (short), Resize, CenterCrop')
+            expected = ['crop']
+        elif name == 'CenterCrop' and not step.get('auto_pad') and 'crop' in expected:
+            size, expected = _height_and_width(step['crop_size']), []
+        else:
+            raise BadConfig(f'the test pipeline has {step["type"]} where an exported file has no '
+                            'way to say it; known is: load, ResizeEdge (short) or Resize, '
+                            'CenterCrop, PackInputs')
+    if size and resizing['resize'] != 'none' and min(
+            large - small for large, small in zip(resizing['resize_to'], size, strict=True)) < 0:
+        raise BadConfig(f'the test pipeline crops {size} out of smaller pictures, '
+                        f'{resizing["resize_to"]}')
     normaliser = model.data_preprocessor
     mean, std = ([float(f'{value:.7g}') for value in getattr(normaliser, name).flatten()]
                  if normaliser._enable_normalize else [default] * (1 if gray else 3)
                  for name, default in (('mean', 0.), ('std', 1.)))
+    if getattr(normaliser, 'pad_size_divisor', 1) > 1:
+        raise BadConfig('the data_preprocessor pads pictures, which an exported file has no way '
+                        'to say')
+    in_channels = 1 if gray else 3
+    mean, std = (values * in_channels if len(values) == 1 else values for values in (mean, std))
     if size is None and image_size is None:
         raise BadConfig('the test pipeline takes pictures of any size; give image_size '
                         '(--image-size), the height and width for the export')

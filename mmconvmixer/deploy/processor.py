@@ -14,7 +14,7 @@ def processor_flags() -> frozenset[str]:
     if not info.is_file():
         return frozenset()
     for line in info.read_text().splitlines():
-        if line.startswith('flags'):
+        if line.startswith(('flags', 'Features')):  # x86, ARM
             return frozenset(line.partition(':')[2].split())
     return frozenset()
 
@@ -26,7 +26,8 @@ def has_bfloat16() -> bool:
 
 
 def has_int8() -> bool:
-    return bool(processor_flags() & {'avx512_vnni', 'avx_vnni', 'amx_int8'})
+    flags = processor_flags()
+    return not flags or bool(flags & {'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimddp', 'i8mm'})
 
 
 def supported_precision(precision: str) -> str:

@@ -20,6 +20,13 @@ def sample_pictures(count: int = 8) -> list[np.ndarray]:
     return pictures
 
 
+def odd_pictures() -> list[np.ndarray]:
+    """Return photographs (H, W, 3) uint8 RGB that are small, wide or high."""
+    first, second = sample_pictures(2)
+    return [np.ascontiguousarray(picture) for picture in (
+        first[:20, :31], first[100:130], second[:, 50:90], second[::2, ::3])]
+
+
 def sample_batch(preprocessing: Preprocessing, count: int = 8) -> np.ndarray:
     """Return sample pictures as a network takes them: (count, C, H, W) float32, normalised."""
     height, width = preprocessing.image_size

@@ -7,6 +7,7 @@ from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, tor
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.errors import UnknownOption
 
 
 @pytest.fixture
@@ -68,10 +69,16 @@ def test_a_program_of_one_batch_size_serves_smaller_ones():
         return run
 
     run = static_batches(build)
-    for count in (8, 5, 8, 1, 2):
+    for count in (8, 5, 8, 1, 2, 1, 9):
         images = torch.randn(count, 3, 4, 4)
         torch.testing.assert_close(run(images), images.sum((1, 2, 3)))
-    assert made == [8, 1, 2]
+    assert made == [8, 1, 9]  # one picture came again, five and two did not
+
+    made.clear()
+    run = static_batches(build, made_for=lambda count: 4)
+    for count in (1, 3, 4):
+        assert len(run(torch.randn(count, 3, 4, 4))) == count
+    assert made == [4]
 
 
 @pytest.mark.parametrize(('precision', 'flags'), [('bfloat16', {'avx512f'}), ('int8', {'avx2'})])
@@ -85,8 +92,7 @@ def test_a_processor_without_a_precision_computes_in_float32_and_says_so(
                                rtol=1e-4, atol=1e-5)
 
 
-def test_gray_pictures(monkeypatch):
-    from mmconvmixer import get_model
-    model = get_model('convmixer-64-4_digits', True)
-    job = Job(model, preprocessing_of(model))
-    assert build_backend(job, 'torch', 'float32')(torch.randn(3, 1, 8, 8)).shape == (3, 10)
+def test_auto_without_a_working_backend_is_an_error(job, said, monkeypatch):
+    monkeypatch.setattr(torch_eager, 'build', lambda *args: 1 / 0)
+    with pytest.raises(UnknownOption, match='no installed backend'):
+        auto.fastest(job, ['torch'], 'float32', None, 1)

@@ -1,20 +1,30 @@
 """Exports: each runs in its own runtime and says what PyTorch says, or is not there."""
 import json
+import os
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmconvmixer import Predictor, get_model
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.deploy import FORMATS, export
-from mmconvmixer.deploy.formats import load_format, openvino_ir, torch_program
+from mmconvmixer.deploy.formats import (
+    load_format,
+    onnx_self_contained,
+    openvino_ir,
+    torch_program,
+)
 from mmconvmixer.deploy.sample_pictures import sample_pictures
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
 
 PLAIN = ['onnx', 'openvino', 'torch']
+
+
+fuse = import_module('mmconvmixer.deploy.fuse')
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +80,11 @@ def test_smaller_weights_make_a_smaller_file(convmixer, tmp_path, format, dtype)
     out, record = exported(model, format, tmp_path, dtype=dtype)
     assert 0 < record['check']['max_difference'] < 0.25 * record['check']['largest']
     assert list(record['inputs'].values())[0]['dtype'] == 'float32'
-    if format == 'openvino':
-        whole, _ = exported(model, format, tmp_path / 'whole')
-        assert out.with_suffix('.bin').stat().st_size < 0.6 * whole.with_suffix(
-            '.bin').stat().st_size
+    whole, _ = exported(model, format, tmp_path / 'whole')
+    weights = '.bin' if format == 'openvino' else out.suffix
+    saved = whole.with_suffix(weights).stat().st_size - out.with_suffix(weights).stat().st_size
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert saved > 1.5 * parameters  # of two bytes each
 
 
 def test_an_onnx_file_is_checked_static_and_has_its_norms_folded(convmixer, tmp_path):
@@ -164,6 +175,80 @@ def test_a_difference_over_tolerance_leaves_what_was_there(convmixer, tmp_path, 
     assert out.read_bytes() == b'the last one'
 
 
+def test_a_fault_in_folding_is_noticed(convmixer, tmp_path, monkeypatch):
+    """The measure is the classifier itself, not what is made of it on the way."""
+    folded = fuse._affine_of
+    monkeypatch.setattr(fuse, '_affine_of', lambda norm: [1.5 * part for part in folded(norm)])
+    with pytest.raises(ExportMismatch):
+        export(convmixer(), 'torch', tmp_path / 'net.pt2')
+
+
+@pytest.mark.parametrize(('constant', 'wrong'), [
+    ('_CHANNELS', {**onnx_self_contained._CHANNELS, 'RGB': onnx_self_contained._CHANNELS['BGR']}),
+    ('_numbers', lambda values: '{7.0, 7.0, 7.0}')])
+def test_a_fault_in_preparing_pictures_is_noticed(
+        convmixer, tmp_path, monkeypatch, constant, wrong):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(onnx_self_contained, constant, wrong)
+    with pytest.raises(ExportMismatch, match='raw pictures'):
+        export(convmixer(), 'onnx', tmp_path / 'net.onnx', self_contained=True)
+
+
+def test_a_self_contained_file_for_another_size(convmixer, tmp_path):
+    pytest.importorskip('onnxruntime')
+    record = export(convmixer(), 'onnx', tmp_path / 'net.onnx', self_contained=True,
+                    image_size=40)
+    assert record['preprocessing']['image_size'] == (40, 40)
+
+
+@pytest.mark.parametrize('made', ['other head', 'no resize'])
+def test_what_a_self_contained_file_can_not_say_is_refused(tmp_path, made):
+    pytest.importorskip('onnxruntime')
+    head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=64, _delete_=True)
+    model = get_model('convmixer-64-4_digits', **(dict(head=head) if made == 'other head' else {}))
+    if made == 'no resize':
+        model._config.test_dataloader.dataset.pipeline[1] = dict(type='CenterCrop', crop_size=8)
+    with pytest.raises(UnknownOption, match='self-contained'):
+        export(model, 'onnx', tmp_path / 'net.onnx', self_contained=True)
+
+
+def test_a_model_in_training_stays_so(convmixer, tmp_path):
+    model = convmixer().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    export(model, 'torch', tmp_path / 'net.pt2')
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_options_for_a_model_that_is_built_are_refused(convmixer, tmp_path):
+    for options in (dict(dynamic_bach=False), dict(checkpoint='mine.pth')):
+        with pytest.raises(TypeError, match='no further weights or options'):
+            export(convmixer(), 'torch', tmp_path / 'net.pt2', **options)
+
+
+def test_an_interrupted_move_leaves_what_was_there(convmixer, tmp_path, monkeypatch):
+    out = tmp_path / 'net.pt2'
+    export(convmixer(), 'torch', out)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = os.replace
+
+    def fail_at_last(source, target):
+        if Path(target) == out and 'before' not in str(source):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', fail_at_last)
+    with pytest.raises(KeyboardInterrupt):
+        export(convmixer(act='ReLU'), 'torch', out)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize('image_size', [0, 3])
+def test_sizes_that_can_not_be(convmixer, tmp_path, image_size):
+    with pytest.raises((BadConfig, UnknownOption), match='image_size is 0|pictures of'):
+        export(convmixer(), 'torch', tmp_path / 'net.pt2', image_size=image_size)
+
+
 def test_not_a_number_is_a_difference(convmixer, tmp_path, monkeypatch):
     monkeypatch.setattr(torch_program, 'reader',
                         lambda path: lambda images: np.full((len(images), 10), np.nan))
@@ -176,13 +261,6 @@ def test_a_file_is_replaced_by_a_good_one(convmixer, tmp_path):
     out.write_bytes(b'the last one')
     export(convmixer(), 'torch', out)
     assert torch_program.reader(out)(pictures(1)).shape == (1, 10)
-
-
-def test_a_config_without_a_checkpoint_has_random_weights_and_says_so(repo, tmp_path, caplog):
-    config = repo / 'configs/convmixer/convmixer-64-4_digits.py'
-    with caplog.at_level('INFO'):
-        record = export(config, 'torch', tmp_path / 'net.pt2')
-    assert record['weights'] == 'random'
 
 
 @pytest.mark.parametrize(('options', 'said'), [
@@ -232,3 +310,42 @@ def test_openvino_stays_in_float32_for_the_comparison(convmixer, tmp_path):
     _, record = exported(convmixer(), 'openvino', tmp_path)
     assert record['check']['max_difference'] <= 1e-5 * record['check']['largest']
     assert openvino_ir.SUFFIX == '.xml'
+
+
+@pytest.mark.parametrize('family', ['convmixer', 'mixer'])
+@pytest.mark.parametrize('format', ['savedmodel', 'litert'])
+def test_tensorflows_formats_are_compared_too(request, tmp_path, format, family):
+    out, record = exported(request.getfixturevalue(family)(), format, tmp_path)
+    assert out.exists()
+    assert record['check']['max_difference'] <= 1e-4 * record['check']['largest']
+    described = record.get('signatures', dict(serving_default=record))['serving_default']
+    assert described['inputs']['images']['shape'][1:] == [32, 32, 3]
+    assert set(record['files']) == {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*')
+        if path.is_file() and path.suffix != '.json'}
+
+
+def test_a_savedmodel_is_replaced_and_other_folders_are_not(convmixer, tmp_path):
+    pytest.importorskip('tensorflow')
+    out = tmp_path / 'net'
+    first = export(convmixer(), 'savedmodel', out)
+    second = export(convmixer(act='ReLU'), 'savedmodel', out)
+    assert first['files'] != second['files']
+    assert second['files']['net/saved_model.pb'] == sha256_of(out / 'saved_model.pb')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/thesis.txt').write_text('three years')
+    with pytest.raises(OutputNotWritable, match='no SavedModel'):
+        export(convmixer(), 'savedmodel', tmp_path / 'mine')
+    assert (tmp_path / 'mine/thesis.txt').read_text() == 'three years'
+
+
+def test_int8_of_litert_is_calibrated(convmixer, tmp_path):
+    pytest.importorskip('tensorflow')
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for number, picture in enumerate(sample_pictures(8)):
+        Image.fromarray(picture).save(folder / f'{number}.png')
+    record = export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8', calib=folder)
+    assert 1e-3 < record['check']['max_difference'] / record['check']['largest'] < 0.5
+    with pytest.raises(UnknownOption, match='belong together'):
+        export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8')

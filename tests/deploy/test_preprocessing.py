@@ -57,6 +57,17 @@ def test_a_pipeline_without_a_size_needs_one():
     assert with_pipeline(image_size=48).resize == 'none'
 
 
+@pytest.mark.parametrize('steps', [
+    [dict(type='CenterCrop', crop_size=30), dict(type='Resize', scale=(32, 32))],
+    [dict(type='Resize', scale=(8, 8)), dict(type='Resize', scale=(32, 32))],
+    [dict(type='ResizeEdge', scale=30, edge='short'), dict(type='CenterCrop', crop_size=32)],
+    [dict(type='RandomFlip', prob=0.5)],
+])
+def test_steps_that_numbers_can_not_say_are_refused(steps):
+    with pytest.raises(BadConfig, match='the test pipeline'):
+        with_pipeline(*steps)
+
+
 def test_a_model_without_a_config_is_an_error():
     model = get_model('convmixer-64-4_digits')
     del model._config

@@ -6,6 +6,7 @@ import torch
 
 from mmconvmixer.benchmarks.in_turn import Measured, measure, table
 from mmconvmixer.benchmarks.rows import Plan
+from mmconvmixer.benchmarks.worker import Worker
 
 NAME = 'convmixer-64-4_digits'
 
@@ -32,7 +33,7 @@ def test_rows_of_one_function_are_timed_beside_each_other(tool, tmp_path):
 
 def test_a_training_step(tool):
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', '--peers',
-                'mmpretrain', '--batch-size', 4, '--rounds', 1, '--threads', 1, '--train',
+                'mmpretrain', '--batch-size', 12, '--rounds', 1, '--threads', 1, '--train',
                 experiment=False)
     assert done.code == 0, done.err
     assert 'not timed' not in done.out
@@ -66,10 +67,29 @@ def test_what_can_not_be_built_says_why_and_the_rest_goes_on(tmp_path):
     assert 'none.pth' in bad.failure
 
 
+def test_a_row_whose_process_dies_ends_alone(tmp_path, monkeypatch):
+    from mmconvmixer import get_model
+    path = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
+    seconds = Worker.seconds
+
+    def killed_at_second(worker, images, repeats):
+        if worker.plan.row == 'mmpretrain':
+            worker._process.kill()
+        return seconds(worker, images, repeats)
+
+    monkeypatch.setattr(Worker, 'seconds', killed_at_second)
+    plans = [Plan(row, 'float32', NAME, path, None) for row in ('torch', 'mmpretrain')]
+    good, dead = measure(plans, [torch.randn(1, 1, 8, 8).numpy()], 2, say=lambda line: None)
+    assert len(good.seconds) == 2
+    assert 'its process ended with -9' in dead.failure
+
+
 def test_ratios_are_of_rounds_to_the_first_row():
     rows = [Measured('mmpretrain', 'float32', 8, 0., seconds=[1., 2., 4.]),
             Measured('torch', 'float32', 8, 0., seconds=[.5, .5, 2.])]
-    first, second = table(rows).splitlines()[1:]
+    _, first, second, _, base = table(rows).splitlines()
+    assert base == 'ratio: to mmpretrain float32 in the same run'
     assert ' 4.00 ' in first and ' 1.00 ' in first
     assert ' 16.00 ' in second and ' 2.00 ' in second
 
@@ -77,7 +97,8 @@ def test_ratios_are_of_rounds_to_the_first_row():
 @pytest.mark.parametrize(('options', 'said'), [
     (['--peers', 'tensorflow'], 'these are: mmpretrain, timm'),
     (['--precisions', 'int4'], 'these are: float32, bfloat16, int8'),
-    (['--backends', 'tensorrt'], 'these are: auto, torch'),
+    (['--backends', 'tensorrt'], 'these are: torch, compile, onnxruntime, openvino'),
+    (['--backends', 'onnxruntime', '--precisions', 'bfloat16'], 'none of the precisions bfloat16'),
 ])
 def test_unknown_rows(bad_input, options, said):
     assert said in bad_input('benchmark', NAME, *options, experiment=False)

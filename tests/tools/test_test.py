@@ -20,20 +20,6 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
         '--no-strict', '--backend', '--precision', '--calib'}
 
 
-@pytest.mark.parametrize(('backend', 'precision'), [
-    ('torch', 'float32'), ('torch', 'bfloat16'), ('onnxruntime', 'float32'),
-    ('openvino', 'float32')])
-def test_another_runtime_gets_the_accuracy_of_the_model(tool, tmp_path, backend, precision):
-    if backend in ('onnxruntime', 'openvino'):
-        pytest.importorskip(backend)
-    name = 'convmixer-64-4_digits'
-    plain = tool('test', name, '--work-dir', tmp_path / 'plain')
-    other = tool('test', name, '--work-dir', tmp_path / 'other', '--backend', backend,
-                 '--precision', precision)
-    assert other.code == 0, other.err
-    assert other.out.splitlines()[-1].split()[:4] == plain.out.splitlines()[-1].split()[:4]
-
-
 @pytest.mark.parametrize(('options', 'said'), [
     (['--backend', 'tensorrt'], 'these are: auto, torch'),
     (['--backend', 'torch', '--precision', 'int4'], 'these are: float32, bfloat16, int8'),

@@ -1,8 +1,8 @@
 """Runtimes that a network can be asked through, one module each.
 
-A module has `PACKAGES`, `PRECISIONS` and `build(job, precision, calibration)`, which
-returns a function images (N, C, H, W) float32 -> logits (N, classes) float32, both
-CPU tensors.
+A module has `PACKAGES` for each of its precisions and `build(job, precision,
+calibration)`, which returns a function images (N, C, H, W) float32 -> logits
+(N, classes) float32, both CPU tensors.
 """
 from collections.abc import Callable
 from importlib import import_module
@@ -29,14 +29,11 @@ def load_backend(name: str) -> ModuleType:
 
     Raises:
         UnknownOption: there is no such backend.
-        MissingPackage: a package that it needs is not installed.
     """
     if name not in BACKENDS:
         raise UnknownOption(f'backend {name!r} is not known; these are: auto, '
                             f'{", ".join(BACKENDS)}')
-    module = import_module(f'{__name__}.{BACKENDS[name]}')
-    require_packages(f'the backend {name}', 'deploy', *module.PACKAGES)
-    return module
+    return import_module(f'{__name__}.{BACKENDS[name]}')
 
 
 def check_options(backend: str, precision: str) -> None:
@@ -46,18 +43,19 @@ def check_options(backend: str, precision: str) -> None:
                             f'{", ".join(PRECISIONS)}')
     if backend == 'auto':
         return
-    module = load_backend(backend)
-    if precision not in module.PRECISIONS:
+    packages = load_backend(backend).PACKAGES
+    if precision not in packages:
         able = ', '.join(able_backends(precision)) or 'none that is installed'
         raise UnknownOption(f'backend {backend} has no precision {precision}; it has '
-                            f'{", ".join(module.PRECISIONS)}, and these have {precision}: {able}')
+                            f'{", ".join(packages)}, and these have {precision}: {able}')
+    require_packages(f'the backend {backend} in {precision}', 'deploy', *packages[precision])
 
 
 def able_backends(precision: str) -> list[str]:
-    """Return the installed backends that have a precision."""
-    modules = {name: import_module(f'{__name__}.{module}') for name, module in BACKENDS.items()}
-    return [name for name, module in modules.items()
-            if precision in module.PRECISIONS and is_installed(*module.PACKAGES)]
+    """Return the backends that have a precision and what it needs."""
+    packages = {name: load_backend(name).PACKAGES for name in BACKENDS}
+    return [name for name, needed in packages.items()
+            if precision in needed and is_installed(*needed[precision])]
 
 
 def build_backend(job: Job, backend: str, precision: str,

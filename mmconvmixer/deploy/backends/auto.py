@@ -10,7 +10,9 @@ from torch import Tensor
 
 from mmconvmixer.deploy.backends import Run, load_backend
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.reference import reference_outputs
 from mmconvmixer.deploy.sample_pictures import sample_batch
+from mmconvmixer.errors import UnknownOption
 
 # Of the largest logit. A wrong network is off by one or two.
 TOLERANCES = dict(float32=1e-4, bfloat16=0.25, int8=0.5)
@@ -24,7 +26,7 @@ def fastest(job: Job, names: list[str], precision: str,
     Args: see `build_backend`.
     """
     images = torch.from_numpy(sample_batch(job.preprocessing, batch_size))
-    expected = load_backend('torch').build(job, 'float32')(images)
+    expected = reference_outputs(job.model, images)
     runs, seconds = {}, {}
     for name in names:
         try:
@@ -41,7 +43,8 @@ def fastest(job: Job, names: list[str], precision: str,
             continue
         runs[name], seconds[name] = run, []
     if not runs:
-        raise RuntimeError(f'no backend ran the network in {precision}')
+        raise UnknownOption(f'no installed backend computes this network in {precision}; the log '
+                            'says why')
     for _ in range(ROUNDS):
         for name, run in runs.items():
             seconds[name].append(_timed(run, images))

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmconvmixer.deploy.formats import onnx_file
 from mmconvmixer.deploy.job import Job
 
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-PRECISIONS = ('float32', 'int8')
+_ALL = ('onnx', 'onnxscript', 'onnxruntime')
+PACKAGES = dict(float32=_ALL, int8=_ALL)
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):

@@ -9,17 +9,14 @@ from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.formats import openvino_ir
 from mmconvmixer.deploy.job import Job
 
-PACKAGES = ('openvino',)
-PRECISIONS = ('float32', 'bfloat16', 'int8')
+PACKAGES = dict(float32=('openvino',), bfloat16=('openvino',), int8=('openvino', 'nncf'))
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
     import openvino
     job = replace(job, dynamic_batch=True)
     if precision == 'int8':
-        from mmconvmixer.deploy.packages import require_packages
         from mmconvmixer.deploy.quantisation import quantise_openvino
-        require_packages('int8 by OpenVINO', 'deploy', 'nncf')
         model = quantise_openvino(job, calibration)
     else:
         model = openvino_ir.convert(job)

@@ -8,8 +8,7 @@ from torch import Tensor
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
 
-PACKAGES = ()
-PRECISIONS = ('float32', 'bfloat16')
+PACKAGES = dict(float32=(), bfloat16=())
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
@@ -23,4 +22,5 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
             with torch.no_grad():
                 return compiled(images)
         return run
-    return static_batches(for_batch)
+    # Compiling takes long, and dynamo gives up after eight programs of one module.
+    return static_batches(for_batch, lambda count: 1 << (count - 1).bit_length())

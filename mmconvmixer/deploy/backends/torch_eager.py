@@ -7,8 +7,7 @@ from torch import Tensor
 
 from mmconvmixer.deploy.job import Job
 
-PACKAGES = ()
-PRECISIONS = ('float32', 'bfloat16')
+PACKAGES = dict(float32=(), bfloat16=())
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):

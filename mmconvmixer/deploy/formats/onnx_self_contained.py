@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from mmpretrain.models import ClsHead
 
 from mmconvmixer.deploy.formats import onnx_file
 from mmconvmixer.deploy.job import Job
@@ -20,15 +21,27 @@ from mmconvmixer.errors import UnknownOption
 
 _HEADER = '<ir_version: 10, opset_import: ["" : 20]>'
 
+
 def write(job: Job, path: Path) -> None:
+    """Write the file.
+
+    Raises:
+        UnknownOption: the pipeline or the head can't be said in it.
+    """
     import onnx
     from onnx import compose, parser
+    if type(job.model.head).predict is not ClsHead.predict:
+        raise UnknownOption(f'--self-contained has one class for a picture, by softmax; a '
+                            f'{type(job.model.head).__name__} says something else')
+    if job.preprocessing.resize == 'none':
+        raise UnknownOption('--self-contained is for pictures of any size, and the test pipeline '
+                            'resizes none')
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
         onnx_file.write(replace(job, dynamic_batch=False), plain)
         network = onnx.load(plain)
     network = compose.add_prefix(network, 'network/')
-    names = np.array([job.class_name(label) for label in range(job.width)], object)
+    names = np.array(job.class_names, object)
     before = parser.parse_model(_before(job.preprocessing))
     after = parser.parse_model(_after(job.width, job.best))
     after.graph.initializer.append(onnx.numpy_helper.from_array(names, 'class_names'))
@@ -96,10 +109,8 @@ def _sizes(steps: Preprocessing) -> str:
         short = ReduceMin <keepdims = 1> (shape)
         scaled = Mul (shape, edge)
         sizes = Div (scaled, short)"""
-    if steps.resize == 'exact':
-        height, width = steps.resize_to
-        return f'sizes = Constant <value = int64[2] {{{height}, {width}}}> ()'
-    return 'sizes = Identity (shape)'
+    height, width = steps.resize_to
+    return f'sizes = Constant <value = int64[2] {{{height}, {width}}}> ()'
 
 
 # Pillow's constant of the cubic, and OpenCV's.
@@ -109,8 +120,6 @@ _ATTRIBUTES = dict(bicubic=('mode = "cubic", cubic_coeff_a = -0.5, antialias = 1
 
 
 def _resize(steps: Preprocessing) -> str:
-    if steps.resize == 'none':
-        return 'resized = Identity (pixels)'
     if steps.interpolation == 'area':
         return _resize_by_area()
     if steps.interpolation not in _ATTRIBUTES:

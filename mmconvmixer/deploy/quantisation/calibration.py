@@ -9,20 +9,21 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.errors import BadImage, DatasetNotFound
-from mmconvmixer.pictures import IMAGE_SUFFIXES, PicturePipeline
+from mmconvmixer.errors import BadImage, DatasetNotFound, UnknownOption
+from mmconvmixer.pictures import IMAGE_SUFFIXES, Picture, PicturePipeline
 
 COUNT = 300
 
 
-def calibration_batches(model: BaseModel, folder: str | os.PathLike, count: int = COUNT
-                        ) -> list[np.ndarray]:
-    """Return pictures of a folder as a network takes them.
+def calibration_batches(model: BaseModel, source: str | os.PathLike | list[Picture] | None,
+                        count: int = COUNT) -> list[np.ndarray]:
+    """Return pictures as a network takes them.
 
     Args:
         model: what `get_model` returned; its config's test pipeline prepares them.
-        folder: and all folders below. The same pictures are taken each time, at even
-            distances in the order of their paths, so that no class is left out.
+        source: a folder, with all folders below, or a list of pictures. The same
+            pictures are taken each time, at even distances in their order or that
+            of their paths, so that no class is left out.
         count: how many; where there are fewer, all. One that can't be decoded is
             left out with a warning.
 
@@ -30,11 +31,17 @@ def calibration_batches(model: BaseModel, folder: str | os.PathLike, count: int 
         Arrays (1, C, H, W) float32, normalised, all of one shape.
 
     Raises:
+        UnknownOption: there are no pictures given.
         DatasetNotFound: there is no such folder.
         BadImage: it has no picture that can be decoded, or their sizes differ where
             the test pipeline does not resize.
     """
-    paths = _evenly(_pictures_below(Path(folder)), count)
+    if source is None or (isinstance(source, list | tuple) and not source):
+        raise UnknownOption('int8 is calibrated on real pictures: give calib (--calib DIR), a '
+                            'folder of some like those that the network will see')
+    is_folder = isinstance(source, str | os.PathLike)
+    paths = _evenly(_pictures_below(Path(source)) if is_folder else source, count)
+    where = f'folder {source}' if is_folder else 'the list'
     prepare = PicturePipeline(model)
     batches: list[np.ndarray] = []
     for path in paths:
@@ -51,9 +58,9 @@ def calibration_batches(model: BaseModel, folder: str | os.PathLike, count: int 
                            'them'.format(*batches[0].shape[:1:-1]))
         batches.append(images)
     if not batches:
-        raise BadImage(f'none of the {len(paths)} calibration pictures in {folder} can be decoded')
-    if len(batches) < count:
-        print_log(f'calibration uses {len(batches)} pictures, {count} were asked for: {folder} has '
+        raise BadImage(f'none of the {len(paths)} calibration pictures in {where} can be decoded')
+    if len(batches) < count and is_folder:
+        print_log(f'calibration uses {len(batches)} pictures, {count} were asked for: {where} has '
                   'no more', 'current', logging.WARNING)
     return batches
 
@@ -76,7 +83,7 @@ def _pictures_below(folder: Path) -> list[Path]:
     return found
 
 
-def _evenly(paths: list[Path], count: int) -> list[Path]:
+def _evenly(paths: list[Picture], count: int) -> list[Picture]:
     """Return `count` of the paths, the middle of each of `count` equal parts."""
     if len(paths) <= count:
         return paths

@@ -2,6 +2,7 @@
 import json
 import logging
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     out = _checked_out(Path(out), method.SUFFIX)
     test_set = TestSet(model, data) if evaluate else None
     batches = calibration_batches(model, calib, count)
-    job = Job(model, preprocessing_of(model), classes_of(model), dynamic_batch=True)
+    job = Job(model, preprocessing_of(model), dynamic_batch=True)
+    job = replace(job, classes=classes_of(model, job.width))
     if batches[0].shape[1:] != job.input_shape:
         raise BadImage(f'the calibration pictures become {batches[0].shape[1:]}, the network '
                        f'takes {job.input_shape}: the test pipeline does not resize them')

@@ -1,73 +1,47 @@
-"""From a classifier to the function that `Predictor` asks for logits."""
+"""From a classifier to a function that has its logits computed by a backend."""
 import os
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.errors import BadImage, UnknownOption
-from mmconvmixer.pictures import Picture, PicturePipeline, pictures_in
-
-CALIBRATION_PICTURES = 300
+from mmconvmixer.deploy.processor import supported_precision
+from mmconvmixer.deploy.quantisation.calibration import calibration_batches
+from mmconvmixer.errors import UnknownOption
+from mmconvmixer.pictures import Picture
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,
-                    calib: str | os.PathLike | list[Picture] | None = None
+                    calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1
                     ) -> Callable[[Tensor], Tensor]:
     """Return a function images (N, C, H, W), normalised -> logits (N, classes).
 
     Args:
         model: the classifier, on the device where it shall run.
-        backend, precision, calib: see `Predictor`.
+        backend, precision, calib, batch_size: see `Predictor`.
     """
     device = next(model.parameters()).device
-    job = Job(model, preprocessing_of(model))
     if device.type == 'cuda':
         if backend not in ('torch', 'compile', 'auto') or precision == 'int8':
             raise UnknownOption(f'backend {backend} in {precision} runs on a CPU, and the model is '
                                 f"on {device}; give device='cpu', or backend 'torch' or 'compile' "
                                 "in 'float32' or 'bfloat16'")
         return _on_gpu(model, backend, precision)
+    precision = supported_precision(precision)
     batches = calibration_batches(model, calib) if precision == 'int8' else None
-    return build_backend(job, backend, precision, batches)
-
-
-def calibration_batches(model: BaseModel, calib: str | os.PathLike | list[Picture] | None
-                        ) -> list[np.ndarray]:
-    """Return up to 300 of the pictures, evenly chosen, prepared: each (1, C, H, W) float32.
-
-    Raises:
-        UnknownOption: there are none to choose from.
-        BadImage: not one can be read.
-    """
-    if calib is None or (not isinstance(calib, str | os.PathLike) and not calib):
-        raise UnknownOption('precision int8 is calibrated on real pictures; give calib, a folder '
-                            'or a list of some')
-    pictures = pictures_in(calib) if isinstance(calib, str | os.PathLike) else calib
-    prepare = PicturePipeline(model)
-    step = max(1, len(pictures) / CALIBRATION_PICTURES)
-    chosen = [pictures[int(number * step)] for number in range(int(len(pictures) / step))]
-    batches = []
-    for picture in chosen:
-        try:
-            data = model.data_preprocessor(default_collate([prepare(picture)]), False)
-        except BadImage as error:
-            last = error
-            continue
-        batches.append(data['inputs'].cpu().numpy())
-    if not batches:
-        raise last
-    return batches
+    # The others need the size of the pictures ahead of time.
+    open_size = backend in ('torch', 'compile')
+    job = Job(model, None if open_size else preprocessing_of(model))
+    return build_backend(job, backend, precision, batches, batch_size)
 
 
 def _on_gpu(model: BaseModel, backend: str, precision: str) -> Callable[[Tensor], Tensor]:
     # There, ConvMixer's own kernels do what `fuse` does on a CPU.
+    model.eval()
     dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
     backbone = torch.compile(model.backbone) if backend == 'compile' else model.backbone
 

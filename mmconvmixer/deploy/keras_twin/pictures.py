@@ -1,0 +1,145 @@
+"""The test pipeline as TensorFlow operators: resize, crop the middle, normalise.
+
+The pixels are those of Pillow and cv2, which round to whole numbers after each step.
+"""
+from typing import TYPE_CHECKING
+
+from mmconvmixer.deploy.preprocessing import Preprocessing
+from mmconvmixer.errors import BadConfig
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_PILLOW = dict(bicubic='bicubic', bilinear='bilinear', lanczos='lanczos3')
+_CV2 = ('bicubic', 'bilinear', 'area', 'nearest')
+
+
+def check_resizable(preprocessing: Preprocessing) -> None:
+    """Raise BadConfig if the pictures are resized in a way that `prepared` doesn't know."""
+    name, antialias = preprocessing.interpolation, preprocessing.antialias
+    if preprocessing.resize != 'none' and name not in _CV2 and not (antialias and name in _PILLOW):
+        raise BadConfig(f'pictures are resized by {name!r} of {"Pillow" if antialias else "cv2"}, '
+                        f'which is not there in TensorFlow; of Pillow {", ".join(_PILLOW)} and '
+                        f'nearest are, of cv2 {", ".join(_CV2)}')
+
+
+def decoded(content: 'tf.Tensor') -> 'tf.Tensor':
+    """Return the picture (H, W, 3) float32 RGB in 0..255 of one JPEG or PNG file's bytes."""
+    import tensorflow as tf
+    # The slower of TensorFlow's two ways is that of all other decoders. PNGs it takes, too.
+    picture = tf.io.decode_jpeg(content, channels=3, dct_method='INTEGER_ACCURATE')
+    return tf.cast(picture, tf.float32)
+
+
+def prepared(pictures: 'tf.Tensor', preprocessing: Preprocessing) -> 'tf.Tensor':
+    """Return what the network takes.
+
+    Args:
+        pictures: (N, H, W, 3) float32 RGB in 0..255.
+        preprocessing: of the network, checked by `check_resizable`.
+
+    Returns:
+        (N, *image_size, C) float32, normalised.
+    """
+    import tensorflow as tf
+    if preprocessing.channels == 'GRAY':
+        pictures = _whole(tf.tensordot(pictures, [[0.299], [0.587], [0.114]], 1))
+    elif preprocessing.channels == 'BGR':
+        pictures = pictures[..., ::-1]
+    if preprocessing.resize != 'none':
+        pictures = _resized(pictures, _target(pictures, preprocessing), preprocessing)
+    pictures = _middle(pictures, preprocessing.image_size)
+    return (pictures - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
+
+
+def _target(pictures: 'tf.Tensor', preprocessing: Preprocessing) -> 'tuple[tf.Tensor, tf.Tensor]':
+    """Return the height and width to resize to."""
+    import tensorflow as tf
+    if preprocessing.resize == 'exact':
+        return tuple(map(tf.constant, preprocessing.resize_to))
+    shape, short = tf.shape(pictures), preprocessing.resize_to[0]
+    height, width = shape[1], shape[2]
+    least = tf.minimum(height, width)
+    return short * height // least, short * width // least
+
+
+def _middle(pictures: 'tf.Tensor', size: tuple[int, int]) -> 'tf.Tensor':
+    import tensorflow as tf
+    margin = tf.maximum(tf.shape(pictures)[1:3] - size, 0)
+    # Halves go to the even number in both.
+    top, left = tf.unstack(tf.cast(tf.round(tf.cast(margin, tf.float32) / 2), tf.int32))
+    return tf.ensure_shape(pictures[:, top:top + size[0], left:left + size[1]],
+                           (None, *size, None))
+
+
+def _resized(pictures: 'tf.Tensor', size: 'tuple[tf.Tensor, tf.Tensor]',
+             preprocessing: Preprocessing) -> 'tf.Tensor':
+    import tensorflow as tf
+    name, antialias = preprocessing.interpolation, preprocessing.antialias
+    height, width = size
+    if name == 'nearest':
+        rows, columns = (_nearest(new, old, antialias)
+                         for new, old in zip(size, tf.unstack(tf.shape(pictures)[1:3]),
+                                             strict=True))
+        return tf.gather(tf.gather(pictures, rows, axis=1), columns, axis=2)
+    if name == 'area':
+        pictures = tf.einsum('nhwc,xw->nhxc', pictures, _overlaps(width, tf.shape(pictures)[2]))
+        return _whole(tf.einsum('nhwc,yh->nywc', pictures,
+                                _overlaps(height, tf.shape(pictures)[1])))
+    if antialias:  # Pillow: the width first, and whole numbers in between
+        for target in ((tf.shape(pictures)[1], width), (height, width)):
+            pictures = _whole(tf.image.resize(pictures, target, _PILLOW[name], antialias=True))
+        return pictures
+    for axis, edge in ((2, width), (1, height)):
+        pictures = _interpolated(pictures, axis, edge, name)
+    return _whole(pictures)
+
+
+def _whole(pictures: 'tf.Tensor') -> 'tf.Tensor':
+    import tensorflow as tf
+    return tf.clip_by_value(tf.floor(pictures + 0.5), 0, 255)
+
+
+def _nearest(new: 'tf.Tensor', old: 'tf.Tensor', pillow: bool) -> 'tf.Tensor':
+    """Return which of `old` pixels each of `new` takes: cv2 looks at its edge, Pillow inside."""
+    import tensorflow as tf
+    index = tf.range(new)
+    return (2 * index + 1) * old // (2 * new) if pillow else index * old // new
+
+
+def _overlaps(new: 'tf.Tensor', old: 'tf.Tensor') -> 'tf.Tensor':
+    """Return the part that each of `old` pixels has in each of `new` ones: (new, old)."""
+    import tensorflow as tf
+    scale = tf.cast(old, tf.float32) / tf.cast(new, tf.float32)
+    edges = tf.cast(tf.range(new + 1), tf.float32) * scale
+    pixels = tf.cast(tf.range(old), tf.float32)
+    shared = (tf.minimum(edges[1:, None], pixels + 1) - tf.maximum(edges[:-1, None], pixels))
+    return tf.nn.relu(shared) / scale
+
+
+def _interpolated(pictures: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str) -> 'tf.Tensor':
+    """Resize along one axis as cv2 does: two or four neighbours, the border repeated."""
+    import tensorflow as tf
+    old = tf.shape(pictures)[axis]
+    position = ((tf.cast(tf.range(new), tf.float32) + 0.5)
+                * (tf.cast(old, tf.float32) / tf.cast(new, tf.float32)) - 0.5)
+    first = tf.floor(position)
+    part, index = position - first, tf.cast(first, tf.int32)
+    if name == 'bilinear':
+        neighbours = [(0, 1 - part), (1, part)]
+    else:
+        # cv2's cubic has the slope -0.75, tf.image.resize's -0.5.
+        neighbours = [(-1, _outer(1 + part)), (0, _inner(part)), (1, _inner(1 - part)),
+                      (2, _outer(2 - part))]
+    shape = [-1, 1] if axis == 2 else [-1, 1, 1]
+    return tf.add_n([
+        tf.gather(pictures, tf.clip_by_value(index + offset, 0, old - 1), axis=axis)
+        * tf.reshape(weight, shape) for offset, weight in neighbours])
+
+
+def _inner(distance: 'tf.Tensor') -> 'tf.Tensor':
+    return (1.25 * distance - 2.25) * distance ** 2 + 1
+
+
+def _outer(distance: 'tf.Tensor') -> 'tf.Tensor':
+    return -0.75 * (((distance - 5) * distance + 8) * distance - 4)

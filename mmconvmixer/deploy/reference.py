@@ -1,0 +1,28 @@
+"""What a classifier itself says: the measure of everything made of it."""
+from copy import deepcopy
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmconvmixer.errors import BadConfig
+
+
+@torch.no_grad()
+def reference_outputs(model: BaseModel, images: Tensor, features: bool = False) -> Tensor:
+    """Return logits (N, classes) or features (N, embed_dims), in float32 on a CPU.
+
+    Args:
+        model: the classifier; it stays as it is, in training mode too.
+        images: (N, C, H, W) float32, normalised.
+
+    Raises:
+        BadConfig: the network does not take such pictures.
+    """
+    model = deepcopy(model).cpu().float().eval()
+    try:
+        found = model.extract_feat(images)
+        return found[-1] if features else model.head(found)
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        raise BadConfig(f'the network does not take pictures of {tuple(images.shape[1:])}: '
+                        f'{error}') from error

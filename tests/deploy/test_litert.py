@@ -1,0 +1,138 @@
+"""`.tflite` files, run by LiteRT's interpreter."""
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer import get_model
+from mmconvmixer.config import load_config
+from mmconvmixer.deploy.formats import litert
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.keras_twin import keras_twin
+from mmconvmixer.deploy.keras_twin.affine import norms_as_convolutions
+from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.errors import BadConfig
+
+pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
+
+
+def convmixer(act='GELU', kernel_size=5):
+    """Weights of training are near this: pointwise products near the identity."""
+    model = get_model('convmixer-128-4_cifar10', head=dict(in_channels=16), backbone=dict(
+        arch=f'16/2-p4-k{kernel_size}', act_cfg=dict(type=act)))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(0.3 * torch.randn(value.shape, generator=generator))
+        for norm in (each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)):
+            norm.weight.abs_().add_(0.5)
+            norm.running_var.abs_().add_(0.5)
+        for block in model.backbone.stages:
+            block[1].weight += torch.eye(16)[..., None, None]
+    return model
+
+
+def mixer():
+    torch.manual_seed(0)
+    arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,
+                _delete_=True)
+    config = load_config('mlp-mixer-base-p16_3rdparty_64xb64_in1k')
+    load, *_, pack = config.test_dataloader.dataset.pipeline
+    config.test_dataloader.dataset.pipeline = [load, dict(type='Resize', scale=(32, 32)), pack]
+    return get_model(config, backbone=dict(arch=arch, img_size=32, patch_size=8),
+                     head=dict(in_channels=16, num_classes=5))
+
+
+def job_of(model, **options):
+    return Job(model, preprocessing_of(model), **options)
+
+
+def images(count, seed=0):
+    return np.random.default_rng(seed).standard_normal((count, 3, 32, 32)).astype(np.float32)
+
+
+def expected_of(job, x):
+    with torch.no_grad():
+        return job.network(torch.from_numpy(x)).numpy()
+
+
+def error(actual, expected):
+    """As a part of the largest output."""
+    assert actual.shape == expected.shape
+    return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize('features', [False, True])
+@pytest.mark.parametrize('build', [convmixer, lambda: convmixer('ReLU', 4), mixer])
+def test_any_number_of_pictures(build, features, tmp_path):
+    job, path = job_of(build(), features=features), tmp_path / 'net.tflite'
+    litert.write(job, path)
+    run = litert.reader(path)
+    for count in (3, 1, 5):
+        x = images(count)
+        assert error(run(x), expected_of(job, x)) < 1e-5
+
+
+def test_one_picture_at_a_time(tmp_path):
+    job, path = job_of(mixer(), dynamic_batch=False), tmp_path / 'net.tflite'
+    litert.write(job, path)
+    run, x = litert.reader(path), images(2)
+    assert error(np.concatenate([run(x[:1]), run(x[1:])]), expected_of(job, x)) < 1e-5
+    with pytest.raises(RuntimeError, match='dimension'):
+        run(x)
+
+
+@pytest.mark.parametrize('build', [convmixer, mixer])
+def test_int8(build, tmp_path):
+    """The 8 bits are felt; without their ranges, outputs would be off by more than 1."""
+    job, path = job_of(build()), tmp_path / 'net.tflite'
+    litert.write_int8(job, path, [images(16, seed=1), images(16, seed=2)])
+    x = images(8)
+    expected = expected_of(job, x)
+    for xnnpack in (True, False):
+        actual = litert.reader(path, xnnpack=xnnpack)(x)
+        assert 1e-4 < error(actual, expected) < 0.1
+        assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def test_the_ranges_are_read_off_the_pictures(tmp_path):
+    job, path, x = job_of(convmixer()), tmp_path / 'net.tflite', images(8)
+    litert.write_int8(job, path, [images(16, seed=1)])
+    fitting = error(litert.reader(path)(x), expected_of(job, x))
+    litert.write_int8(job, path, [0.01 * images(16, seed=1)])
+    assert error(litert.reader(path)(x), expected_of(job, x)) > 5 * fitting
+
+
+def test_int8_has_weights_of_a_byte(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+    job, path = job_of(convmixer()), tmp_path / 'net.tflite'
+    litert.write_int8(job, path, [images(4)])
+    tensors = Interpreter(model_path=str(path)).get_tensor_details()
+    kernels = [each for each in tensors if each['shape'].tolist() == [16, 1, 1, 16]]
+    assert len(kernels) == 2 and {each['dtype'] for each in kernels} == {np.int8}
+    assert all(len(each['quantization_parameters']['scales']) == 16 for each in kernels)
+
+
+def test_batch_norms_as_convolutions_say_the_same():
+    twin = keras_twin(convmixer())
+    network, x = norms_as_convolutions(twin), images(2).transpose(0, 2, 3, 1)
+    assert error(network(x).numpy(), twin(x).numpy()) < 1e-5
+    assert not any('moving_mean' in variable.path for variable in network.variables)
+
+
+@pytest.mark.parametrize('dynamic_batch, batch', [(True, 'batch'), (False, 1)])
+def test_the_interface_is_that_of_the_file(dynamic_batch, batch, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+    job, path = job_of(convmixer(), dynamic_batch=dynamic_batch), tmp_path / 'net.tflite'
+    litert.write(job, path)
+    assert litert.interface(job) == dict(
+        inputs=dict(images=dict(shape=[batch, 32, 32, 3], dtype='float32')),
+        outputs=dict(logits=dict(shape=[batch, 10], dtype='float32')))
+    runner = Interpreter(model_path=str(path)).get_signature_runner()
+    logits = runner(images=images(1).transpose(0, 2, 3, 1))['logits']
+    np.testing.assert_allclose(logits, litert.reader(path)(images(1)), rtol=1e-6)
+
+
+def test_int8_without_pictures_is_an_error_that_says_what_to_call(tmp_path):
+    with pytest.raises(BadConfig, match='write_int8'):
+        litert.write(job_of(convmixer(), dtype='int8'), tmp_path / 'net.tflite')
