@@ -74,6 +74,9 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             of the file.
         MMConvMixerError: see `get_model`.
     """
+    if self_contained and (features or topk < 1):
+        raise UnknownOption('a self-contained file names classes, one or more: it goes neither '
+                            'with features nor with topk 0')
     module = load_format(format)
     if dtype not in module.DTYPES:
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
@@ -83,9 +86,6 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         raise UnknownOption('dtype int8 and calib, a folder of real pictures, belong together')
     suffix = module.SUFFIX
     if self_contained:
-        if features or topk < 1:
-            raise UnknownOption('a self-contained file names classes, one or more: it goes '
-                                'neither with features nor with topk 0')
         module = load_format(format, self_contained)
     out = _checked_out(Path(out), suffix)
     built, name, weights = _built(model, checkpoint, model_options)
