@@ -104,7 +104,7 @@ def test_the_ranges_are_read_off_the_pictures(tmp_path):
 
 
 def test_int8_has_weights_of_a_byte(tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
+    Interpreter = litert._interpreters().Interpreter
     job, path = job_of(convmixer()), tmp_path / 'net.tflite'
     litert.write_int8(job, path, [images(4)])
     tensors = Interpreter(model_path=str(path)).get_tensor_details()
@@ -122,7 +122,7 @@ def test_batch_norms_as_convolutions_say_the_same():
 
 @pytest.mark.parametrize('dynamic_batch, batch', [(True, 'batch'), (False, 1)])
 def test_the_interface_is_that_of_the_file(dynamic_batch, batch, tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
+    Interpreter = litert._interpreters().Interpreter
     job, path = job_of(convmixer(), dynamic_batch=dynamic_batch), tmp_path / 'net.tflite'
     litert.write(job, path)
     assert litert.interface(job) == dict(
