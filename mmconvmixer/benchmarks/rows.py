@@ -7,7 +7,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.deploy.backends import load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.timing import quickest
 from mmconvmixer.errors import UnknownOption
 
 PEERS = ('mmpretrain', 'timm')
@@ -86,7 +86,7 @@ def build_row(plan: Plan) -> tuple[Run, str]:
     ways = [(layout, cast) for layout in LAYOUTS
             for cast in (('autocast',) if plan.train or plan.precision == 'float32'
                          else ('autocast', 'bfloat16 weights'))]
-    seconds = {way: _quickest(_runner(plan, deepcopy(network), LAYOUTS[way[0]], way[1]), images)
+    seconds = {way: quickest(_runner(plan, deepcopy(network), LAYOUTS[way[0]], way[1]), images)
                for way in ways}
     layout, cast = min(seconds, key=seconds.get)
     return (_runner(plan, network, LAYOUTS[layout], cast),
@@ -171,13 +171,3 @@ def _runner(plan: Plan, network: nn.Module, layout: torch.memory_format, cast: s
         gradients = [parameter.grad for parameter in network.parameters()]
         return torch.stack([loss.detach().float(), torch.nn.utils.get_total_norm(gradients)]).cpu()
     return step
-
-
-def _quickest(run: Run, images: Tensor) -> float:
-    run(images)
-    times = []
-    for _ in range(3):
-        start = perf_counter()
-        run(images)
-        times.append(perf_counter() - start)
-    return min(times)

@@ -93,7 +93,7 @@ def test_pickled_objects_in_an_npz_are_refused(path, proof):
     assert not proof.exists()
 
 
-@pytest.mark.parametrize('name', ['../../escaped.npy', '/tmp/escaped.npy', 'C:/escaped.npy',
+@pytest.mark.parametrize('name', ['../../escaped.npy', '/escaped.npy', 'C:/escaped.npy',
                                   r'..\escaped.npy', 'archive/../../data.npy'])
 @pytest.mark.parametrize('kind', ['npz', 'pth'])
 def test_a_part_that_leads_out_of_its_folder_is_refused(path, weights, name, kind):

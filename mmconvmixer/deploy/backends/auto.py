@@ -1,17 +1,16 @@
 """The fastest backend whose answers agree with PyTorch's."""
 import logging
 import statistics
-import time
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
 
 from mmconvmixer.deploy.backends import Run, load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.reference import reference_outputs
 from mmconvmixer.deploy.sample_pictures import sample_batch
+from mmconvmixer.deploy.timing import seconds as one_call
 from mmconvmixer.errors import UnknownOption
 
 # Of the largest logit. A wrong network is off by one or two.
@@ -47,15 +46,9 @@ def fastest(job: Job, names: list[str], precision: str,
                             'says why')
     for _ in range(ROUNDS):
         for name, run in runs.items():
-            seconds[name].append(_timed(run, images))
+            seconds[name].append(one_call(run, images))
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     best = min(medians, key=medians.get)
     rates = ', '.join(f'{name} {batch_size / median:.3g}' for name, median in medians.items())
     print_log(f'auto: {best} in {precision} (pictures a second: {rates})', 'current')
     return runs[best]
-
-
-def _timed(run: Run, images: Tensor) -> float:
-    start = time.perf_counter()
-    run(images)
-    return time.perf_counter() - start

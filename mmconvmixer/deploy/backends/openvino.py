@@ -1,6 +1,5 @@
 """OpenVINO on a CPU."""
 from dataclasses import replace
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from mmconvmixer.deploy.backends.static_batches import Run, static_batches
 from mmconvmixer.deploy.formats import openvino_ir
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.timing import quickest
 
 PACKAGES = dict(float32=('openvino',), bfloat16=('openvino',), int8=('openvino', 'nncf'))
 
@@ -32,7 +32,7 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
         # eight don't; small networks are better off with all pictures in one call.
         apart = _apart(model, options, job.input_shape)
         images = torch.zeros(size, *job.input_shape)
-        return min((together, apart), key=lambda run: _quickest(run, images))
+        return min((together, apart), key=lambda run: quickest(run, images))
     return static_batches(for_batch)
 
 
@@ -70,13 +70,3 @@ def _compiled(model, options: dict, shape: tuple[int, ...]):
     fixed = model.clone()
     fixed.reshape(shape)
     return openvino.Core().compile_model(fixed, 'CPU', options)
-
-
-def _quickest(run: Run, images: Tensor) -> float:
-    run(images)
-    times = []
-    for _ in range(3):
-        start = perf_counter()
-        run(images)
-        times.append(perf_counter() - start)
-    return min(times)
