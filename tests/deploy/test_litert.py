@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mmconvmixer import get_model
-from mmconvmixer.config import load_config
 from mmconvmixer.deploy.formats import litert
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import keras_twin
@@ -32,15 +31,10 @@ def convmixer(act='GELU', kernel_size=5):
     return model
 
 
-def mixer():
-    torch.manual_seed(0)
-    arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,
-                _delete_=True)
-    config = load_config('mlp-mixer-base-p16_3rdparty_64xb64_in1k')
-    load, *_, pack = config.test_dataloader.dataset.pipeline
-    config.test_dataloader.dataset.pipeline = [load, dict(type='Resize', scale=(32, 32)), pack]
-    return get_model(config, backbone=dict(arch=arch, img_size=32, patch_size=8),
-                     head=dict(in_channels=16, num_classes=5))
+@pytest.fixture
+def network(request, mixer):
+    """The network of this test's parameter."""
+    return mixer() if request.param == 'mixer' else convmixer(*request.param)
 
 
 def job_of(model, **options):
@@ -63,9 +57,9 @@ def error(actual, expected):
 
 
 @pytest.mark.parametrize('features', [False, True])
-@pytest.mark.parametrize('build', [convmixer, lambda: convmixer('ReLU', 4), mixer])
-def test_any_number_of_pictures(build, features, tmp_path):
-    job, path = job_of(build(), features=features), tmp_path / 'net.tflite'
+@pytest.mark.parametrize('network', [(), ('ReLU', 4), 'mixer'], indirect=True)
+def test_any_number_of_pictures(network, features, tmp_path):
+    job, path = job_of(network, features=features), tmp_path / 'net.tflite'
     litert.write(job, path)
     run = litert.reader(path)
     for count in (3, 1, 5):
@@ -73,7 +67,7 @@ def test_any_number_of_pictures(build, features, tmp_path):
         assert error(run(x), expected_of(job, x)) < 1e-5
 
 
-def test_one_picture_at_a_time(tmp_path):
+def test_one_picture_at_a_time(mixer, tmp_path):
     job, path = job_of(mixer(), dynamic_batch=False), tmp_path / 'net.tflite'
     litert.write(job, path)
     run, x = litert.reader(path), images(2)
@@ -82,10 +76,10 @@ def test_one_picture_at_a_time(tmp_path):
         run(x)
 
 
-@pytest.mark.parametrize('build', [convmixer, mixer])
-def test_int8(build, tmp_path):
+@pytest.mark.parametrize('network', [(), 'mixer'], indirect=True)
+def test_int8(network, tmp_path):
     """The 8 bits are felt; without their ranges, outputs would be off by more than 1."""
-    job, path = job_of(build()), tmp_path / 'net.tflite'
+    job, path = job_of(network), tmp_path / 'net.tflite'
     litert.write_int8(job, path, [images(16, seed=1), images(16, seed=2)])
     x = images(8)
     expected = expected_of(job, x)
