@@ -1,11 +1,13 @@
 """Random weights under which a ConvMixer behaves as a trained one does.
 
 With torch's initialisation the deep nets answer every picture alike, and with
-merely random BatchNorm they amplify the last bit of a float32 to a percent: either
-way, comparing two implementations would say little.
+merely random BatchNorm they amplify the last bit of a float32 to a percent and a
+bfloat16's or an int8's beyond all comparing: either way, the difference of two
+implementations would say little.
 """
 import torch
 from mmengine.model import BaseModel
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmconvmixer.deploy.preprocessing import preprocessing_of
@@ -15,8 +17,11 @@ from mmconvmixer.deploy.sample_pictures import sample_batch
 def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
     """Set a ConvMixer classifier's weights, so that its answers depend on the picture.
 
-    Pointwise products near the identity, BatchNorm statistics of eight real
-    pictures, a head that is sure of itself. Other networks keep their weights.
+    Each block changes what it gets a little: a small residual branch, then a
+    rotation of the channels, most of both above ReLU's kink. (Near the identity
+    int8 would round the rest of the product to nothing.) BatchNorm has the
+    statistics of eight real pictures, and the head is sure of itself. Other networks
+    keep their weights.
 
     Args:
         model: what `get_model` returned; changed in place.
@@ -29,14 +34,18 @@ def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
     with torch.no_grad():
         for block in model.backbone.stages:
             weight = block[1].weight
-            width = len(weight)
-            noise = 0.3 * width**-0.5 * torch.randn(width, width, generator=generator)
-            weight.copy_((torch.eye(width) + noise)[..., None, None])
+            rotation, _ = torch.linalg.qr(torch.randn(*weight.shape[:2], generator=generator))
+            weight.copy_(rotation[..., None, None])
+        for convolution in model.backbone.modules():
+            if isinstance(convolution, nn.Conv2d):
+                convolution.bias.uniform_(0.8, 1.2, generator=generator)
         for norm in norms:
             norm.reset_running_stats()
             norm.weight.uniform_(0.8, 1.2, generator=generator)
             norm.bias.uniform_(-0.2, 0.2, generator=generator)
             norm.train()
+        for block in model.backbone.stages:
+            block[0].fn[2].weight.mul_(0.3)
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = None  # the statistics of this batch, not a running mean
