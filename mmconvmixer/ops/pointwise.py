@@ -9,14 +9,17 @@ class PointwiseConv2d(nn.Conv2d):
 
     On channels-last input the product runs on the memory as it lies, which
     saves the convolution library's reordering. Under tracing, compiling and
-    export it stays a convolution, so that graphs show what the paper draws.
+    export it stays a convolution, so that graphs show what the paper draws; and
+    for inference in bfloat16 on a CPU, where a product writes its bias first and
+    reads it again (0.9 instead of 1.5 ms for 768 channels at 32 x 32, 2 cores).
     """
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if (torch.compiler.is_compiling() or torch.jit.is_tracing()
+                or _is_bfloat16_inference(x_BCHW)):
             return super().forward(x_BCHW)
         x_BHWC = x_BCHW.permute(0, 2, 3, 1)
         return F.linear(x_BHWC, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
@@ -26,3 +29,8 @@ class PointwiseConv2d(nn.Conv2d):
         weight = self.weight.flatten(1)
         bias = torch.addmv(self.bias, weight, shift_C)
         return F.linear(x_BCHW.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
+def _is_bfloat16_inference(x: Tensor) -> bool:
+    return (x.dtype is torch.bfloat16 and x.device.type == 'cpu'
+            and not torch.is_grad_enabled())

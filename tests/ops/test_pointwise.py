@@ -22,11 +22,12 @@ def with_plain_twin(inputs, outputs, dtype=torch.float32):
     return ours.to(dtype), plain.to(dtype)
 
 
-@torch.no_grad()
+@pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
-def test_the_product_errs_at_most_twice_as_much_as_the_convolution(shape, layout, dtype):
+def test_the_product_errs_at_most_twice_as_much_as_the_convolution(shape, layout, dtype,
+                                                                        training):
     batch, inputs, outputs, height, width = shape
     ours, plain = with_plain_twin(inputs, outputs, dtype)
     x = torch.randn(batch, inputs, height, width).to(dtype).to(memory_format=layout)
@@ -35,7 +36,8 @@ def test_the_product_errs_at_most_twice_as_much_as_the_convolution(shape, layout
     def error(y):
         return (y.double() - truth).abs().max()
 
-    out = ours(x)
+    with torch.set_grad_enabled(training):
+        out = ours(x)
     assert out.shape == (batch, outputs, height, width)
     assert out.dtype == dtype
     assert error(out) <= 2 * error(plain(x)) + torch.finfo(dtype).eps
