@@ -170,7 +170,8 @@ def test_waiting_times_double_and_vary(host, answer, tmp_path, waits):
 @pytest.mark.parametrize('status', [429, 503])
 @pytest.mark.parametrize('said, least, most', [
     ('7', 7, 7), ('100000', 60, 60), ('-5', 0, 0.1), ('soon', 0, 0.1),
-    (formatdate(time.time() + 3600, usegmt=True), 60, 60), (DATE, 0, 0.1)])
+    (formatdate(time.time() + 3600, usegmt=True), 60, 60), (DATE, 0, 0.1)],
+    ids=['seconds', 'too many', 'below 0', 'no time', 'a date to come', 'a date gone by'])
 def test_the_time_that_a_server_names_is_waited_within_bounds(
         host, answer, tmp_path, waits, status, said, least, most):
     host.answers = [answer(status=status, headers={'Retry-After': said}), answer(CONTENT)]
