@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 
-from mmconvmixer.errors import BadImage
+from mmconvmixer.errors import BadConfig, BadImage
 from mmconvmixer.pictures import Picture, PicturePipeline, origin_of, pictures_in
 from mmconvmixer.progress import Progress
 from mmconvmixer.together import Together
@@ -67,6 +67,10 @@ class Predictor:
         else:
             from mmconvmixer.apis import get_model
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
+        from mmconvmixer.models import FeatureExtractor
+        if isinstance(self.model, FeatureExtractor):
+            raise BadConfig('a feature extractor names no classes; call it with normalised images '
+                            '(N, C, H, W), or use the name without -features')
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
         self._prepare = PicturePipeline(self.model)

@@ -49,11 +49,13 @@ from mmconvmixer.engine import (
     PiecewiseLinearLR,
     ShowHook,
 )
-from mmconvmixer.models import ConvMixer
+from mmconvmixer.models import ConvMixer, FeatureExtractor, MlpMixer
 
 # These names mean something else, or nothing, in plain mmpretrain.
 ENTRIES = [
     (MODELS, ConvMixer),
+    (MODELS, FeatureExtractor),
+    (MODELS, MlpMixer),
     (MODELS, BatchPreprocessor),
     (MODELS, ClsDataPreprocessor),
     (OPTIM_WRAPPERS, AmpOptimWrapper),

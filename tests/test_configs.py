@@ -159,7 +159,8 @@ def test_the_learning_rates_are_those_of_the_official_log():
 
 @pytest.mark.parametrize(('name', 'parameters'), [  # as the flax files have them
     ('mlp-mixer-base-p16_flax_in1k', 59_880_472),
-    ('mlp-mixer-base-p32_flax_in1k', 60_293_428),
+    ('mlp-mixer-base-p16_flax-sam_in1k', 59_880_472),
+    ('mlp-mixer-base-p32_flax-sam_in1k', 60_293_428),
     ('mlp-mixer-large-p16_flax_in1k', 208_196_168),
     ('mlp-mixer-base-p16_flax_in21k', 75_908_739),
     ('mlp-mixer-large-p16_flax_in21k', 229_560_243),

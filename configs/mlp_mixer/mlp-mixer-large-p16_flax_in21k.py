@@ -5,4 +5,4 @@ Status: not trained here, and there is no test set of these classes in mmpretrai
 """
 _base_ = ['mlp-mixer-base-p16_flax_in21k.py']
 
-model = dict(backbone=dict(arch='l'), head=dict(in_channels=1024))
+model = dict(backbone=dict(arch='L/16'), head=dict(in_channels=1024))

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 from mmengine.model import BaseModel
+from mmpretrain.models import GlobalAveragePooling
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -110,8 +111,8 @@ def _peer(name: str, model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
         raise UnknownOption(f'there is no peer {name} for a {family}')
     if name == 'timm':
         return _timm(model, weights)
-    if family == 'MlpMixer':  # theirs it is
-        return _Classifier(model.backbone, model.neck, model.head)
+    if family == 'MlpMixer':
+        return _Classifier(_their_mixer(model), GlobalAveragePooling(dim=1), model.head)
     from mmpretrain.models.backbones.convmixer import ConvMixer
     ours = model.backbone
     backbone = ConvMixer(
@@ -120,6 +121,18 @@ def _peer(name: str, model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
         act_cfg=dict(type=type(ours.act).__name__))
     backbone.load_state_dict(ours.state_dict())
     return _Classifier(backbone, model.neck, model.head)
+
+
+def _their_mixer(model: BaseModel) -> nn.Module:
+    from mmpretrain.models.backbones.mlp_mixer import MlpMixer
+    ours = model.backbone
+    act = next(module for module in ours.modules() if isinstance(module, nn.GELU))
+    backbone = MlpMixer(
+        ours.arch_settings, ours.img_size, ours.patch_size,
+        act_cfg=dict(type='GELU', approximate=act.approximate),
+        norm_cfg=dict(type='LN', eps=ours.norm1.eps))
+    backbone.load_state_dict(ours.state_dict())
+    return backbone
 
 
 def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
@@ -136,7 +149,7 @@ def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
         act = next(module for module in ours.modules() if isinstance(module, nn.GELU))
         network = mlp_mixer.MlpMixer(
             num_classes=classes, img_size=ours.img_size[0],
-            patch_size=ours.patch_embed.projection.kernel_size[0], num_blocks=ours.num_layers,
+            patch_size=ours.patch_size, num_blocks=ours.num_layers,
             embed_dim=dims, norm_layer=partial(nn.LayerNorm, eps=ours.norm1.eps),
             act_layer=partial(nn.GELU, approximate=act.approximate),
             mlp_ratio=(ours.tokens_mlp_dims / dims, ours.channels_mlp_dims / dims))

@@ -24,6 +24,7 @@ from mmconvmixer.deploy.reference import reference_outputs
 from mmconvmixer.deploy.sample_pictures import odd_pictures, sample_batch, sample_pictures
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
 from mmconvmixer.files import check_writable
+from mmconvmixer.models import FeatureExtractor
 from mmconvmixer.pictures import PicturePipeline
 
 # Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
@@ -74,9 +75,6 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             of the file.
         MMConvMixerError: see `get_model`.
     """
-    if self_contained and (features or topk < 1):
-        raise UnknownOption('a self-contained file names classes, one or more: it goes neither '
-                            'with features nor with topk 0')
     module = load_format(format)
     if dtype not in module.DTYPES:
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
@@ -89,6 +87,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         module = load_format(format, self_contained)
     out = _checked_out(Path(out), suffix)
     built, name, weights = _built(model, checkpoint, model_options)
+    features = features or isinstance(built, FeatureExtractor)
+    if self_contained and (features or topk < 1):
+        raise UnknownOption('a self-contained file names classes, one or more: it goes neither '
+                            'with features nor with topk 0')
     if dynamic_batch is None:
         dynamic_batch = FORMATS[format].dynamic_batch
     if image_size is not None and image_size < 1:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmconvmixer.deploy.fuse import fuse
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.models import FeatureExtractor
 
 
 class Network(nn.Module):
@@ -13,17 +14,19 @@ class Network(nn.Module):
 
     Args:
         model: an `ImageClassifier`; it is left as it is.
-        features: leave out the head.
+        features: leave out the head; a `FeatureExtractor` has none.
         dtype: of the weights and the arithmetic; what goes in and out is float32.
     """
 
     def __init__(self, model: BaseModel, features: bool = False,
                  dtype: torch.dtype = torch.float32):
         super().__init__()
-        if not isinstance(model, ImageClassifier) or not model.with_head:
+        features = features or isinstance(model, FeatureExtractor)
+        if not isinstance(model, ImageClassifier) or not (model.with_head or features):
             raise BadConfig(f'{type(model).__name__} is no image classifier with a head')
         fused = fuse(model)
-        self.backbone, self.neck, self.head = fused.backbone, fused.neck, fused.head
+        self.backbone, self.neck = fused.backbone, fused.neck
+        self.head = None if features else fused.head
         self.pools = type(self.neck) is GlobalAveragePooling
         self.features = features
         self.dtype = dtype

@@ -6,7 +6,6 @@ image (B, C_in, H, W) -> stem -> depth x [mix space, mix channels]
 Tensors are NCHW in shape and channels-last in memory from the stem on: the
 depthwise convolution and the pointwise product then both read whole pixels.
 """
-import operator
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models import fused_block
+from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.ops import (
     PointwiseConv2d,
     act_,
@@ -102,25 +102,6 @@ def resolve_arch(arch: str | dict) -> Arch:
 
 
 _SIZES = [field.name for field in fields(Arch) if field.name != 'act']
-
-
-def resolve_indices(indices: int | Iterable[int], depth: int) -> list[int]:
-    """Return block numbers in 0..depth-1, in order, for one or more indices.
-
-    Raises:
-        ValueError: an index outside -depth..depth-1, or not a whole number.
-    """
-    try:
-        picked = [indices] if hasattr(indices, '__index__') else list(indices)
-        picked = [operator.index(index) for index in picked]
-    except TypeError:
-        raise ValueError('out_indices takes a whole number or a sequence of '
-                         f'them, got {indices!r}') from None
-    for index in picked:
-        if not -depth <= index < depth:
-            raise ValueError(f'out_indices has {index}, but a backbone of depth '
-                             f'{depth} takes {-depth}..{depth - 1}')
-    return sorted({index % depth for index in picked})
 
 
 class Stem(nn.Sequential):

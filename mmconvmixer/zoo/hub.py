@@ -2,7 +2,7 @@
 from mmpretrain.apis.model import ModelHub
 from modelindex.models.Model import Model
 
-from mmconvmixer.zoo.index import models
+from mmconvmixer.zoo.index import aliases, models
 
 _theirs: dict = {}  # what `remove_from_hub` puts back: the method, then the entries
 
@@ -37,7 +37,7 @@ def add_to_hub(hub: type) -> None:
         read_theirs()
         if 'entries' not in _theirs:
             _theirs['entries'] = dict(cls._models_dict)
-            cls._models_dict.update(models())
+            cls._models_dict.update({**models(), **aliases()})
 
     hub._register_mmpretrain_models = classmethod(read_theirs_then_ours)
 

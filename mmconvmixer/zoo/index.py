@@ -35,21 +35,30 @@ def models() -> dict[str, Model]:
     return entries
 
 
+@cache
+def aliases() -> dict[str, Model]:
+    """Return the entries that have another name too, by that name in lower case.
+
+    These are the handles of the collections on TF-Hub.
+    """
+    return {alias.lower(): entry for entry in models().values()
+            for alias in entry.data.get('Aliases', ())}
+
+
 def names() -> list[str]:
     return sorted(models())
 
 
 def find(name: str) -> Model | None:
-    """Return the entry of a name in any case, None if it is not in this zoo."""
-    return models().get(name.lower())
+    """Return the entry of a name or alias in any case, None if it is not in this zoo."""
+    return models().get(name.lower()) or aliases().get(name.lower())
 
 
 def find_by_config(config: str | Path) -> Model | None:
-    """Return the model whose config file has this file's name, None if none has."""
-    for entry in models().values():
-        if Path(entry.config).name == Path(config).name:
-            return entry
-    return None
+    """Return the one model whose config file has this file's name, None if none or several have."""
+    found = [entry for entry in models().values()
+             if Path(entry.config).name == Path(config).name]
+    return found[0] if len(found) == 1 else None
 
 
 def find_by_weights(url: str) -> Model | None:

@@ -1,7 +1,9 @@
 """The zoo as a Markdown table, so that README and metafiles can't disagree."""
 from pathlib import Path
 
-from mmconvmixer.zoo.index import models
+from modelindex.models.Model import Model
+
+from mmconvmixer.zoo.index import models, package_root
 
 
 def model_table() -> str:
@@ -10,16 +12,24 @@ def model_table() -> str:
              '| --- | --: | --: | --- | --: | --: | --- |']
     for entry in models().values():
         meta = entry.metadata.data
-        metrics = entry.results.data[0].metrics
-        packaged = '://' not in entry.weights
-        link = f'[{entry.data["SHA256"]}]({entry.weights})'
-        weights = 'in the package' if packaged else link
-        config = Path(entry.config).name
+        config = Path(entry.config).relative_to(package_root()).as_posix()
         lines.append(
-            f'| [`{entry.name}`](configs/convmixer/{config}) | {meta["Parameters"] / 1e6:.2f} M '
+            f'| [`{entry.name}`]({config}) | {meta["Parameters"] / 1e6:.2f} M '
             f'| {meta["FLOPs"] / 1e9:.3g} G | {meta["Training Data"]} '
-            f'| {metrics["Top 1 Accuracy"]:.2f} | {metrics["Top 5 Accuracy"]:.2f} | {weights} |')
+            f'| {_accuracy(entry, 1)} | {_accuracy(entry, 5)} | {_weights(entry)} |')
     return '\n'.join(lines)
+
+
+def _accuracy(entry: Model, k: int) -> str:
+    metrics = entry.results.data[0].metrics if entry.results else {}
+    value = metrics.get(f'Top {k} Accuracy')
+    return '' if value is None else f'{value:.2f}'
+
+
+def _weights(entry: Model) -> str:
+    if '://' not in entry.weights:
+        return 'in the package'
+    return f'[{entry.data.get("SHA256") or Path(entry.weights).name}]({entry.weights})'
 
 
 if __name__ == '__main__':

@@ -1,8 +1,10 @@
 import hashlib
+import re
 from pathlib import Path
 
 import mmpretrain
 import pytest
+import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmpretrain.apis.model import ModelHub
@@ -11,21 +13,44 @@ from mmpretrain.registry import MODELS
 
 from mmconvmixer import get_model, list_models, zoo
 from mmconvmixer.errors import CheckpointNotFound
-from mmconvmixer.models import ConvMixer
+from mmconvmixer.models import ConvMixer, FeatureExtractor
 from mmconvmixer.registration import register, unregister
 from mmconvmixer.replacements import ENTRIES
 
-CONFIGS = sorted((zoo.package_root() / 'configs/convmixer').glob('*.py'))
+CONFIGS = zoo.package_root() / 'configs'
+# The collections' handles on TF-Hub, and what each is called here.
+HANDLES = {
+    'rishit-dagli/convmixer-768-32/1': 'convmixer-768-32_3rdparty_in1k',
+    'rishit-dagli/convmixer-768-32-fe/1': 'convmixer-768-32_3rdparty_in1k-features',
+    'rishit-dagli/convmixer-1024-20/1': 'convmixer-1024-20_3rdparty_in1k',
+    'rishit-dagli/convmixer-1024-20-fe/1': 'convmixer-1024-20_3rdparty_in1k-features',
+    'rishit-dagli/convmixer-1536-20/1': 'convmixer-1536-20_3rdparty_in1k',
+    'rishit-dagli/convmixer-1536-20-fe/1': 'convmixer-1536-20_3rdparty_in1k-features',
+    'sayakpaul/mixer_b16_sam_classification/1': 'mlp-mixer-base-p16_flax-sam_in1k',
+    'sayakpaul/mixer_b16_sam_fe/1': 'mlp-mixer-base-p16_flax-sam_in1k-features',
+    'sayakpaul/mixer_b32_sam_classification/1': 'mlp-mixer-base-p32_flax-sam_in1k',
+    'sayakpaul/mixer_b32_sam_fe/1': 'mlp-mixer-base-p32_flax-sam_in1k-features',
+    'sayakpaul/mixer_b16_i1k_classification/1': 'mlp-mixer-base-p16_flax_in1k',
+    'sayakpaul/mixer_b16_i1k_fe/1': 'mlp-mixer-base-p16_flax_in1k-features',
+    'sayakpaul/mixer_l16_i1k_classification/1': 'mlp-mixer-large-p16_flax_in1k',
+    'sayakpaul/mixer_l16_i1k_fe/1': 'mlp-mixer-large-p16_flax_in1k-features',
+    'sayakpaul/mixer_b16_i21k_classification/1': 'mlp-mixer-base-p16_flax_in21k',
+    'sayakpaul/mixer_b16_i21k_fe/1': 'mlp-mixer-base-p16_flax_in21k-features',
+    'sayakpaul/mixer_l16_i21k_classification/1': 'mlp-mixer-large-p16_flax_in21k',
+    'sayakpaul/mixer_l16_i21k_fe/1': 'mlp-mixer-large-p16_flax_in21k-features',
+}
 
 
 @pytest.mark.parametrize('name', zoo.names())
 def test_parameters_and_flops_of_the_metafile_are_the_built_models(name):
-    import torch
-    entry, model = zoo.find(name), get_model(name)
+    entry = zoo.find(name)
+    with torch.device('meta'):
+        model = get_model(name)
+    model.to_empty(device='cpu')
     assert entry.metadata.data['Parameters'] == sum(p.numel() for p in model.parameters())
-    backbone = model.backbone
-    side = {'in1k': 224, 'cifar10': 32, 'cifar100': 32, 'digits': 8}[name.split('_')[-1]]
-    picture = torch.zeros(1, backbone.stem[0].in_channels, side, side)
+    data = name.removesuffix('-features').split('_')[-1]
+    side = {'in1k': 224, 'in21k': 224, 'cifar10': 32, 'cifar100': 32, 'digits': 8}[data]
+    picture = torch.zeros(1, 1 if data == 'digits' else 3, side, side)
     flops = FlopAnalyzer(model, (picture,)).unsupported_ops_warnings(False)
     flops.uncalled_modules_warnings(False)
     assert entry.metadata.data['FLOPs'] == flops.total()
@@ -35,6 +60,9 @@ def test_parameters_and_flops_of_the_metafile_are_the_built_models(name):
 def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
     entry = zoo.find(name)
     assert Path(entry.config).is_file()
+    if entry.weights.startswith('https://storage.googleapis.com/mixer_models/'):
+        assert entry.weights.endswith('.npz')  # published without a hash
+        return
     prefix = entry.data['SHA256']
     assert entry.weights.endswith(f'-{prefix}.pth')
     if '://' not in entry.weights:
@@ -44,14 +72,52 @@ def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
         get_model(name, pretrained=True)
 
 
-@pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
-def test_every_config_builds_its_model_and_reads_as_its_name(config):
-    model = get_model(config)
+@pytest.mark.parametrize(('handle', 'name'), HANDLES.items())
+def test_the_collections_handles_are_names_too(handle, name):
+    entry = zoo.find(name)
+    assert zoo.find(handle) is zoo.look_up(handle.upper()) is entry
+    assert ('features' in name) == (mmpretrain.list_models(handle) == [handle]
+                                    and ModelHub.get(handle).config.model.head is None)
+    twin = zoo.find(name.removesuffix('-features'))
+    assert entry.weights == twin.weights
+    kind, size, data = re.fullmatch(r'.*/mixer_(.)(\d+)_(sam|i1k|i21k)_.*', handle).groups() if (
+        'mixer_' in handle) else ('', '', '')
+    if kind:
+        folder = dict(sam='sam', i1k='imagenet1k', i21k='imagenet21k')[data]
+        assert entry.weights.endswith(f'/{folder}/Mixer-{kind.upper()}_{size}.npz')
+
+
+@pytest.mark.parametrize('config', sorted(CONFIGS.glob('convmixer/*.py')),
+                         ids=lambda path: path.stem)
+def test_every_convmixer_config_builds_its_model_and_reads_as_its_name(config):
+    with torch.device('meta'):
+        model = get_model(config)
     width, depth, *sizes = config.stem.split('_')[0].removeprefix('convmixer-').split('-')
     backbone = model.backbone
     assert (backbone.embed_dims, backbone.depth) == (int(width), int(depth))
     assert sizes in ([], [f'p{backbone.patch_size}', f'k{backbone.kernel_size}'])
-    assert model.head.fc.in_features == model.backbone.embed_dims
+    if config.stem.endswith('_features'):
+        assert isinstance(model, FeatureExtractor)
+    else:
+        assert model.head.fc.in_features == backbone.embed_dims
+
+
+@pytest.mark.parametrize('config', sorted(CONFIGS.glob('mlp_mixer/*.py')),
+                         ids=lambda path: path.stem)
+def test_every_mixer_config_builds_its_model_and_reads_as_its_name(config):
+    with torch.device('meta'):
+        model = get_model(config)
+    size, patch = config.stem.split('_')[0].removeprefix('mlp-mixer-').split('-p')
+    assert model.backbone.embed_dims == dict(base=768, large=1024)[size]
+    assert model.backbone.patch_size == int(patch)
+    assert isinstance(model, FeatureExtractor) == config.stem.endswith('_features')
+    assert model(torch.zeros(2, 3, 224, 224, device='meta')).shape[0] == 2
+
+
+def test_a_config_of_several_weights_does_not_choose_among_them():
+    config = CONFIGS / 'mlp_mixer/mlp-mixer-base-p16_flax_features.py'
+    with pytest.raises(CheckpointNotFound, match='no weights are published'):
+        get_model(config, pretrained=True)
 
 
 def test_names_resolve_in_any_case_here_and_in_mmpretrain():

@@ -3,12 +3,12 @@ model = dict(
     type='ImageClassifier',
     backbone=dict(
         type='MlpMixer',
-        arch='b',
+        arch='B/16',
         img_size=224,
-        patch_size=16,
+        out_type='featmap',
         act_cfg=dict(type='GELU', approximate='tanh'),
         norm_cfg=dict(type='LN', eps=1e-6)),
-    neck=dict(type='GlobalAveragePooling', dim=1),
+    neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes=1000,

@@ -4,13 +4,13 @@ image (N, H, W, C_in) -> patches (N, tokens, embed_dims) -> layers -> norm -> th
 """
 from typing import TYPE_CHECKING
 
-from mmcv.cnn.bricks.transformer import FFN, AdaptivePadding
-from mmpretrain.models import MlpMixer
+from mmcv.cnn.bricks.transformer import FFN
 from mmpretrain.models.backbones.mlp_mixer import MixerBlock
 from torch import nn
 
 from mmconvmixer.deploy.keras_twin.layers import activation, conv, drop_path, norm
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.models import MlpMixer
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +22,6 @@ def mlp_mixer(backbone: MlpMixer) -> 'tuple[keras.KerasTensor, keras.KerasTensor
     embed = backbone.patch_embed
     images = keras.Input((*backbone.img_size, embed.projection.in_channels), name='images')
     x = images
-    if embed.adaptive_padding is not None:
-        x = _padded(x, embed.adaptive_padding, backbone.img_size)
     x = conv(embed.projection, 'backbone.patch_embed.projection')(x)
     x = keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]))(x)
     if embed.norm is not None:
@@ -34,18 +32,6 @@ def mlp_mixer(backbone: MlpMixer) -> 'tuple[keras.KerasTensor, keras.KerasTensor
     if last == len(backbone.layers) - 1:
         x = norm(backbone.norm1, f'backbone.{backbone.norm1_name}')(x)
     return images, x
-
-
-def _padded(x: 'keras.KerasTensor', padding: AdaptivePadding, size: tuple[int, int]
-            ) -> 'keras.KerasTensor':
-    """Pad pictures that are no whole number of patches."""
-    import keras
-    edges = padding.get_pad_shape(size)
-    if not any(edges):
-        return x
-    before = [edge // 2 if padding.padding == 'same' else 0 for edge in edges]
-    return keras.layers.ZeroPadding2D(
-        [(first, edge - first) for first, edge in zip(before, edges, strict=True)])(x)
 
 
 def _block(block: MixerBlock, name: str, x: 'keras.KerasTensor') -> 'keras.KerasTensor':

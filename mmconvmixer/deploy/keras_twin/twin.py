@@ -7,13 +7,13 @@ variables `backbone.stem.0/kernel` and `backbone.stem.0/bias`, which is how
 from typing import TYPE_CHECKING
 
 from mmengine.model import BaseModel
-from mmpretrain.models import GlobalAveragePooling, LinearClsHead, MlpMixer
+from mmpretrain.models import GlobalAveragePooling, LinearClsHead
 
 from mmconvmixer.deploy.keras_twin.convmixer import convmixer
 from mmconvmixer.deploy.keras_twin.mlp_mixer import mlp_mixer
 from mmconvmixer.deploy.keras_twin.weights import copy_weights
 from mmconvmixer.errors import BadConfig, MissingPackage
-from mmconvmixer.models import ConvMixer
+from mmconvmixer.models import ConvMixer, FeatureExtractor, MlpMixer
 
 if TYPE_CHECKING:
     import keras
@@ -26,10 +26,10 @@ def family_of(model: BaseModel) -> str:
     """Return 'ConvMixer' or 'MLP-Mixer'; BadConfig for a classifier that has no twin."""
     backbone, neck, head = (getattr(model, part, None) for part in ('backbone', 'neck', 'head'))
     if (type(backbone) not in _FAMILIES or type(neck) is not GlobalAveragePooling
-            or type(head) is not LinearClsHead):
+            or not (type(head) is LinearClsHead or isinstance(model, FeatureExtractor))):
         raise BadConfig(
             'TensorFlow has a twin of a ConvMixer or MlpMixer with GlobalAveragePooling and a '
-            f'LinearClsHead; got {type(backbone).__name__}, {type(neck).__name__}, '
+            f'LinearClsHead, or of a FeatureExtractor; got {type(backbone).__name__}, {type(neck).__name__}, '
             f'{type(head).__name__}. ONNX takes any classifier')
     return _FAMILIES[type(backbone)][0]
 

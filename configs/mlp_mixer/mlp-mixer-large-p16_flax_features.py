@@ -1,0 +1,4 @@
+"""MLP-Mixer-L/16 without its head: images (N, 3, 224, 224) -> features (N, embed_dims)."""
+_base_ = ['mlp-mixer-large-p16_flax_in1k.py']
+
+model = dict(type='FeatureExtractor', head=None)

@@ -1,0 +1,46 @@
+"""A backbone with its pooling and no head: images in, one feature vector each out."""
+from mmpretrain.models import ImageClassifier
+from torch import Tensor
+
+from mmconvmixer.errors import BadConfig
+
+
+class FeatureExtractor(ImageClassifier):
+    """A classifier without a head, for fine-tuning and retrieval.
+
+    It takes a classifier's weights and leaves out those of its head. All of its
+    parameters can be trained: put it before a layer of your own.
+
+    Args: those of mmpretrain's `ImageClassifier` but `head`.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict | None = None,
+                 head: None = None,
+                 pretrained: str | None = None,
+                 train_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None):
+        if head is not None:
+            raise BadConfig('a FeatureExtractor has no head; for one, use ImageClassifier')
+        super().__init__(backbone, neck, None, pretrained, train_cfg, data_preprocessor,
+                         init_cfg)
+        self.register_load_state_dict_pre_hook(_leave_out_the_head)
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None,
+                mode: str = 'tensor') -> Tensor:
+        """Return pooled features (N, embed_dims) for images (N, C, H, W), normalised.
+
+        Raises:
+            BadConfig: `mode` is 'loss' or 'predict', which take a head.
+        """
+        if mode != 'tensor':
+            raise BadConfig(f'a feature extractor has no head to compute {mode!r} with; use the '
+                            "classifier's config for training and testing")
+        return self.extract_feat(inputs)[-1]
+
+
+def _leave_out_the_head(module, state_dict: dict, prefix: str, *_) -> None:
+    for key in [key for key in state_dict if key.startswith(f'{prefix}head.')]:
+        del state_dict[key]

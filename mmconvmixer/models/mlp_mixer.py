@@ -1,0 +1,196 @@
+"""MLP-Mixer (https://arxiv.org/abs/2105.01601), mmpretrain's with what it lacks.
+
+image (B, 3, H, W) -> patches (B, N, C) -> num_layers x [mix tokens, mix channels]
+                   -> norm -> (B, C, N), or as a map (B, C, H // patch, W // patch)
+"""
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
+from torch import Tensor, nn
+
+from mmconvmixer.errors import UnknownArch, nearest
+from mmconvmixer.models.indices import resolve_indices
+from mmconvmixer.models.token_grid import resize_token_mixing
+
+
+@dataclass(frozen=True)
+class MixerArch:
+    """What the weights of a variant depend on, beside the patch size."""
+    embed_dims: int
+    num_layers: int
+    tokens_mlp_dims: int
+    channels_mlp_dims: int
+
+
+# The paper's table 1, by size; a name is 'B/16' (size and patch), or, as in
+# mmpretrain, 'b' or 'base' beside `patch_size`.
+SIZES = dict(
+    S=MixerArch(512, 8, 256, 2048),
+    B=MixerArch(768, 12, 384, 3072),
+    L=MixerArch(1024, 24, 512, 4096),
+    H=MixerArch(1280, 32, 640, 5120))
+PATCHES = dict(S=(32, 16), B=(32, 16), L=(32, 16), H=(14,))
+MIXERS = [f'{size}/{patch}' for size, patches in PATCHES.items() for patch in patches]
+_LONG = dict(small='S', base='B', large='L', huge='H')
+
+OUT_TYPES = ('raw', 'featmap')
+
+
+def resolve_mixer(arch: str | dict, patch_size: int | None) -> tuple[MixerArch, int]:
+    """Return sizes and patch size that a name or a dict means.
+
+    Args:
+        arch: one of `MIXERS`; 's', 'small', 'b', ... or a dict with the keys embed_dims,
+            num_layers, tokens_mlp_dims, channels_mlp_dims.
+        patch_size: None takes the name's own, or 16 (14 for H).
+
+    Raises:
+        UnknownArch: no such name, a key too few or too many, a value that is no positive
+            whole number, or a patch size other than the name's.
+    """
+    if isinstance(arch, dict):
+        keys = list(MixerArch.__dataclass_fields__)
+        if set(arch) != set(keys):
+            raise UnknownArch(f'arch takes a name or a dict with exactly the keys '
+                              f'{", ".join(keys)}; got {arch!r}')
+        sizes, own = MixerArch(**arch), None
+    else:
+        size, _, own = str(arch).partition('/')
+        size = _LONG.get(size.lower(), size.upper())
+        if size not in SIZES or own and not re.fullmatch(r'[1-9]\d*', own):
+            raise UnknownArch(f'arch {arch!r} is no MLP-Mixer of the paper; nearest: '
+                              f'{nearest(str(arch), MIXERS)}. Known: {", ".join(MIXERS)}, '
+                              f'{", ".join(_LONG)}, or a dict')
+        sizes, own = SIZES[size], int(own) if own else None
+        if own and patch_size not in (None, own):
+            raise UnknownArch(f'arch {arch!r} has patches of {own}, but patch_size is '
+                              f'{patch_size}; leave patch_size out, or write '
+                              f"'{size}/{patch_size}'")
+    patch = patch_size or own or (14 if sizes == SIZES['H'] else 16)
+    for key, value in dict(asdict(sizes), patch_size=patch).items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UnknownArch(f'{key} must be a positive whole number, got {value!r}')
+    return sizes, patch
+
+
+class MlpMixer(TheirMlpMixer):
+    """MLP-Mixer backbone; keys of its state dict, defaults and results are mmpretrain's.
+
+    Args:
+        arch: see `resolve_mixer`.
+        img_size: height and width of the pictures, whole multiples of the patch size:
+            one number or a pair. The token-mixing MLPs are made for it, so that other
+            sizes need another network.
+        patch_size: side of a patch. Default: the name's own, else 16.
+        out_indices: blocks whose results are returned, negative ones counted from the
+            end. Default: the last.
+        out_type: 'raw' returns (B, C, N) as mmpretrain's, for the neck
+            `GlobalAveragePooling(dim=1)`; 'featmap' maps (B, C, H // patch, W // patch).
+        interpolate_tokens: take weights of another img_size, with the token-mixing
+            weights resampled over the grid of patches (see `token_grid`). What was
+            learned of the order of patches survives only roughly, so accuracy falls,
+            the more the further the grids are apart, until the network is fine-tuned
+            at the new size.
+        drop_rate, drop_path_rate: of dropout and stochastic depth, in training.
+        norm_cfg, act_cfg: of every normalisation and activation. The defaults are
+            mmpretrain's, exact GELU and eps 1e-5; the original flax network has
+            `dict(type='LN', eps=1e-6)` and `dict(type='GELU', approximate='tanh')`,
+            as has `configs/_base_/models/mlp_mixer_flax.py`.
+        patch_cfg, layer_cfgs: options of mmcv's `PatchEmbed`, and of all blocks or (in a
+            list) of each.
+        init_cfg: mmengine initialisation config.
+
+    Raises:
+        UnknownArch: (a ValueError) see `resolve_mixer`.
+        ValueError: img_size is no multiple of the patch size, out_indices or out_type
+            out of range; from `forward`, pictures of another size.
+
+    Source: paper, section 2 and table 1; google-research/vision_transformer
+    `vit_jax/models_mixer.py`.
+    """
+
+    def __init__(self,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 224,
+                 patch_size: int | None = None,
+                 out_indices: int | Iterable[int] = -1,
+                 drop_rate: float = 0.,
+                 drop_path_rate: float = 0.,
+                 norm_cfg: dict = dict(type='LN'),
+                 act_cfg: dict = dict(type='GELU'),
+                 patch_cfg: dict = dict(),
+                 layer_cfgs: dict | list[dict] = dict(),
+                 out_type: str = 'raw',
+                 interpolate_tokens: bool = False,
+                 init_cfg: dict | list[dict] | None = None):
+        sizes, patch = resolve_mixer(arch, patch_size)
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        if height % patch or width % patch or min(height, width) < patch:
+            raise ValueError(f'img_size is {height} x {width}, which is no whole number of '
+                             f'patches of {patch}; nearest: {_nearest_size(height, patch)} x '
+                             f'{_nearest_size(width, patch)}')
+        if out_type not in OUT_TYPES:
+            raise ValueError(f'out_type is {out_type!r}, expected one of {", ".join(OUT_TYPES)}')
+        indices = resolve_indices(out_indices, sizes.num_layers)
+        # Theirs refuses every index from the front: its check is the wrong way round.
+        super().__init__(asdict(sizes), (height, width), patch, -1, drop_rate, drop_path_rate,
+                         norm_cfg, act_cfg, patch_cfg, layer_cfgs, init_cfg)
+        self.out_indices = indices
+        self.patch_size, self.depth = patch, sizes.num_layers
+        self.out_type = out_type
+        if interpolate_tokens:
+            self.register_load_state_dict_pre_hook(_resize_to_fit)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the results of the blocks `out_indices`, shallowest first.
+
+        Args:
+            x: images (B, 3, H, W), H and W being `img_size`.
+
+        Returns:
+            Tensors (B, C, N), or (B, C, H // patch, W // patch) for 'featmap'. The last
+            block's is normalised.
+        """
+        if tuple(x.shape[2:]) != self.img_size:
+            raise ValueError(
+                f'pictures are {" x ".join(map(str, x.shape[2:]))}, but the token-mixing MLPs '
+                f'are made for {" x ".join(map(str, self.img_size))}; resize the pictures, or '
+                'build with that img_size and interpolate_tokens=True')
+        x, grid = self.patch_embed(x)
+        outs = []
+        for index, block in enumerate(self.layers):
+            x = block(x)
+            if index == self.depth - 1:
+                x = self.norm1(x)
+            if index in self.out_indices:
+                x_BCN = x.transpose(1, 2)
+                outs.append(x_BCN if self.out_type == 'raw' else x_BCN.unflatten(2, grid))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'MlpMixer':
+        super().train(mode)
+        return self  # theirs returns None
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return (layer, number of layers) for layer-wise learning-rate decay.
+
+        Layer 0 is the patch embedding, 1..depth are the blocks, depth + 1 is the last
+        norm and what follows the backbone.
+        """
+        layers = self.depth + 2
+        name = param_name.removeprefix(prefix) if param_name.startswith(prefix) else ''
+        if name.startswith('patch_embed.'):
+            return 0, layers
+        if name.startswith('layers.'):
+            return int(name.split('.')[1]) + 1, layers
+        return layers - 1, layers
+
+
+def _nearest_size(side: int, patch: int) -> int:
+    return max(1, round(side / patch)) * patch
+
+
+def _resize_to_fit(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
+    resize_token_mixing(state_dict, prefix, module.patch_resolution)
