@@ -102,7 +102,15 @@ class _SharpnessAware:
 
     @contextmanager
     def optim_context(self, model: nn.Module):
-        """Keep the call of `model` that follows; its gradients stay on this rank."""
+        """Keep the call of `model` that follows; its gradients stay on this rank.
+
+        Raises:
+            BadConfig: DistributedDataParallel with `static_graph=True`.
+        """
+        if getattr(model, 'static_graph', False):
+            raise BadConfig('model_wrapper_cfg.static_graph is True, with which PyTorch\'s DDP '
+                            'averages all gradients; SAM\'s first stay apart: leave it out')
+
         def keep(module, args, kwargs):
             self._calls.append(Call(module, args, kwargs, random_state()))
 
