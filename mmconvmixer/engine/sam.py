@@ -27,7 +27,7 @@ def check_radius(rho: float, eta: float = 0.) -> None:
         if isinstance(value, bool) or not isinstance(value, Real) \
                 or not 0 <= value < math.inf:
             raise BadConfig(f'optim_wrapper.{name} is {value!r}, but must be a finite number from '
-                            '0 (rho, how far SAM climbs: 0.05 to 0.5 in the papers)')
+                            '0 (rho, how far SAM climbs: 0.05 to 1 in the papers)')
 
 
 @torch.no_grad()
