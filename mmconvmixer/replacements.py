@@ -43,10 +43,12 @@ from mmconvmixer.datasets import (
 from mmconvmixer.download import is_url
 from mmconvmixer.engine import (
     AmpOptimWrapper,
+    AmpSAMOptimWrapper,
     CalibrationError,
     CheckpointHook,
     PerClassAccuracy,
     PiecewiseLinearLR,
+    SAMOptimWrapper,
     ShowHook,
 )
 from mmconvmixer.models import ConvMixer, FeatureExtractor, MlpMixer
@@ -59,6 +61,8 @@ ENTRIES = [
     (MODELS, BatchPreprocessor),
     (MODELS, ClsDataPreprocessor),
     (OPTIM_WRAPPERS, AmpOptimWrapper),
+    (OPTIM_WRAPPERS, SAMOptimWrapper),
+    (OPTIM_WRAPPERS, AmpSAMOptimWrapper),
     (HOOKS, CheckpointHook),
     (HOOKS, ShowHook),
     (METRICS, CalibrationError),

@@ -1,6 +1,7 @@
 """Train a model: what `tools/train.py` runs."""
 from pathlib import Path
 
+from mmengine.config import ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -19,6 +20,7 @@ from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.amp import check_dtype
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
+from mmconvmixer.engine.sam import check_radius
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.files import check_writable, remove_leftovers
 from mmconvmixer.zoo import resolve_checkpoint
@@ -71,11 +73,7 @@ def train(config: str | Path,
                 if cfg.get(loader)]
     for dataset in datasets:
         check_folders(dataset)
-    if amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
-        check_dtype(cfg.optim_wrapper.get('dtype'))
+    _check_optim_wrapper(cfg.optim_wrapper, amp)
     if auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say for '
@@ -95,6 +93,20 @@ def train(config: str | Path,
     if get_device() == 'cpu':
         keep_freed_memory()
     return Runner.from_cfg(cfg).train()
+
+
+def _check_optim_wrapper(options: ConfigDict, amp: bool) -> None:
+    """Put in the wrapper that `amp` asks for, and see that this machine can use it."""
+    name = options.get('type', 'OptimWrapper')
+    name = name.rpartition('.')[2] if isinstance(name, str) else name.__name__
+    with_sam = name in ('SAMOptimWrapper', 'AmpSAMOptimWrapper')
+    if amp:
+        name = options.type = 'AmpSAMOptimWrapper' if with_sam else 'AmpOptimWrapper'
+        options.setdefault('loss_scale', 'dynamic')
+    if name in ('AmpOptimWrapper', 'AmpSAMOptimWrapper'):
+        check_dtype(options.get('dtype'))
+    if with_sam:
+        check_radius(options.get('rho', 0.), options.get('eta', 0.))
 
 
 def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:

@@ -6,10 +6,12 @@ from .metrics import CalibrationError, PerClassAccuracy
 from .progress_hook import ProgressHook
 from .random_state_hook import RandomStateHook
 from .runner import Runner
+from .sam import AmpSAMOptimWrapper, SAMOptimWrapper
 from .schedules import PiecewiseLinearLR
 from .show_hook import ShowHook
 from .unreadable_hook import UnreadableHook
 
-__all__ = ['AmpOptimWrapper', 'CalibrationError', 'CheckpointHook', 'Evaluator',
-           'PerClassAccuracy', 'PiecewiseLinearLR', 'ProgressHook', 'RandomStateHook', 'Runner',
-           'ShowHook', 'UnreadableHook', 'start_process_group']
+__all__ = ['AmpOptimWrapper', 'AmpSAMOptimWrapper', 'CalibrationError', 'CheckpointHook',
+           'Evaluator', 'PerClassAccuracy', 'PiecewiseLinearLR', 'ProgressHook',
+           'RandomStateHook', 'Runner', 'SAMOptimWrapper', 'ShowHook', 'UnreadableHook',
+           'start_process_group']
