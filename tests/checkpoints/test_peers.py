@@ -12,6 +12,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import nn
 
+from mmconvmixer import get_model
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, read_architecture
 from mmconvmixer.checkpoints.convert import convert
@@ -154,8 +155,11 @@ def test_timm(pictures, tmp_path, family, container):
                      timm.models.load_checkpoint(network, str(written)), pictures)
 
 
-def test_flax(pictures, tmp_path):
-    """The network of google-research/vision_transformer (vit_jax/models_mixer.py), built again."""
+def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
+    """google-research/vision_transformer's network (vit_jax/models_mixer.py), built again.
+
+    Returns the shapes of its weights, and weights, images (N, H, W, 3) -> logits.
+    """
     jax = pytest.importorskip('jax', reason='jax is not installed')
     pytest.importorskip('flax', reason='flax is not installed')
     from flax import linen
@@ -173,32 +177,62 @@ def test_flax(pictures, tmp_path):
         @linen.compact
         def __call__(self, x):
             y = jax.numpy.swapaxes(linen.LayerNorm()(x), 1, 2)
-            x = x + jax.numpy.swapaxes(Mlp(12, name='token_mixing')(y), 1, 2)
-            return x + Mlp(40, name='channel_mixing')(linen.LayerNorm()(x))
+            x = x + jax.numpy.swapaxes(Mlp(tokens, name='token_mixing')(y), 1, 2)
+            return x + Mlp(channels, name='channel_mixing')(linen.LayerNorm()(x))
 
     class Mixer(linen.Module):
         @linen.compact
         def __call__(self, images):
-            x = linen.Conv(24, (8, 8), strides=(8, 8), name='stem')(images)
-            x = x.reshape(len(x), -1, 24)
-            for _ in range(2):
+            x = linen.Conv(dims, (patch, patch), strides=(patch, patch), name='stem')(images)
+            x = x.reshape(len(x), -1, dims)
+            for _ in range(depth):
                 x = MixerBlock()(x)
             x = linen.LayerNorm(name='pre_head_layer_norm')(x)
-            return linen.Dense(7, name='head')(x.mean(axis=1))
+            return linen.Dense(classes, name='head')(x.mean(axis=1))
 
     jax.config.update('jax_enable_x64', True)
-    images = pictures.permute(0, 2, 3, 1).numpy()
-    network, generator = Mixer(), np.random.default_rng(0)
-    shapes = flatten_dict(network.init(jax.random.PRNGKey(0), images)['params'], sep='/')
-    weights = {key: generator.normal(0.2, 0.3, value.shape) for key, value in shapes.items()}
+    made = jax.eval_shape(Mixer().init, jax.random.PRNGKey(0), np.zeros((1, side, side, 3)))
+    shapes = {key: value.shape for key, value in flatten_dict(made['params'], sep='/').items()}
+
+    def answers(weights, images):
+        weights = {key: value.astype(np.float64) for key, value in weights.items()}
+        found = Mixer().apply({'params': unflatten_dict(weights, sep='/')}, images)
+        return torch.from_numpy(np.array(found))
+    return shapes, answers
+
+
+def test_flax(pictures, tmp_path):
+    shapes, answers = flax_mixer(2, 24, 12, 40, 8, 7, SIZE)
+    generator = np.random.default_rng(0)
+    weights = {key: generator.normal(0.2, 0.3, shape) for key, shape in shapes.items()}
     assert {'stem/kernel', 'MixerBlock_1/token_mixing/Dense_1/bias', 'head/bias',
             'pre_head_layer_norm/scale'} <= weights.keys()
     path = tmp_path / 'Mixer-B_16.npz'
     np.savez(path, **weights)
-    expected = network.apply({'params': unflatten_dict(weights, sep='/')}, images)
-    same_answers(path, pictures, torch.from_numpy(np.array(expected)))
+    expected = answers(weights, pictures.permute(0, 2, 3, 1).numpy())
+    same_answers(path, pictures, expected)
     with np.load(convert(path, tmp_path / 'back.npz', 'flax').path) as back:
         assert back.files and all(np.array_equal(back[key], weights[key]) for key in weights)
+
+
+@pytest.mark.parametrize(('name', 'patch'), [('sayakpaul/mixer_b16_i1k_classification/1', 16),
+                                             ('mlp-mixer-base-p32_flax-sam_in1k', 32)])
+@torch.no_grad()
+def test_the_zoos_mixers_answer_as_flax_at_full_size(tmp_path, name, patch):
+    shapes, answers = flax_mixer(12, 768, 384, 3072, patch, 1000, 224)
+    generator = np.random.default_rng(0)
+    weights = {}
+    for key, shape in shapes.items():
+        spread = np.prod(shape[:-1])**-0.5 if len(shape) > 1 else 0.2
+        weights[key] = generator.normal(key.endswith('scale'), spread, shape).astype(np.float32)
+    np.savez(tmp_path / 'Mixer.npz', **weights)
+    model = get_model(name, pretrained=str(tmp_path / 'Mixer.npz')).double()
+    photographs = np.stack(load_sample_images().images)[:, 100:324, 200:424]
+    images = model.data_preprocessor(dict(inputs=torch.from_numpy(
+        np.ascontiguousarray(photographs[..., ::-1])).permute(0, 3, 1, 2)))['inputs'].double()
+    expected = answers(weights, photographs / 127.5 - 1)
+    assert expected.shape == (2, 1000) and (expected[0] - expected[1]).std() > 0.1
+    assert (model(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_tensorflow(pictures, tmp_path):

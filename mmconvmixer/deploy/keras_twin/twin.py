@@ -29,8 +29,9 @@ def family_of(model: BaseModel) -> str:
             or not (type(head) is LinearClsHead or isinstance(model, FeatureExtractor))):
         raise BadConfig(
             'TensorFlow has a twin of a ConvMixer or MlpMixer with GlobalAveragePooling and a '
-            f'LinearClsHead, or of a FeatureExtractor; got {type(backbone).__name__}, {type(neck).__name__}, '
-            f'{type(head).__name__}. ONNX takes any classifier')
+            'LinearClsHead, or of a FeatureExtractor; got '
+            f'{", ".join(type(part).__name__ for part in (backbone, neck, head))}. ONNX takes any '
+            'classifier')
     return _FAMILIES[type(backbone)][0]
 
 
