@@ -11,6 +11,8 @@ def model_table() -> str:
     lines = ['| model | params | multiply-adds | trained on | top-1 | top-5 | weights |',
              '| --- | --: | --: | --- | --: | --: | --- |']
     for entry in models().values():
+        if entry.name.endswith('-features'):  # another's weights, without the head
+            continue
         meta = entry.metadata.data
         config = Path(entry.config).relative_to(package_root()).as_posix()
         lines.append(

@@ -73,6 +73,20 @@ def test_features_are_pooled(convmixer, tmp_path, format):
     assert 'top1_agreement' not in record['check']
 
 
+@pytest.mark.parametrize('format', [*PLAIN, 'savedmodel'])
+def test_a_feature_extractor_is_exported_without_being_asked_for_features(tmp_path, format):
+    torch.manual_seed(0)
+    model = get_model('rishit-dagli/convmixer-768-32-fe/1',
+                      backbone=dict(type='ConvMixer', arch='16/2-p32-k3'))
+    out, record = exported(model, format, tmp_path)
+    assert 'top1_agreement' not in record['check'] and not record.get('classes')
+    images = pictures(1, 224)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(load_format(format).reader(out)(images), expected, rtol=1e-3,
+                               atol=1e-5)
+
+
 @pytest.mark.parametrize(('format', 'dtype'), [
     ('onnx', 'float16'), ('openvino', 'float16'), ('torch', 'float16'), ('torch', 'bfloat16')])
 def test_smaller_weights_make_a_smaller_file(convmixer, tmp_path, format, dtype):
