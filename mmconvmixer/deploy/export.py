@@ -75,6 +75,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             of the file.
         MMConvMixerError: see `get_model`.
     """
+    _check_self_contained(self_contained, features, topk)
     module = load_format(format)
     if dtype not in module.DTYPES:
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
@@ -88,9 +89,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     out = _checked_out(Path(out), suffix)
     built, name, weights = _built(model, checkpoint, model_options)
     features = features or isinstance(built, FeatureExtractor)
-    if self_contained and (features or topk < 1):
-        raise UnknownOption('a self-contained file names classes, one or more: it goes neither '
-                            'with features nor with topk 0')
+    _check_self_contained(self_contained, features, topk)
     if dynamic_batch is None:
         dynamic_batch = FORMATS[format].dynamic_batch
     if image_size is not None and image_size < 1:
@@ -122,6 +121,12 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         Path(folder, f'{out.name}.json').write_text(json.dumps(record, indent=2) + '\n')
         _move(Path(folder), out)
     return record
+
+
+def _check_self_contained(self_contained: bool, features: bool, topk: int) -> None:
+    if self_contained and (features or topk < 1):
+        raise UnknownOption('a self-contained file names classes, one or more: it goes neither '
+                            'with features nor with topk 0')
 
 
 def _checked_out(out: Path, suffix: str) -> Path:
