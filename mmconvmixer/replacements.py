@@ -21,6 +21,7 @@ from mmpretrain.registry import (
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
+    VISBACKENDS,
 )
 
 from mmconvmixer.checkpoints import fetch, has_weights, read_checkpoint, state_dict_of
@@ -50,6 +51,8 @@ from mmconvmixer.engine import (
     ShowHook,
 )
 from mmconvmixer.models import ConvMixer
+from mmconvmixer.visualization.csv_backend import CSVVisBackend
+from mmconvmixer.visualization.tensorboard_backend import TensorboardVisBackend
 
 # These names mean something else, or nothing, in plain mmpretrain.
 ENTRIES = [
@@ -74,6 +77,8 @@ ENTRIES = [
     (TRANSFORMS, BatchRandomResizedCrop),
     (TRANSFORMS, ResizeCenterCrop),
     (BATCH_AUGMENTS, MixThenErase),
+    (VISBACKENDS, CSVVisBackend),
+    (VISBACKENDS, TensorboardVisBackend),
 ]
 
 _before: list[tuple] = []
