@@ -15,15 +15,17 @@ from mmconvmixer.visualization.logs import Log
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
 DASHES = ('-', '--', '-.', ':')
 
-# Title, names it may have in a log, the best known first, axis label.
+# Title, and the names that the figure may have in a log.
 PANELS = (
-    ('training loss', ('loss',), 'loss'),
-    ('top-1 accuracy', ('accuracy/top1',), '%'),
-    ('top-5 accuracy', ('accuracy/top5',), '%'),
+    ('training loss', ('loss',)),
+    ('top-1 accuracy, %', ('accuracy/top1',)),
+    ('top-5 accuracy, %', ('accuracy/top5',)),
     # base_lr where parameters have rates of their own: lr is the first one's.
-    ('learning rate', ('base_lr', 'lr'), 'rate'),
+    ('learning rate', ('base_lr', 'lr')),
 )
-LEGEND_WIDTH = 90  # characters that one column has room for
+LINE = 80  # characters of a line in the legend, where a longer name is broken
+CHARACTER = 7.5 / 100  # inches, of the legend's letters on average
+WIDTH = 1.6
 MARKED = 40  # a curve of up to so many points shows them
 
 
@@ -46,9 +48,9 @@ def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path]) -> None:
     if not logs:
         raise BadConfig('there is no run to draw')
     for log in logs:
-        if not any(_curve(log, names) for _, names, _ in PANELS):
+        if not any(_curve(log, names) for _, names in PANELS):
             known = sorted({name for row in log.rows for name in row} - {'epoch', 'iter'})
-            wanted = ', '.join(name for _, names, _ in PANELS for name in names)
+            wanted = ', '.join(name for _, names in PANELS for name in names)
             raise BadConfig(f'{log.path} has none of {wanted}; it has {", ".join(known)}')
     panels = [panel for panel in PANELS if any(_curve(log, panel[1]) for log in logs)]
     figure = _draw(logs, panels)
@@ -58,29 +60,35 @@ def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path]) -> None:
 
 def _draw(logs: Sequence[Log], panels: Sequence[tuple]):
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     by_epoch = all(log.epoch_length for log in logs)
     labels = [_label(log, by_epoch) for log in logs]
-    lines = sum(label.count('\n') + 1 for label in labels)
     columns = min(len(panels), 3 if len(panels) == 3 else 2)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(max(5 * columns, 8), 3.2 * rows + 0.4 + 0.22 * lines), dpi=100,
+    width = max(5 * columns, 8)
+    longest = max(len(line) for label in labels for line in label.split('\n'))
+    legend_columns = min(max(1, int(width / (longest * CHARACTER + 0.8))),
+                         math.ceil(len(labels) / 3))
+    lines = math.ceil(sum(label.count('\n') + 1 for label in labels) / legend_columns)
+    figure = Figure(figsize=(width, 3.2 * rows + 0.4 + 0.22 * lines), dpi=100,
                     layout='constrained')
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, (title, names, unit) in zip(grid.flat, panels, strict=True):
-        axes.set_title(title, loc='left', fontsize=11)
-        axes.set_ylabel(unit)
+    for axes, (title, names) in zip(grid.flat, panels, strict=True):
         axes.set_xlabel('epoch' if by_epoch else 'iteration')
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
         curves = [_curve(log, names, log.epoch_length if by_epoch else 1) for log in logs]
-        for number, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-            _draw_curve(axes, curve, label, number, smooth=names == ('loss',))
-        _format_axes(axes, curves, is_rate='lr' in names)
-    _share_x(grid.flat, by_epoch)
-    handles = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()
-               if line.get_label() in labels}
-    figure.legend(handles=[handles[label] for label in labels], loc='outside upper left',
-                  frameon=False, fontsize=10)
+        if 'lr' in names:
+            _draw_rates(axes, curves)
+        else:
+            smoothed = [_draw_figures(axes, curve, number, smooth='loss' in names)
+                        for number, curve in enumerate(curves)]
+            title += ', running mean (pale: as logged)' if any(smoothed) else ''
+        axes.set_title(title, loc='left', fontsize=11)
+    _share_x(list(grid.flat), by_epoch)
+    figure.legend(handles=[Line2D([], [], label=label, **_style(number))
+                           for number, label in enumerate(labels)],
+                  loc='outside upper left', frameon=False, fontsize=10, ncols=legend_columns)
     return figure
 
 
@@ -91,11 +99,11 @@ def _label(log: Log, by_epoch: bool) -> str:
         when, value = measured[-1]
         time = f'epoch {when / log.epoch_length:g}' if by_epoch else f'iteration {when:g}'
         said = f'top-1 {value:.2f} % after {time}'
-    # textwrap would break names of folders in the middle; they have no spaces.
-    name = '\n'.join(textwrap.wrap(log.name.replace('_', '_\0'), LEGEND_WIDTH - 4,
-                                   break_on_hyphens=True)).replace('\0', '')
-    return f'{name}: {said}' if len(name.split('\n')[-1]) + len(said) < LEGEND_WIDTH else (
-        f'{name}:\n{said}')
+    lines = textwrap.wrap(log.name, LINE)
+    gap = ' ' if len(lines[-1]) + len(said) < LINE else '\n'
+    # Or matplotlib would leave out the one and take the other for a formula.
+    name = '\n'.join(lines).replace('$', r'\$')
+    return f'{" " if name.startswith("_") else ""}{name}:{gap}{said}'
 
 
 def _curve(log: Log, names: Sequence[str], unit: int = 1) -> list[tuple[float, float]]:
@@ -103,60 +111,78 @@ def _curve(log: Log, names: Sequence[str], unit: int = 1) -> list[tuple[float, f
     return [(when / unit, value) for when, value in curve]
 
 
-def _draw_curve(axes, curve: list[tuple[float, float]], label: str, number: int,
-                smooth: bool) -> None:
+def _style(number: int) -> dict:
+    return dict(color=COLOURS[number % len(COLOURS)],
+                linestyle=DASHES[number // len(COLOURS) % len(DASHES)], linewidth=WIDTH)
+
+
+def _draw_figures(axes, curve: list[tuple[float, float]], number: int, smooth: bool) -> bool:
+    """Draw a curve; return whether it was smoothed."""
     when, values = np.array(curve, float).reshape(-1, 2).T
-    half = len(curve) // 40 if smooth else 0
-    style = dict(color=COLOURS[number % len(COLOURS)],
-                 linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-                 linewidth=1.6, zorder=3)
+    half = len(curve) // 40 if smooth and len(curve) > 2 * MARKED else 0
     if half:
-        axes.plot(when, values, color=style['color'], alpha=0.3, linewidth=0.8, zorder=2)
+        axes.plot(when, values, color=_style(number)['color'], alpha=0.3, linewidth=0.8, zorder=2)
         values = running_mean(values, half)
     marker = 'o' if len(curve) == 1 else '.' if len(curve) <= MARKED else None
-    axes.plot(when, values, marker=marker, label=label, **style)
+    axes.plot(when, values, marker=marker, zorder=3, **_style(number))
+    return bool(half)
+
+
+def _draw_rates(axes, curves: list[list[tuple[float, float]]]) -> None:
+    from matplotlib.ticker import FuncFormatter
+    for number, curve in enumerate(curves):
+        when, values = np.array(curve, float).reshape(-1, 2).T
+        # Runs to compare often have the same rates: the first of them are wider, to
+        # be seen beneath the others.
+        above = sum(_coincide(curve, later) for later in curves[number + 1:])
+        width = WIDTH * min(1 + above, 4)
+        axes.plot(when, values, marker='o' if len(curve) == 1 else None, zorder=3,
+                  **{**_style(number), 'linewidth': width})
+    if wants_log_scale([[value for _, value in curve] for curve in curves]):
+        axes.set_yscale('log')
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
 
 
 def running_mean(values: np.ndarray, half: int) -> np.ndarray:
     """Return the mean of each value and `half` neighbours on both sides.
 
-    Towards the ends, of as many on both sides as there are: a curve that falls
-    is not lifted there.
+    At the start, of as many on both sides as there are, or a curve that falls would
+    begin too low; at the end, of those before it and as many behind as there are.
 
     Args:
         values: (N,); where one is not a number, neither are its neighbours' means.
         half: neighbours on one side.
     """
-    reach = [min(half, index, len(values) - 1 - index) for index in range(len(values))]
+    reach = [min(half, index) for index in range(len(values))]
     return np.array([values[index - r:index + r + 1].mean() for index, r in enumerate(reach)])
 
 
-def _format_axes(axes, curves: list[list[tuple[float, float]]], is_rate: bool) -> None:
-    from matplotlib.ticker import FuncFormatter
-    if is_rate:
-        if wants_log_scale([[value for _, value in curve] for curve in curves]):
-            axes.set_yscale('log')
-        else:
-            axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+def _coincide(curve: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
+    mine, theirs = dict(curve), dict(other)
+    common = mine.keys() & theirs.keys()
+    return bool(common) and all(mine[when] == theirs[when] for when in common)
 
 
 def wants_log_scale(curves: Sequence[Sequence[float]]) -> bool:
-    """Whether a linear axis would hide much of one of the curves at the bottom.
+    """Whether a linear axis would hide a run at the bottom, or much of one.
 
-    So it is with steps by factors of ten, and with runs whose rates differ by as
-    much; not with a rate that falls to zero at the end.
+    So it is with steps by factors of ten, and with runs whose rates are far apart;
+    not with a rate that falls to zero at the end.
     """
-    top = max((value for curve in curves for value in curve), default=0)
-    return top > 0 and any(
-        sum(0 < value < top / 20 for value in curve) > len(curve) / 3 for curve in curves)
+    tops = [max(curve) for curve in curves if curve]
+    far_apart = any(0 < top < max(tops) / 20 for top in tops)
+    return far_apart or any(
+        sum(0 < value < max(curve) / 20 for value in curve) > 0.3 * len(curve)
+        for curve in curves if curve)
 
 
 def _share_x(all_axes, by_epoch: bool) -> None:
     from matplotlib.ticker import MaxNLocator
     when = [x for axes in all_axes for line in axes.get_lines() for x in line.get_xdata()]
     low, high = min(when), max(when)
-    low = 0 if low < 0.2 * high else low
+    low = 0 if low <= max(by_epoch, 0.2 * high) else low
     margin = 0.02 * (high - low) or 0.5
     for axes in all_axes:
         axes.set_xlim(low - (margin if low else 0), high + margin)
