@@ -2,7 +2,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmconvmixer.errors import BadConfig
@@ -77,20 +77,16 @@ def read_logs(paths: Sequence[str | Path]) -> list[Log]:
     Raises:
         BadConfig: see `read_log`.
     """
-    logs = [read_log(path) for path in {Path(path).resolve(): path for path in paths}.values()]
-    names = _told_apart(logs)
-    return [Log(name, log.path, log.rows, log.epoch_length, log.notes)
-            for name, log in zip(names, logs, strict=True)]
+    logs = list({log.path.resolve(): log for log in map(read_log, paths)}.values())
+    return [replace(log, name=name) for name, log in zip(_told_apart(logs), logs, strict=True)]
 
 
 def _told_apart(logs: list[Log]) -> list[str]:
-    names = [log.name for log in logs]
-    for depth in range(1, 1 + max(len(log.path.absolute().parts) for log in logs)):
+    names, paths = [log.name for log in logs], [log.path.resolve() for log in logs]
+    for depth in range(2, 1 + max(len(path.parts) for path in paths)):
         double = {name for name in names if names.count(name) > 1}
-        if not double:
-            break
-        names = ['/'.join(log.path.resolve().parts[-depth:]) if name in double else name
-                 for name, log in zip(names, logs, strict=True)]
+        names = [str(Path(*path.parts[-depth:])) if name in double else name
+                 for name, path in zip(names, paths, strict=True)]
     return names
 
 
@@ -111,7 +107,7 @@ def _read_folder(folder: Path) -> Log:
     folder = folder.parent if folder.resolve().name == 'vis_data' else folder
     if (folder / 'vis_data' / SCALARS).is_file():
         log = read_log(folder / 'vis_data' / SCALARS)
-        return Log(_name_of_start(folder), folder, log.rows, log.epoch_length, log.notes)
+        return replace(log, name=_name_of_start(folder), path=folder)
     starts = sorted(path.parent.parent for path in folder.glob(f'*/vis_data/{SCALARS}'))
     if starts:
         return _put_together(folder, starts)
