@@ -24,7 +24,8 @@ PANELS = (
     ('learning rate', ('base_lr', 'lr')),
 )
 LINE = 80  # characters of a line in the legend, where a longer name is broken
-CHARACTER = 7.5 / 100  # inches, of the legend's letters on average
+FONT_SIZE = 10  # points, of the legend
+BESIDE_TEXT = 0.8  # inches, of a legend's column: its line, and space
 WIDTH = 1.6
 MARKED = 40  # a curve of up to so many points shows them
 
@@ -66,9 +67,8 @@ def _draw(logs: Sequence[Log], panels: Sequence[tuple]):
     columns = min(len(panels), 3 if len(panels) == 3 else 2)
     rows = math.ceil(len(panels) / columns)
     width = max(5 * columns, 8)
-    longest = max(len(line) for label in labels for line in label.split('\n'))
-    legend_columns = min(max(1, int(width / (longest * CHARACTER + 0.8))),
-                         math.ceil(len(labels) / 3))
+    longest = max(_inches(line) for label in labels for line in label.split('\n'))
+    legend_columns = min(max(1, int(width / (longest + BESIDE_TEXT))), math.ceil(len(labels) / 3))
     lines = math.ceil(sum(label.count('\n') + 1 for label in labels) / legend_columns)
     figure = Figure(figsize=(width, 3.2 * rows + 0.4 + 0.22 * lines), dpi=100,
                     layout='constrained')
@@ -88,7 +88,8 @@ def _draw(logs: Sequence[Log], panels: Sequence[tuple]):
     _share_x(list(grid.flat), by_epoch)
     figure.legend(handles=[Line2D([], [], label=label, **_style(number))
                            for number, label in enumerate(labels)],
-                  loc='outside upper left', frameon=False, fontsize=10, ncols=legend_columns)
+                  loc='outside upper left', frameon=False, ncols=legend_columns,
+                  fontsize=FONT_SIZE * min(1, (width - BESIDE_TEXT) / longest))
     return figure
 
 
@@ -104,6 +105,11 @@ def _label(log: Log, by_epoch: bool) -> str:
     # Or matplotlib would leave out the one and take the other for a formula.
     name = '\n'.join(lines).replace('$', r'\$')
     return f'{" " if name.startswith("_") else ""}{name}:{gap}{said}'
+
+
+def _inches(text: str) -> float:
+    from matplotlib.textpath import TextPath
+    return TextPath((0, 0), text, size=FONT_SIZE).get_extents().width / 72
 
 
 def _curve(log: Log, names: Sequence[str], unit: int = 1) -> list[tuple[float, float]]:

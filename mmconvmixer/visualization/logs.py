@@ -66,8 +66,8 @@ def read_log(path: str | Path) -> Log:
         if _is_record(path):
             return _of_record(path)
         length = _length_beside(path.parent.parent.parent)
-        rows, notes = _read_json_lines(path, length)
-        return _log(_name(path), path, rows, length, notes)
+        lines, notes = _read_json_lines(path)
+        return _log(_name(path), path, _with_iterations(lines, length), length, notes)
     raise BadConfig(f'{path} is no log of a run; expected a work dir, or a file {SOURCES} of one')
 
 
@@ -121,19 +121,19 @@ def _read_folder(folder: Path) -> Log:
 
 
 def _put_together(work_dir: Path, starts: list[Path]) -> Log:
-    length = _length_beside(work_dir)
-    rows, notes = [], []
-    for start in starts:
-        file = start / 'vis_data' / SCALARS
-        later, more = _read_json_lines(file, length)
-        notes += more
-        if not later:
-            continue
-        if not _resumed(start):
-            rows = []
-        first = min(row['iter'] for row in later)
-        rows = [row for row in rows if row['iter'] < first] + later
-    return _log(work_dir.resolve().name, work_dir, rows, length, notes)
+    read = [_read_json_lines(start / 'vis_data' / SCALARS) for start in starts]
+    # A start may be too short to tell by itself.
+    lengths = (_length_of(lines) for lines in (
+        *(lines for lines, _ in read), [line for lines, _ in read for line in lines]))
+    length = _length_beside(work_dir) or next(filter(None, lengths), None)
+    rows: list[Row] = []
+    for start, (lines, _) in zip(starts, read, strict=True):
+        later = _with_iterations(lines, length)
+        if later:
+            first = min(row['iter'] for row in later) if _resumed(start) else 0
+            rows = [row for row in rows if row['iter'] < first] + later
+    return _log(work_dir.resolve().name, work_dir, rows, length,
+                [note for _, notes in read for note in notes])
 
 
 def _resumed(start: Path) -> bool:
@@ -191,7 +191,7 @@ def _length_of(rows: Iterable[Row]) -> int | None:
     """Return the iterations of an epoch, by the distance of two epochs' first lines."""
     first: dict[float, float] = {}
     for row in rows:
-        if 'epoch' in row:
+        if 'epoch' in row and 'iter' in row:
             first.setdefault(row['epoch'], row['iter'])
     if len(first) < 2:
         return None
@@ -199,7 +199,7 @@ def _length_of(rows: Iterable[Row]) -> int | None:
     return round((last - start) / (last_epoch - epoch)) or None
 
 
-def _read_json_lines(path: Path, length: int | None) -> tuple[list[Row], list[str]]:
+def _read_json_lines(path: Path) -> tuple[list[Row], list[str]]:
     lines = _read_text(path).splitlines()
     parsed, notes = [], []
     for number, line in enumerate(lines, 1):
@@ -216,15 +216,16 @@ def _read_json_lines(path: Path, length: int | None) -> tuple[list[Row], list[st
             raise BadConfig(f'{path}, line {number} is damaged ({error}): {line[:60]!r}; remove '
                             'the line to draw the others') from error
         parsed.append(_numbers(row))
-    return _with_iterations(parsed, length), notes
+    return parsed, notes
 
 
 def _with_iterations(rows: list[Row], length: int | None) -> list[Row]:
     """Give validation's lines, which have a `step` only, the iterations done."""
-    length = length or _length_of(row for row in rows if 'iter' in row)
+    length = length or _length_of(rows)
     placed, done, epoch = [], 0., None
-    for row in rows:
-        step = row.pop('step', None)
+    for line in rows:
+        row = {name: value for name, value in line.items() if name != 'step'}
+        step = line.get('step')
         if 'iter' in row:
             done, epoch = row['iter'], row.get('epoch')
         elif step is not None:
