@@ -16,12 +16,13 @@ from mmpretrain.registry import (
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
+    VISBACKENDS,
 )
 
 from mmconvmixer.zoo import add_to_hub, remove_from_hub
 
 REGISTRIES = (BATCH_AUGMENTS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS,
-              PARAM_SCHEDULERS, TRANSFORMS)
+              PARAM_SCHEDULERS, TRANSFORMS, VISBACKENDS)
 LOCATION = 'mmconvmixer.replacements'
 
 

@@ -21,6 +21,7 @@ from mmpretrain.registry import (
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
+    VISBACKENDS,
 )
 
 from mmconvmixer.checkpoints import fetch, has_weights, read_checkpoint, state_dict_of
@@ -52,6 +53,8 @@ from mmconvmixer.engine import (
     ShowHook,
 )
 from mmconvmixer.models import ConvMixer, FeatureExtractor, MlpMixer
+from mmconvmixer.visualization.csv_backend import CSVVisBackend
+from mmconvmixer.visualization.tensorboard_backend import TensorboardVisBackend
 
 # These names mean something else, or nothing, in plain mmpretrain.
 ENTRIES = [
@@ -80,6 +83,8 @@ ENTRIES = [
     (TRANSFORMS, BatchRandomResizedCrop),
     (TRANSFORMS, ResizeCenterCrop),
     (BATCH_AUGMENTS, MixThenErase),
+    (VISBACKENDS, CSVVisBackend),
+    (VISBACKENDS, TensorboardVisBackend),
 ]
 
 _before: list[tuple] = []

@@ -1,5 +1,5 @@
-"""mmpretrain's runtime for runs of minutes: two checkpoints, a log line each epoch."""
-_base_ = ['mmpretrain::_base_/default_runtime.py', 'plugin.py']
+"""The runtime for runs of minutes: two checkpoints, a log line each epoch."""
+_base_ = ['runtime.py']
 
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=2),

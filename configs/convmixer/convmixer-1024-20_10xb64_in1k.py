@@ -8,8 +8,7 @@ _base_ = [
     '../_base_/models/convmixer_in1k.py',
     '../_base_/datasets/imagenet_convmixer.py',
     '../_base_/schedules/convmixer_in1k.py',
-    'mmpretrain::_base_/default_runtime.py',
-    '../_base_/plugin.py',
+    '../_base_/runtime.py',
 ]
 
 model = dict(backbone=dict(arch='1024/20'), head=dict(in_channels=1024))

@@ -2,8 +2,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmconvmixer.errors import BadConfig, OutputNotWritable
-from mmconvmixer.files import written_whole
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.visualization.figures import check_picture_paths, save_figure
 from mmconvmixer.visualization.runs import Run
 
 
@@ -19,9 +19,7 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
         BadConfig: a run that never measured the metric, or no run at all.
         OutputNotWritable: another ending, or see `mmconvmixer.files.written_whole`.
     """
-    if Path(path).suffix not in ('.png', '.svg'):
-        raise OutputNotWritable(f'{path}: curves are drawn as .png or .svg; give a file with '
-                                'such an ending')
+    check_picture_paths([path])
     if not runs:
         raise BadConfig('there is no run to draw')
     from matplotlib.figure import Figure
@@ -42,5 +40,4 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False, title='last epoch', alignment='left')
-    with written_whole(path) as part:
-        figure.savefig(part)
+    save_figure(figure, path)

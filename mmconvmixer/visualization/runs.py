@@ -38,17 +38,24 @@ def read_runs(folder: str | Path) -> list[Run]:
     """
     if not Path(folder).is_dir():
         raise BadConfig(f'{folder} is no folder; expected one with records of runs')
-    runs = []
-    for path in sorted(Path(folder).glob('*.json')):
-        try:
-            record = json.loads(path.read_text())
-        except ValueError as error:
-            raise BadConfig(f'{path} is no JSON: {error}') from error
-        if not isinstance(record, dict) or not record.keys() >= REQUIRED:
-            raise BadConfig(f'{path} is no record of a run; expected a run.json as '
-                            'tools/train.py writes it')
-        runs.append(Run(path.stem, record))
-    return runs
+    return [read_run(path) for path in sorted(Path(folder).glob('*.json'))]
+
+
+def read_run(path: str | Path) -> Run:
+    """Return the run whose record a file is.
+
+    Raises:
+        BadConfig: it is no run's record.
+    """
+    path = Path(path)
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as error:
+        raise BadConfig(f'{path} is no JSON: {error}') from error
+    if not isinstance(record, dict) or not record.keys() >= REQUIRED:
+        raise BadConfig(f'{path} is no record of a run; expected a run.json as '
+                        'tools/train.py writes it')
+    return Run(path.stem, record)
 
 
 def results_table(folder: str | Path) -> str:

@@ -116,6 +116,9 @@ def test_two_processes_share_the_batches_of_an_epoch_and_learn(trained_by_two):
     assert 'Epoch(train) [2][38/38]' in log.read_text()  # 1,198 digits / 16 / 2
     assert [entry['step'] for entry in logged_metrics(trained_by_two)] == [1, 2]
     assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] > 15  # chance is 10
+    table = (trained_by_two / 'scalars.csv').read_text().splitlines()
+    assert [line.split(',')[:2] for line in table] == [  # of one of the two
+        ['epoch', 'iter'], ['1', '38'], ['1', '38'], ['2', '76'], ['2', '76']]
 
 
 def test_what_two_processes_measure_while_training_is_what_their_checkpoint_gives(

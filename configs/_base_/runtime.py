@@ -1,0 +1,9 @@
+"""mmpretrain's runtime with this plugin; the log also as a table and for TensorBoard."""
+_base_ = ['mmpretrain::_base_/default_runtime.py', 'plugin.py']
+
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    dict(type='CSVVisBackend'),
+    dict(type='TensorboardVisBackend', required=False),
+]
+visualizer = dict(vis_backends=vis_backends)

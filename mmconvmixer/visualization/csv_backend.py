@@ -1,0 +1,135 @@
+"""A run's log as a table that a spreadsheet opens."""
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.visualization import BaseVisBackend
+
+from mmconvmixer.files import written_whole
+
+NAME = 'scalars.csv'
+FIRST = ('epoch', 'iter')
+
+
+class CSVVisBackend(BaseVisBackend):
+    """Write `<work_dir>/scalars.csv`: a row for each log line, a column for each figure.
+
+    The first two columns say when: in which epoch, after how many iterations of
+    the run. A figure that a line does not have, such as the accuracy between
+    validations, is an empty cell; validation's own times are `val/time` and
+    `val/data_time`. A figure that comes up for the first time gets a new last
+    column, for which the table is written anew; otherwise rows are appended, and
+    each is on the disk when the next iteration begins.
+
+    A resumed run goes on in the same table: what an earlier start logged beyond
+    the point of resumption is dropped, and so is a row that was cut off when
+    the run was killed. A new run in an old folder begins a new table.
+
+    Args:
+        save_dir: `<work_dir>/<start>/vis_data`, as mmengine's runner gives, puts
+            the table into the work dir; any other folder gets it itself.
+    """
+
+    def __init__(self, save_dir: str | Path):
+        super().__init__(str(save_dir))
+        self.path = Path(save_dir, NAME)
+        self._goes_on = True
+        self._columns: list[str] | None = None
+
+    @property
+    def experiment(self) -> 'CSVVisBackend':
+        return self
+
+    def _init_env(self) -> None:
+        """Nothing: a test run writes no scalars, and must not touch the table."""
+
+    def add_config(self, config: Config) -> None:
+        """Learn from the run's config where the table is and whether it goes on."""
+        self._goes_on = bool(config.get('resume'))
+        folder, work_dir = self.path.parent.absolute(), config.get('work_dir')
+        if (work_dir and folder.name == 'vis_data'
+                and folder.parent.parent == Path(work_dir).absolute()):
+            self.path = folder.parent.parent / NAME
+
+    def add_scalar(self, name: str, value: Any, step: int = 0) -> None:
+        """Write a row with one figure; see `add_scalars`."""
+        self.add_scalars({name: value}, step)
+
+    def add_scalars(self, scalar_dict: dict, step: int = 0,
+                    file_path: str | None = None) -> None:
+        """Write a row.
+
+        Args:
+            scalar_dict: figures by name.
+            step: stands for the iteration where no run is going on that counts them.
+            file_path: for other backends.
+        """
+        row = _with_time(scalar_dict, step)
+        if self._columns is None:
+            self._begin(row)
+        new = [name for name in row if name not in self._columns]
+        if new:
+            _, rows = read_table(self.path)
+            self._columns += new
+            self._rewrite(rows)
+        with open(self.path, 'a', newline='', encoding='utf-8') as file:
+            file.write(_line([row.get(name) for name in self._columns]))
+
+    def _begin(self, row: dict[str, Any]) -> None:
+        self._columns, rows = list(row), []
+        if self._goes_on and self.path.is_file():
+            columns, before = read_table(self.path)
+            if 'iter' in columns:
+                self._columns = columns
+                rows = [old for old in before if _iteration(old) < row['iter']]
+        self._rewrite(rows)
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        with written_whole(self.path) as part:
+            lines = [self._columns, *([row.get(name) for name in self._columns] for row in rows)]
+            part.write_text(''.join(map(_line, lines)), encoding='utf-8', newline='')
+
+
+def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the rows, without a last one that was cut off."""
+    text = Path(path).read_text(encoding='utf-8', errors='replace')
+    whole = text[:text.rfind('\n') + 1]
+    reader = csv.DictReader(io.StringIO(whole, newline=''))
+    rows = list(reader)
+    return list(reader.fieldnames or ()), rows
+
+
+def _with_time(scalars: dict, step: int) -> dict[str, Any]:
+    hub = MessageHub.get_current_instance()
+    validation = 'iter' not in scalars
+    # The runner's 'step' is an epoch after validation and an iteration in training.
+    done = {name: scalars.get(name, hub.runtime_info.get(name)) for name in FIRST}
+    if validation:
+        done = {name: None if value is None else value + 1 for name, value in done.items()}
+    if done['iter'] is None:
+        done['iter'] = step
+    figures = {f'val/{name}' if validation and name in ('time', 'data_time') else name: value
+               for name, value in scalars.items() if name not in FIRST}
+    return {**done, **figures}
+
+
+def _iteration(row: dict[str, str]) -> float:
+    try:
+        return float(row['iter'])
+    except (KeyError, TypeError, ValueError):
+        return float('inf')  # a damaged row: dropped with what comes too late
+
+
+def _line(cells: list) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator='\n').writerow(map(_cell, cells))
+    return line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if hasattr(value, 'item'):  # of torch or numpy
+        value = value.item()
+    return f'{value:.6g}' if isinstance(value, float) else value

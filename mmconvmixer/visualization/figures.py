@@ -1,0 +1,30 @@
+"""Writing figures to files."""
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmconvmixer.errors import OutputNotWritable
+from mmconvmixer.files import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SUFFIXES = ('.png', '.svg')
+
+
+def check_picture_paths(paths: Iterable[str | Path]) -> None:
+    """Raise OutputNotWritable unless each path ends in one of `SUFFIXES`."""
+    for path in paths:
+        if Path(path).suffix.lower() not in SUFFIXES:
+            raise OutputNotWritable(f'{path}: curves are drawn as {" or ".join(SUFFIXES)}; give '
+                                    'a file with such an ending')
+
+
+def save_figure(figure: 'Figure', path: str | Path) -> None:
+    """Write a figure, as what the path's suffix says.
+
+    Raises:
+        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+    """
+    with written_whole(path) as part:
+        figure.savefig(part)
