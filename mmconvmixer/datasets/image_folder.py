@@ -6,7 +6,7 @@ from pathlib import Path
 from mmpretrain.datasets import CustomDataset
 
 from mmconvmixer.datasets.held_out import held_out
-from mmconvmixer.errors import DatasetNotFound
+from mmconvmixer.errors import DatasetNotFound, EmptyDataset
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 PARTS = ('all', 'rest', 'held-out')
@@ -29,6 +29,7 @@ class ImageFolder(CustomDataset):
 
     Raises:
         DatasetNotFound: a folder that is none of `classes`.
+        EmptyDataset: there is no picture.
         ValueError: another part.
     """
 
@@ -60,6 +61,10 @@ class ImageFolder(CustomDataset):
                 pictures = [picture for picture in pictures
                             if (picture in chosen) == (self.part == 'held-out')]
             samples += [(f'{name}/{picture}', label) for picture in pictures]
+        if not samples:
+            raise EmptyDataset(f'{root} has no pictures' + (
+                f' in its part {self.part!r}' if self.part != 'all' else '') +
+                f' in its class folders ({", ".join(SUFFIXES)})')
         return samples
 
 

@@ -1,4 +1,5 @@
 """Unpacking a tar archive of data, which can write nowhere but into its folder."""
+import gzip
 import shutil
 import tarfile
 import zlib
@@ -64,8 +65,12 @@ def _write(archive: Path, folder: Path) -> int:
                 with open(target, 'xb') as file:
                     shutil.copyfileobj(tar.extractfile(member), file)
                 count += 1
-    except (tarfile.TarError, EOFError, zlib.error, FileExistsError, NotADirectoryError,
-            IsADirectoryError) as error:
+            # tarfile takes a damaged header for the end; reading on compares checksums.
+            while rest := tar.fileobj.read(1 << 20):
+                if rest.strip(b'\0'):
+                    raise tarfile.ReadError('a header can not be read')
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, FileExistsError,
+            NotADirectoryError, IsADirectoryError) as error:
         raise BadArchive(f'{archive} is cut short or damaged ({error}); copy or download it '
                          'again') from error
     return count
