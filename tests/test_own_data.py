@@ -162,6 +162,7 @@ def test_tests_are_on_pictures_that_did_not_train(repo, make, tmp_path, folders,
 
 @pytest.mark.parametrize('checkpoint, names', [
     (dict(meta=dict(dataset_meta=dict(classes=['a', 'b']))), ('a', 'b')),
-    (dict(meta=dict(dataset_meta={})), None), (dict(meta={}), None), (dict(meta=None), None), ({}, None)])
+    (dict(meta=dict(dataset_meta={})), None), (dict(meta={}), None),
+    (dict(meta=None), None), ({}, None)])
 def test_class_names_are_those_of_the_checkpoint_s_meta(checkpoint, names):
     assert class_names(checkpoint) == names
