@@ -1,5 +1,6 @@
 """tf_flowers: 3,670 photographs of five flowers, under Creative Commons licences."""
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -68,21 +69,29 @@ def _make_folder(root: Path) -> None:
 def _download(root: Path) -> None:
     if _is_there(root):
         return
+    made = [folder for folder in root.absolute().parents if not folder.exists()]
+    try:
+        with locked(root.with_name(f'.{root.name}.lock'), f'making {root}'):
+            if not _is_there(root):  # by now
+                _unpack_archive(root)
+    finally:
+        with suppress(OSError):  # not empty: all went well
+            for folder in made:
+                folder.rmdir()
+
+
+def _unpack_archive(root: Path) -> None:
     name = file_name(URL)
     own = root.with_name(f'{root.name}.{name}')
-    with locked(root.with_name(f'.{root.name}.lock'), f'making {root}'):
-        if _is_there(root):  # by now
-            return
-        try:
-            archive = mirrored_file(name, SHA256) or fetch_to(
-                own, [mirrored_url(name), URL], SHA256)
-        except DownloadError as error:
-            raise DatasetNotFound(
-                f'the folder {root} is not there, and {error}. To do without a network, unpack '
-                f'{name} elsewhere and link its flower_photos to {root}, or set '
-                'MMCONVMIXER_MIRROR to the folder that holds it') from error
-        unpack(archive, root)
-        own.unlink(missing_ok=True)  # not one of a mirror
+    try:
+        archive = mirrored_file(name, SHA256) or fetch_to(own, [mirrored_url(name), URL], SHA256)
+    except DownloadError as error:
+        raise DatasetNotFound(
+            f'the folder {root} is not there, and {error}. To do without a network, unpack '
+            f'{name} elsewhere and link its flower_photos to {root}, or set '
+            'MMCONVMIXER_MIRROR to the folder that holds it') from error
+    unpack(archive, root)
+    own.unlink(missing_ok=True)  # not one of a mirror
 
 
 def _is_there(root: Path) -> bool:
