@@ -225,10 +225,11 @@ def test_5000_of_cifar_100_start_from_this_project_s_cifar_10_weights():
 ALL = sorted((zoo.package_root() / 'configs').glob('*/*.py'))
 
 
-@pytest.mark.parametrize('path', [path for path in ALL if path.parts[-2] != '_base_'],
+@pytest.mark.parametrize('path', [path for path in ALL if '_base_' not in path.parts],
                          ids=lambda path: path.stem)
-def test_every_config_builds_its_network_and_says_where_it_stands(path):
+def test_every_config_builds_its_network_and_says_what_it_is(path):
     with torch.device('meta'):
         model = get_model(path)
-    assert model._config.model.head.num_classes == model._config.data_preprocessor.num_classes
-    assert 'Status:' in path.read_text().split('"""')[1]
+    if head := model._config.model.get('head'):
+        assert head.num_classes == model._config.data_preprocessor.num_classes
+    assert path.read_text().startswith('"""')
