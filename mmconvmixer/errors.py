@@ -67,6 +67,10 @@ class EmptyDataset(MMConvMixerError, ValueError):
     """A dataset without a single readable picture."""
 
 
+class BadArchive(MMConvMixerError, ValueError):
+    """An archive of data that is damaged, or would write outside of its folder."""
+
+
 class OutputNotWritable(MMConvMixerError, OSError):
     """A file or folder for results that can't be written."""
 

@@ -14,12 +14,14 @@ from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
 from mmconvmixer.errors import OutputNotWritable, UnknownOption
 from mmconvmixer.files import check_writable, written_whole
+from mmconvmixer.own_data import class_names, use_for_testing
 from mmconvmixer.zoo import resolve_checkpoint
 
 
 def evaluate(config: str | Path,
              checkpoint: str | Path | None = None,
              *,
+             data: str | None = None,
              work_dir: str | None = None,
              out: str | None = None,
              out_item: str = 'pred',
@@ -43,6 +45,8 @@ def evaluate(config: str | Path,
     Args:
         config: path of a config, or a model name.
         checkpoint: path, URL or model name; None for the zoo's weights.
+        data: folder of pictures to test on instead of the config's: see
+            `mmconvmixer.own_data`.
         work_dir: for logs. Default: work_dirs/<name of the config>.
         out: file for the metrics or predictions; its ending picks the format.
         out_item: 'metrics' or 'pred'.
@@ -80,14 +84,18 @@ def evaluate(config: str | Path,
         _check_out(out, out_item)
     for folder in filter(None, (cfg.work_dir, show_dir)):
         check_writable(folder)
-    check_folders(cfg.test_dataloader.dataset)
+    if not data:
+        check_folders(cfg.test_dataloader.dataset)
     cfg.launcher = launcher
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
     if checkpoint is None and not Path(config).is_file():
         checkpoint = config  # a name means config and weights
     path = resolve_checkpoint(checkpoint, config_path(config))
-    weights = state_dict_of(read_checkpoint(path), str(path))
+    read = read_checkpoint(path)
+    if data:
+        use_for_testing(cfg, data, class_names(read))
+    weights = state_dict_of(read, str(path))
     model = build_model(cfg.model)
     if strict:
         load_weights(model, weights, str(path))

@@ -1,4 +1,5 @@
 """Train a model: what `tools/train.py` runs."""
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import ConfigDict
@@ -14,20 +15,24 @@ from mmconvmixer.checkpoints import (
     read_checkpoint,
     state_dict_of,
 )
+from mmconvmixer.checkpoints.new_head import with_own_head
 from mmconvmixer.config import config_path, load_config, require, run_name
 from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.amp import check_dtype
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
+from mmconvmixer.engine.freeze import frozen_parameters
 from mmconvmixer.engine.sam import check_radius
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.files import check_writable, remove_leftovers
+from mmconvmixer.own_data import class_names, find_parts, use_for_training
 from mmconvmixer.zoo import resolve_checkpoint
 
 
 def train(config: str | Path,
           *,
+          data: str | None = None,
           work_dir: str | None = None,
           resume: str | bool = False,
           overrides: dict | None = None,
@@ -44,6 +49,8 @@ def train(config: str | Path,
 
     Args:
         config: path of a config, or a model name.
+        data: folder of pictures, one folder a class, to train on instead of the config's
+            data: see `mmconvmixer.own_data`.
         work_dir: for logs and checkpoints. Default: work_dirs/<name of config>.
         resume: True goes on from the newest complete checkpoint in `work_dir`
             (from the start if there is none), a path from that one.
@@ -67,6 +74,9 @@ def train(config: str | Path,
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.setdefault('experiment_name', run_name(name))
     check_writable(cfg.work_dir)
+    folder = find_parts(data) if data else None
+    if folder:
+        use_for_training(cfg, folder)
     if not validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     datasets = [cfg[loader].dataset for loader in ('train_dataloader', 'val_dataloader')
@@ -84,15 +94,21 @@ def train(config: str | Path,
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
     cfg.strict_load = strict
-    _choose_start(cfg, resume, build_model(cfg.model))
+    model = build_model(cfg.model)
+    frozen_parameters(model, cfg.get('freeze'))
+    new_head = _choose_start(cfg, resume, model, folder.classes if folder else None)
     fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
             persistent_workers)
     build_ahead(*datasets)
     if is_main_process():
+        if folder:
+            print_log(str(folder))
         remove_leftovers(cfg.work_dir)
     if get_device() == 'cpu':
         keep_freed_memory()
-    return Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    runner.new_head = new_head
+    return runner.train()
 
 
 def _check_optim_wrapper(options: ConfigDict, amp: bool) -> None:
@@ -109,8 +125,17 @@ def _check_optim_wrapper(options: ConfigDict, amp: bool) -> None:
         check_radius(options.get('rho', 0.), options.get('eta', 0.))
 
 
-def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:
-    """Settle `load_from` and `resume`, and see that the weights fit `model`."""
+def _choose_start(cfg, resume: str | Path | bool, model: nn.Module,
+                  classes: Sequence[str] | None) -> bool:
+    """Settle `load_from` and `resume`, and see that the weights fit `model`.
+
+    Args:
+        classes: names of the user's own, with `--data`; None for the config's.
+
+    Returns:
+        Whether the head starts anew: where the config says `new_head`, and for own
+        classes that are not the very ones that the weights are for.
+    """
     if resume is True or (cfg.get('resume') and not cfg.get('load_from')):
         newest = latest_checkpoint(cfg.work_dir)
         if newest is None and is_main_process():
@@ -122,13 +147,16 @@ def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:
     if not cfg.get('load_from'):
         cfg.load_from = None
         cfg.resume = False
-        return
+        return False
     path = resolve_checkpoint(cfg.load_from)
     checkpoint = read_checkpoint(path)
     cfg.load_from = str(path)
     cfg.resume = bool(resume) or cfg.get('resume', False)
+    new_head = not cfg.resume and bool(cfg.get('new_head', (
+        classes is not None and class_names(checkpoint) != tuple(classes))))
     if cfg.strict_load:
-        load_weights(model, state_dict_of(checkpoint, str(path)), str(path))
+        weights = state_dict_of(checkpoint, str(path))
+        load_weights(model, with_own_head(model, weights) if new_head else weights, str(path))
     if cfg.resume:
         meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
         if 'epoch' not in meta or not {'message_hub', 'optimizer'} <= checkpoint.keys():
@@ -138,3 +166,4 @@ def _choose_start(cfg, resume: str | Path | bool, model: nn.Module) -> None:
         randomness = cfg.setdefault('randomness', {})
         if randomness.get('seed') is None:
             randomness['seed'] = meta.get('seed')
+    return new_head

@@ -175,3 +175,62 @@ def test_mixers_have_the_sizes_and_the_numerics_of_the_flax_files(name, paramete
             if isinstance(module, torch.nn.LayerNorm)} == {1e-6}
     assert model._config.data_preprocessor.mean == [127.5] * 3
     assert model._config.data_preprocessor.std == [127.5] * 3
+
+
+FLOWERS = ['convmixer/convmixer-768-32_flowers', 'mlp_mixer/mlp-mixer-base-p16_flowers']
+
+
+@pytest.fixture(params=FLOWERS)
+def flowers(request):
+    return load_config(zoo.package_root() / f'configs/{request.param}.py')
+
+
+def test_flowers_are_fine_tuned_by_the_collection_s_recipe(flowers):
+    wrapper, schedule = flowers.optim_wrapper, flowers.param_scheduler
+    assert wrapper.optimizer == dict(type='SGD', lr=0.03, momentum=0., weight_decay=0.)
+    assert wrapper.clip_grad == dict(max_norm=1.0)
+    assert schedule.start_factor * wrapper.optimizer.lr == pytest.approx(0.006)
+    assert (schedule.warmup_iters, schedule.epochs, flowers.train_cfg.max_epochs) == (10, 8, 8)
+    assert flowers.train_dataloader.batch_size == 64
+    _, crop, flip, _ = flowers.train_dataloader.dataset.pipeline
+    assert (crop.scale, crop.crop_ratio_range, flip.prob) == (224, (0.05, 1.0), 0.5)
+    assert flowers.test_dataloader.dataset.pipeline[1].scale == (224, 224)
+    assert flowers.new_head and flowers.load_from
+
+
+def test_flowers_are_learnt_by_a_plain_network_of_five_classes(flowers):
+    with torch.device('meta'):
+        model = get_model(flowers)
+    assert model.head.fc.out_features == flowers.data_preprocessor.num_classes == 5
+    assert type(model.head.loss_module).__name__ == 'CrossEntropyLoss'
+    assert model.data_preprocessor.batch_augments is None
+    parts = [flowers[f'{name}_dataloader'].dataset.part for name in ('train', 'val', 'test')]
+    assert parts == ['rest', 'held-out', 'held-out']
+
+
+def test_the_mixer_s_pictures_are_scaled_as_in_flax(flowers):
+    is_mixer = flowers.model.backbone.type == 'MlpMixer'
+    assert (flowers.data_preprocessor.mean == [127.5] * 3) == is_mixer
+
+
+def test_5000_of_cifar_100_start_from_this_project_s_cifar_10_weights():
+    cfg = load_config(CIFAR / 'convmixer-128-4_cifar100-5k_from-cifar10.py')
+    whole = load_config(CIFAR / 'convmixer-128-4_cifar100.py')
+    assert cfg.train_dataloader.dataset.dataset.per_class == 50
+    assert 'per_class' not in cfg.test_dataloader.dataset
+    assert cfg.new_head and zoo.find(cfg.load_from).weights
+    assert cfg.model == whole.model and cfg.optim_wrapper == whole.optim_wrapper
+    assert cfg.param_scheduler.epochs == [0, 12, 24, 30] and cfg.train_cfg.max_epochs == 30
+
+
+ALL = sorted((zoo.package_root() / 'configs').glob('*/*.py'))
+
+
+@pytest.mark.parametrize('path', [path for path in ALL if '_base_' not in path.parts],
+                         ids=lambda path: path.stem)
+def test_every_config_builds_its_network_and_says_what_it_is(path):
+    with torch.device('meta'):
+        model = get_model(path)
+    if head := model._config.model.get('head'):
+        assert head.num_classes == model._config.data_preprocessor.num_classes
+    assert path.read_text().startswith('"""')

@@ -21,6 +21,9 @@ def parse_args(argv=None) -> dict:
     parser.add_argument('checkpoint', nargs='?',
                         help='path, http(s) URL or model name; left out, the weights that the '
                         'zoo has for this config')
+    parser.add_argument('--data', metavar='DIR',
+                        help='test on these pictures instead, one folder a class: DIR/test, else '
+                        'DIR/val, else the tenth of each class that training leaves out')
     parser.add_argument('--out', help='file for the results: .json, .pkl, metrics also .yml')
     parser.add_argument('--out-item', choices=['metrics', 'pred'],
                         help='what --out holds (default: pred)')

@@ -6,8 +6,7 @@ Status: not trained here; no training recipe. Weights by the authors, 76.44 % to
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs64_mixer_224.py',
     '../_base_/models/mlp_mixer_flax.py',
-    'mmpretrain::_base_/default_runtime.py',
-    '../_base_/plugin.py',
+    '../_base_/runtime.py',
 ]
 
 # (x - 127.5) / 127.5, as the original.

@@ -13,6 +13,8 @@ from .data_preprocessor import ClsDataPreprocessor
 from .digits import Digits
 from .erasing import MixThenErase
 from .faster import faster_pipeline
+from .flowers import Flowers
+from .image_folder import ImageFolder
 from .in_memory import InMemory
 from .loading import LoadImage
 from .readable import SkipUnreadable
@@ -21,6 +23,6 @@ from .seeded import SeedEachSample, StampDraws
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
-           'ClsDataPreprocessor', 'Digits', 'InMemory', 'LoadImage', 'MixThenErase',
-           'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampDraws', 'build_ahead',
-           'check_folders', 'faster_pipeline']
+           'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
+           'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampDraws',
+           'build_ahead', 'check_folders', 'faster_pipeline']

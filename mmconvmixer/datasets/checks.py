@@ -11,7 +11,7 @@ def check_folders(dataset_cfg: dict) -> None:
 
     Args:
         dataset_cfg: config of one dataset, wrappers included; only local
-            `data_root` folders are looked at.
+            `data_root` folders are looked at, and not of a dataset that may download.
 
     Raises:
         DatasetNotFound: naming the folder and how to point elsewhere.
@@ -21,6 +21,8 @@ def check_folders(dataset_cfg: dict) -> None:
         check_folders(inner)
     for each in dataset_cfg.get('datasets', ()):
         check_folders(each)
+    if dataset_cfg.get('download'):  # it makes its folder itself
+        return
     root = dataset_cfg.get('data_root')
     if not root or not isinstance(get_file_backend(root), LocalBackend):
         return

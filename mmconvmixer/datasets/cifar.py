@@ -10,6 +10,7 @@ import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
 from PIL import Image
 
+from mmconvmixer.datasets.held_out import shuffled
 from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 from mmconvmixer.files import check_writable
 from mmconvmixer.progress import Progress
@@ -22,24 +23,30 @@ class CIFAR10Folder(CustomDataset):
         part: 'all' of the pictures; 'held-out', the last tenth of each class by
             file name (of the training pictures 5,000, to tune settings on); or
             'rest', the other nine tenths.
+        per_class: keep so many pictures of each class, chosen by a hash of
+            `seed` and their names; None keeps all.
+        seed: of that choice.
         Others: those of mmpretrain's `CustomDataset`.
 
     Raises:
         DatasetNotFound: the folders are not CIFAR's classes.
-        ValueError: another part.
+        ValueError: another part, or less than one picture a class.
     """
 
     METAINFO = CIFAR10.METAINFO
 
-    def __init__(self, *args, part: str = 'all', **kwargs):
+    def __init__(self, *args, part: str = 'all', per_class: int | None = None,
+                 seed: int = 0, **kwargs):
         if part not in ('all', 'held-out', 'rest'):
             raise ValueError(f"part is {part!r}, expected 'all', 'held-out' or 'rest'")
-        self.part = part
+        if per_class is not None and per_class < 1:
+            raise ValueError(f'per_class is {per_class}, expected 1 or more, or None for all')
+        self.part, self.per_class, self.seed = part, per_class, seed
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         data_list = super().load_data_list()
-        if self.part == 'all':
+        if self.part == 'all' and self.per_class is None:
             return data_list
         by_class: dict[int, list[dict]] = {}
         for info in sorted(data_list, key=lambda info: info['img_path']):
@@ -47,8 +54,17 @@ class CIFAR10Folder(CustomDataset):
         kept = []
         for infos in by_class.values():
             cut = len(infos) - len(infos) // 10
-            kept += infos[:cut] if self.part == 'rest' else infos[cut:]
+            infos = dict(all=infos, rest=infos[:cut]).get(self.part, infos[cut:])
+            kept += self._some_of(infos)
         return kept
+
+    def _some_of(self, infos: list[dict]) -> list[dict]:
+        """Return those of one class that `per_class` keeps, in their order."""
+        if self.per_class is None:
+            return infos
+        by_name = {'/'.join(Path(info['img_path']).parts[-2:]): info for info in infos}
+        chosen = set(shuffled(by_name, self.seed)[:self.per_class])
+        return [info for name, info in by_name.items() if name in chosen]
 
     def _find_samples(self):
         from mmpretrain.datasets.custom import find_folders

@@ -12,10 +12,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
 from mmconvmixer.datasets.in_memory import as_it_is, is_in_memory
 from mmconvmixer.download import is_url
 from mmconvmixer.engine.evaluator import Evaluator
+from mmconvmixer.engine.freeze import FrozenLayersHook, freeze_parameters
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.progress_hook import ProgressHook
 from mmconvmixer.engine.random_state_hook import RandomStateHook
@@ -31,9 +33,15 @@ class Runner(MMEngineRunner):
     checked against the network and written whole, exact resumption, datasets
     with corrupt pictures, progress by the clock.
 
-    Two more config keys: `strict_load` (default True) and `on_unreadable`
-    ('skip', the default, or 'raise').
+    Three more config keys: `strict_load` (default True), `on_unreadable`
+    ('skip', the default, or 'raise') and `freeze` (see `engine.freeze`).
+
+    Attributes:
+        new_head: set before `train`, leaves the head out of the weights that
+            training begins with: those of another task.
     """
+
+    new_head = False
 
     def setup_env(self, env_cfg: dict) -> None:
         start_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
@@ -46,6 +54,8 @@ class Runner(MMEngineRunner):
         super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        if not is_model_wrapper(model):  # which would wait for the gradients of all
+            freeze_parameters(model, self.cfg.get('freeze'))
         on_cpu_group = self.distributed and not torch.cuda.is_available()
         if is_model_wrapper(model) or not on_cpu_group:
             return super().wrap_model(model_wrapper_cfg, model)
@@ -62,6 +72,8 @@ class Runner(MMEngineRunner):
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
                      ProgressHook(), RecordHook()):
             self.register_hook(hook)
+        if self.cfg.get('freeze'):
+            self.register_hook(FrozenLayersHook())
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:
@@ -111,6 +123,11 @@ class Runner(MMEngineRunner):
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
         weights = state_dict_of(checkpoint, str(filename))
+        if self.new_head:
+            own = with_own_head(self.model, weights)
+            self.logger.info(f'The head starts anew, for {describe_head(own)}: that of {filename} '
+                             f'({describe_head(weights)}) is left out.')
+            weights = own
         # mmengine's hooks know these names only, and one of them (EMAHook)
         # exchanges the weights of a run that is resumed.
         checkpoint['state_dict'] = weights

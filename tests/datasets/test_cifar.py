@@ -92,3 +92,27 @@ def test_there_are_three_parts(tmp_path, ours, theirs, part):
     with pytest.raises(ValueError, match="'all', 'held-out' or 'rest'") as caught:
         ours(data_root=str(tmp_path), part=part)
     assert repr(part) in str(caught.value)
+
+
+@BOTH
+def test_some_of_each_class_are_the_same_ones_each_time(tmp_path, ours, theirs):
+    names = theirs.METAINFO['classes']
+    fill(tmp_path, names, 20)
+    every, some, again, others = (listed(ours(data_root=str(tmp_path), **options)) for options in (
+        {}, dict(per_class=5), dict(per_class=5, seed=0), dict(per_class=5, seed=1)))
+    assert len(some) == 5 * len(names) and some.items() <= every.items()
+    assert {list(some.values()).count(label) for label in range(len(names))} == {5}
+    assert some == again != others
+
+
+def test_some_of_a_part_are_of_that_part_and_more_than_there_are_is_all(tmp_path):
+    fill(tmp_path, CIFAR10.METAINFO['classes'], 20)
+    rest, some = (listed(CIFAR10Folder(data_root=str(tmp_path), part='rest', **options))
+                  for options in ({}, dict(per_class=4)))
+    assert len(some) == 40 and some.items() <= rest.items()
+    assert listed(CIFAR10Folder(data_root=str(tmp_path), part='rest', per_class=99)) == rest
+
+
+def test_less_than_one_picture_of_a_class_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='per_class is 0'):
+        CIFAR10Folder(data_root=str(tmp_path), per_class=0)

@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 
-from mmconvmixer.engine import PiecewiseLinearLR, Runner
+from mmconvmixer.engine import PiecewiseLinearLR, Runner, WarmUpCosineLR
 
 
 def official(epochs, lr_max, t):
@@ -35,9 +37,10 @@ class Rates(Hook):
         self.seen.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
 
 
-def run(work_dir, epochs, per_epoch, rate, stop=None, resume=None):
-    points = dict(epochs=[0, epochs * 2 // 5, epochs * 4 // 5, epochs],
-                  factors=[0, 1, 1 / 20, 0])
+def run(work_dir, epochs, per_epoch, rate, stop=None, resume=None, schedule=None):
+    schedule = schedule or dict(
+        type='mmpretrain.PiecewiseLinearLR', factors=[0, 1, 1 / 20, 0],
+        epochs=[0, epochs * 2 // 5, epochs * 4 // 5, epochs])
     rates = Rates()
     runner = Runner(
         Toy(), str(work_dir),
@@ -45,8 +48,7 @@ def run(work_dir, epochs, per_epoch, rate, stop=None, resume=None):
             [dict(inputs=torch.ones(1))] * per_epoch),
         train_cfg=dict(by_epoch=True, max_epochs=stop or epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=rate)),
-        param_scheduler=dict(type='mmpretrain.PiecewiseLinearLR',
-                             convert_to_iter_based=True, **points),
+        param_scheduler=dict(schedule, convert_to_iter_based=True),
         custom_hooks=[rates], load_from=resume, resume=resume is not None,
         experiment_name=f'{work_dir.name}-{work_dir.parent.name}-{stop}')
     runner.train()
@@ -98,3 +100,36 @@ def test_a_schedule_by_epoch_says_that_it_must_be_by_iteration():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
     with pytest.raises((ValueError, TypeError), match='convert_to_iter_based|epoch_length'):
         PiecewiseLinearLR(optimizer, [0, 1], [0, 1])
+
+
+FINE_TUNE = dict(type='mmpretrain.WarmUpCosineLR', epochs=8, warmup_iters=10, start_factor=0.2)
+
+
+def test_the_warm_up_is_a_line_and_what_follows_a_cosine(tmp_path):
+    """The flowers' recipe: 0.006 to 0.03 in 10 steps of 8 epochs, then to 0."""
+    seen = run(tmp_path, 8, 5, rate=0.03, schedule=FINE_TUNE)
+    expected = [0.006 + 0.0024 * step for step in range(10)] + [
+        0.03 * (1 + math.cos(math.pi * step / 30)) / 2 for step in range(30)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-12)
+
+
+def test_a_resumed_run_stays_on_the_cosine(tmp_path):
+    whole = run(tmp_path / 'whole', 8, 5, rate=0.03, schedule=FINE_TUNE)
+    begun = run(tmp_path / 'cut', 8, 5, rate=0.03, schedule=FINE_TUNE, stop=3)
+    rest = run(tmp_path / 'cut', 8, 5, rate=0.03, schedule=FINE_TUNE,
+               resume=str(tmp_path / 'cut/epoch_3.pth'))
+    assert begun + rest == whole
+
+
+def test_a_run_shorter_than_its_warm_up_reaches_the_full_rate_half_way(tmp_path):
+    seen = run(tmp_path, 8, 1, rate=1., schedule=FINE_TUNE)
+    assert max(seen) == seen[4] == 1. and seen[0] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize('options', [
+    dict(epochs=0, warmup_iters=1), dict(epochs=1, warmup_iters=-1),
+    dict(epochs=1, warmup_iters=1, start_factor=2)])
+def test_a_warm_up_that_can_not_be_is_a_value_error(options):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
+    with pytest.raises(ValueError, match='epochs is .*warmup_iters'):
+        WarmUpCosineLR(optimizer, epoch_length=4, **options)

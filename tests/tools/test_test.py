@@ -14,8 +14,8 @@ from mmconvmixer.errors import CheckpointMismatch
 
 def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
     assert options_of(tools('test')) == {
-        'config', 'checkpoint', '-h', '--help', '--work-dir', '--out', '--out-item',
-        '--cfg-options', '--amp', '--show-dir', '--show', '--interval', '--wait-time',
+        'config', 'checkpoint', '-h', '--help', '--data', '--work-dir', '--out',
+        '--out-item', '--cfg-options', '--amp', '--show-dir', '--show', '--interval', '--wait-time',
         '--no-pin-memory', '--tta', '--launcher', '--local_rank', '--local-rank',
         '--no-strict', '--backend', '--precision', '--calib'}
 

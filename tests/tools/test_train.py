@@ -10,7 +10,7 @@ from mmconvmixer.checkpoints import read_checkpoint, write_checkpoint
 
 def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
     assert options_of(tools('train')) == {
-        'config', '-h', '--help', '--work-dir', '--resume', '--amp', '--no-validate',
+        'config', '-h', '--help', '--data', '--work-dir', '--resume', '--amp', '--no-validate',
         '--auto-scale-lr', '--no-pin-memory', '--no-persistent-workers', '--cfg-options',
         '--launcher', '--local_rank', '--local-rank', '--no-strict'}
 

@@ -1,0 +1,41 @@
+"""Weights for another task: all of them but the head."""
+from collections.abc import Mapping
+
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from mmconvmixer.checkpoints.weights import Weights
+from mmconvmixer.errors import BadConfig
+
+_HEAD = 'head.'
+
+
+def with_own_head(model: nn.Module, weights: Mapping[str, Tensor]) -> Weights:
+    """Return the weights with the model's own head in place of theirs.
+
+    What remains to differ is as wrong as ever: `load_weights` holds the rest to
+    the network.
+
+    Args:
+        model: a classifier, wrapped or not.
+        weights: what `state_dict_of` returned.
+
+    Raises:
+        BadConfig: the model has no head.
+    """
+    while is_model_wrapper(model):
+        model = model.module
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(_HEAD)}
+    if not own:
+        raise BadConfig('new_head = True starts the head anew, but the model has none; remove it')
+    changed = Weights({key: value for key, value in weights.items()
+                       if not key.startswith(_HEAD)} | own)
+    changed.__dict__.update(getattr(weights, '__dict__', {}))
+    return changed
+
+
+def describe_head(weights: Mapping[str, Tensor]) -> str:
+    """Return e.g. `1000 classes`, or `no head`."""
+    last = [value for key, value in weights.items()
+            if key.startswith(_HEAD) and key.endswith('weight')]
+    return f'{len(last[-1])} classes' if last else 'no head'

@@ -1,0 +1,98 @@
+"""tf_flowers: 3,670 photographs of five flowers, under Creative Commons licences."""
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+
+from mmconvmixer.checkpoints.fetch import fetch_to, file_name
+from mmconvmixer.checkpoints.mirror import mirrored_file, mirrored_url
+from mmconvmixer.datasets.image_folder import ImageFolder
+from mmconvmixer.datasets.unpacking import unpack
+from mmconvmixer.errors import DatasetNotFound, DownloadError
+from mmconvmixer.locking import locked
+
+URL = 'http://download.tensorflow.org/example_images/flower_photos.tgz'
+SHA256 = '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c'  # of 228,813,984 bytes
+
+
+class Flowers(ImageFolder):
+    """tf_flowers, as `<data_root>/{daisy,dandelion,roses,sunflowers,tulips}/*.jpg`.
+
+    It has no published split. 'rest' (3,306 pictures of the published archive) and
+    'held-out' (364) are `ImageFolder`'s nine tenths and one tenth of each class: not
+    the pictures of TensorFlow Datasets' `train[:90%]`, which follow its own order.
+
+    Args:
+        data_root: the folder.
+        part, pipeline, test_mode: those of `ImageFolder`.
+        download: where the folder is not there (or empty), make it of the
+            archive, from MMCONVMIXER_MIRROR if that has `flower_photos.tgz`, else
+            from its original address. Of several processes one downloads.
+
+    Raises:
+        DatasetNotFound: the folder is not there, or can't be downloaded; it lacks
+            one of the classes or has others.
+        HashMismatch: the archive is not the published one; it is not kept.
+        BadArchive, OutputNotWritable: see `unpack`.
+    """
+
+    METAINFO = dict(classes=('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips'))
+
+    def __init__(self, data_root: str = 'data/flowers', part: str = 'all', pipeline: Sequence = (),
+                 test_mode: bool = False, download: bool = False):
+        if download:
+            _make_folder(Path(data_root).expanduser())
+        super().__init__(data_root, part=part, pipeline=pipeline, test_mode=test_mode)
+
+    def _find_samples(self) -> list[tuple[str, int]]:
+        missing = [name for name in self.CLASSES if not Path(self.img_prefix, name).is_dir()]
+        if missing:
+            raise DatasetNotFound(
+                f'{self.img_prefix} should hold the folders {", ".join(self.CLASSES)}, but lacks '
+                f'{", ".join(missing)}. Unpack {URL} and give the path of its flower_photos; '
+                'download=True does so where there is no folder yet')
+        return super()._find_samples()
+
+
+def _make_folder(root: Path) -> None:
+    # As in checkpoints.fetch: every process comes to the barrier once.
+    if not is_main_process():
+        barrier()  # then the folder is there, or this machine has its own disk
+    try:
+        _download(root)
+    finally:
+        if is_main_process():
+            barrier()
+
+
+def _download(root: Path) -> None:
+    if _is_there(root):
+        return
+    made = [folder for folder in root.absolute().parents if not folder.exists()]
+    try:
+        with locked(root.with_name(f'.{root.name}.lock'), f'making {root}'):
+            if not _is_there(root):  # by now
+                _unpack_archive(root)
+    finally:
+        with suppress(OSError):  # not empty: all went well
+            for folder in made:
+                folder.rmdir()
+
+
+def _unpack_archive(root: Path) -> None:
+    name = file_name(URL)
+    own = root.with_name(f'{root.name}.{name}')
+    try:
+        archive = mirrored_file(name, SHA256) or fetch_to(own, [mirrored_url(name), URL], SHA256)
+    except DownloadError as error:
+        raise DatasetNotFound(
+            f'the folder {root} is not there, and {error}. To do without a network, unpack '
+            f'{name} elsewhere and link its flower_photos to {root}, or set '
+            'MMCONVMIXER_MIRROR to the folder that holds it') from error
+    unpack(archive, root)
+    own.unlink(missing_ok=True)  # not one of a mirror
+
+
+def _is_there(root: Path) -> bool:
+    return root.is_dir() and any(root.iterdir())

@@ -1,0 +1,88 @@
+"""Pictures in one folder a class."""
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmpretrain.datasets import CustomDataset
+
+from mmconvmixer.datasets.held_out import held_out
+from mmconvmixer.errors import DatasetNotFound, EmptyDataset
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+PARTS = ('all', 'rest', 'held-out')
+
+
+class ImageFolder(CustomDataset):
+    """`<data_root>/<data_prefix>/<class>/**/<picture>`, on a local disk.
+
+    Hidden folders and other files are passed over.
+
+    Args:
+        data_root: the folder.
+        data_prefix: a folder in it, such as 'train'.
+        part: 'all' of the pictures; 'held-out', a tenth of each class that a hash
+            of the file names chooses (`held_out`); or 'rest', the other nine.
+        classes: their names, in the order of the labels; the folder may lack
+            some of them. Default: the names of the folders, sorted.
+        pipeline: transforms of a sample; they find `img_path` and `gt_label`.
+        test_mode: as in mmengine's `BaseDataset`.
+
+    Raises:
+        DatasetNotFound: a folder that is none of `classes`.
+        EmptyDataset: there is no picture.
+        ValueError: another part.
+    """
+
+    def __init__(self, data_root: str, data_prefix: str = '', part: str = 'all',
+                 classes: Sequence[str] | None = None, pipeline: Sequence = (),
+                 test_mode: bool = False):
+        if part not in PARTS:
+            raise ValueError(f"part is {part!r}, expected 'all', 'rest' or 'held-out'")
+        self.part = part
+        super().__init__(data_root=os.path.expanduser(data_root), data_prefix=data_prefix,
+                         extensions=SUFFIXES, classes=classes, pipeline=pipeline,
+                         test_mode=test_mode)
+
+    def _find_samples(self) -> list[tuple[str, int]]:
+        root = Path(self.img_prefix)
+        found = class_folders(root)
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(found)
+        strange = [name for name in found if name not in self.CLASSES]
+        if strange:
+            raise DatasetNotFound(
+                f'{root} has folders that are none of the {len(self.CLASSES)} classes '
+                f'({_some(self.CLASSES)}): {_some(strange)}. Remove or rename them')
+        samples = []
+        for label, name in enumerate(self.CLASSES):
+            pictures = pictures_below(root / name) if name in found else []
+            if self.part != 'all':
+                chosen = held_out(pictures)
+                pictures = [picture for picture in pictures
+                            if (picture in chosen) == (self.part == 'held-out')]
+            samples += [(f'{name}/{picture}', label) for picture in pictures]
+        if not samples:
+            raise EmptyDataset(f'{root} has no pictures' + (
+                f' in its part {self.part!r}' if self.part != 'all' else '') +
+                f' in its class folders ({", ".join(SUFFIXES)})')
+        return samples
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted, without the hidden ones."""
+    return sorted(path.name for path in folder.iterdir()
+                  if path.is_dir() and not path.name.startswith(('.', '__MACOSX')))
+
+
+def pictures_below(folder: Path) -> list[str]:
+    """Return the pictures in a folder and below, sorted, as `sub/folder/name.png`."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        found += [Path(where, name).relative_to(folder).as_posix() for name in names
+                  if name.lower().endswith(SUFFIXES) and not name.startswith('.')]
+    return sorted(found)
+
+
+def _some(names: Sequence[str], count: int = 5) -> str:
+    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
