@@ -1,7 +1,7 @@
 """A classifier that is asked with pictures, again and again."""
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -182,15 +182,18 @@ class Predictor:
     def _answer(self, scores: torch.Tensor, topk: int) -> dict:
         scores = scores.float().cpu()
         best = scores.topk(min(topk, len(scores)))
-        ranking = [self._named(int(label), float(score))
+        # The names of another number of classes are another data set's.
+        names = self.classes if len(self.classes or ()) == len(scores) else None
+        ranking = [_named(int(label), float(score), names)
                    for score, label in zip(*best, strict=True)]
         return dict(ranking[0], pred_scores=scores.numpy(), pred_topk=ranking)
 
-    def _named(self, label: int, score: float) -> dict:
-        named = dict(pred_label=label, pred_score=score)
-        if self.classes:
-            named['pred_class'] = self.classes[label]
-        return named
+
+def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
+    named = dict(pred_label=label, pred_score=score)
+    if names:
+        named['pred_class'] = names[label]
+    return named
 
 
 def _ahead(pool: ThreadPoolExecutor, function, items: Iterable, most: int) -> Iterator:

@@ -234,3 +234,12 @@ def test_every_config_builds_its_network_and_says_what_it_is(path):
     if head := model._config.model.get('head'):
         assert head.num_classes == model._config.data_preprocessor.num_classes
     assert path.read_text().startswith('"""')
+
+
+@pytest.mark.parametrize('size', ['base', 'large'])
+def test_mixers_of_21843_classes_are_not_given_the_names_of_1000(size):
+    with torch.device('meta'):
+        model = get_model(f'mlp-mixer-{size}-p16_flax_in21k')
+    assert model.head.fc.out_features == 21_843
+    assert not (model._dataset_meta or {}).get('classes')
+    assert model._config.test_evaluator is None  # tools/test.py says so in one line

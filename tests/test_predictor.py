@@ -172,3 +172,10 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr('mmconvmixer.deploy.packages.find_spec', lambda module: None)
     with pytest.raises(MissingPackage, match=r"pip install 'mmconvmixer\[deploy\]'"):
         Predictor(NAME, backend='openvino')
+
+
+def test_names_of_another_number_of_classes_are_not_used():
+    model = get_model('convmixer-64-4_digits', head=dict(num_classes=7))
+    answer = inference_model(model, np.zeros((8, 8), np.uint8), topk=7)
+    assert len(answer['pred_topk']) == 7
+    assert not any('pred_class' in each for each in (answer, *answer['pred_topk']))

@@ -7,3 +7,9 @@ _base_ = ['mlp-mixer-base-p16_flax_in1k.py']
 
 model = dict(head=dict(num_classes=21843))
 data_preprocessor = dict(num_classes=21843)
+
+# No evaluation, and not the names of ImageNet-1k's classes.
+test_dataloader = dict(dataset=dict(
+    type='ImageNet21k', data_root='data/imagenet21k', split=''))
+val_dataloader = val_cfg = val_evaluator = None
+test_evaluator = None
