@@ -59,7 +59,9 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
     config = model if isinstance(model, Config) else load_config(model)
     entry = _hub_entry(name)
     if pretrained is True:
-        pretrained = (entry.weights if entry else None) or config.get('load_from')
+        # What a network with a new head began with are not its weights.
+        began_with = config.get('load_from') if not config.get('new_head') else None
+        pretrained = (entry.weights if entry else None) or began_with
         if not pretrained and (known := zoo.find_by_config(config.filename or '')):
             pretrained = known.weights
         if not pretrained:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmconvmixer import zoo
 from mmconvmixer.apis import list_models
-from mmconvmixer.checkpoints.fetch import fetch_to, file_name
+from mmconvmixer.checkpoints.fetch import fetch_to, mirror_name
 from mmconvmixer.checkpoints.hashes import is_promised, promised_by
 from mmconvmixer.download import is_url
 from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
@@ -27,7 +27,7 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
 
     The folder then serves as MMCONVMIXER_MIRROR. Weights come from their
     original host, or from the package; what is there and right stays, as does
-    a file that nobody knows the hash of.
+    a file that nobody knows the hash of. Models that share weights share the file.
 
     Args:
         pattern: which models, as in `list_models`.
@@ -44,14 +44,16 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
     if not entries:
         raise UnknownModel(f'{pattern} means no model of this zoo with published weights; '
                            f'nearest: {nearest(pattern, zoo.names())}')
-    for entry in entries:
-        target = Path(folder, file_name(entry.weights))
-        promised = zoo.promised_hash(entry).lower() or promised_by(target.name)
+    for weights, entry in {entry.weights: entry for entry in entries}.items():
+        promised = zoo.promised_hash(entry).lower() or promised_by(Path(weights).name)
+        is_published = is_url(weights)
+        target = Path(folder, mirror_name(weights, promised) if is_published
+                      else Path(weights).name)
         try:
-            if is_url(entry.weights):
-                fetch_to(target, [entry.weights], promised)
+            if is_published:
+                fetch_to(target, [weights], promised)
             elif not is_promised(target, promised):
-                _copy(Path(entry.weights), target, promised)
+                _copy(Path(weights), target, promised)
             yield Mirrored(target, promised)
         except MMConvMixerError as error:
             yield Mirrored(target, error=error)

@@ -61,6 +61,7 @@ def find_parts(folder: str | Path) -> Parts:
     if len(classes) < 2:
         raise DatasetNotFound(f'{root / train} has one class only, {classes[0]}: to tell classes '
                               'apart, it takes two or more')
+    _check_are_classes(root / train, classes)
     pictures = {name: pictures_below(root / train / name) for name in classes}
     empty = [name for name, names in pictures.items() if not names]
     if empty:
@@ -137,11 +138,12 @@ def _split_folders(root: Path) -> tuple[str | None, str | None, str | None]:
     A folder counts as one of them if it has folders in it; without any, all of
     `root` ('') is there to train on.
     """
-    names = class_folders(root)
-    val, test = (next((name for name in known if name in names and class_folders(root / name)),
-                      None) for known in (_VAL_NAMES, ('test',)))
-    if 'train' in names and (val or test or class_folders(root / 'train')):
-        return 'train', val, test
+    names = {name.lower(): name for name in class_folders(root)}
+    val, test = (next((names[name] for name in known
+                       if name in names and class_folders(root / names[name])), None)
+                 for known in (_VAL_NAMES, ('test',)))
+    if 'train' in names and (val or test or class_folders(root / names['train'])):
+        return names['train'], val, test
     return None if val or test else '', val, test
 
 
@@ -151,6 +153,15 @@ def _folders_of(folder: Path) -> list[str]:
         raise DatasetNotFound(f'{folder} has no folders in it; expected one folder a class, with '
                               'its pictures')
     return names
+
+
+def _check_are_classes(folder: Path, classes: Sequence[str]) -> None:
+    """Refuse parts of a data set under other names, which would train as its classes."""
+    inside = {tuple(class_folders(folder / name)) for name in classes}
+    if len(inside) == 1 and len(*inside) > 1:
+        raise DatasetNotFound(f'{folder} has {", ".join(classes)}, each with the same folders in '
+                              'it: these look like parts of a data set, not classes; call them '
+                              'train, val and test')
 
 
 def _check_classes(folder: Path, classes: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from mmpretrain.registry import (
     HOOKS,
     METRICS,
     MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
@@ -22,7 +23,7 @@ from mmpretrain.registry import (
 from mmconvmixer.zoo import add_to_hub, remove_from_hub
 
 REGISTRIES = (BATCH_AUGMENTS, DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS,
-              PARAM_SCHEDULERS, TRANSFORMS, VISBACKENDS)
+              OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS, TRANSFORMS, VISBACKENDS)
 LOCATION = 'mmconvmixer.replacements'
 
 

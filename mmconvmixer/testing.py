@@ -12,7 +12,7 @@ from mmconvmixer.dataloaders import fill_in
 from mmconvmixer.datasets import build_ahead, check_folders, faster_pipeline
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
-from mmconvmixer.errors import OutputNotWritable, UnknownOption
+from mmconvmixer.errors import BadConfig, OutputNotWritable, UnknownOption
 from mmconvmixer.files import check_writable, written_whole
 from mmconvmixer.own_data import class_names, use_for_testing
 from mmconvmixer.zoo import resolve_checkpoint
@@ -69,6 +69,9 @@ def evaluate(config: str | Path,
     """
     cfg = load_config(config, overrides)
     require(cfg, 'model', 'test_dataloader', 'test_evaluator')
+    if cfg.model.get('type') == 'FeatureExtractor':
+        raise BadConfig(f'{config} is a feature extractor, which names no classes; test the '
+                        'classifier (its name without -features)')
     if backend is None and (precision, calib) != ('float32', None):
         raise UnknownOption('--precision and --calib are for a --backend; for mixed precision of '
                             'the model itself there is --amp')

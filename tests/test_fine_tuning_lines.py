@@ -1,5 +1,6 @@
 """Every line of the table "One line each" of docs/fine_tuning.md, pasted and run."""
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,9 +8,8 @@ import torch
 from PIL import Image
 
 from mmconvmixer.checkpoints import read_checkpoint
-from mmconvmixer.zoo import package_root
 
-DOCS = package_root() / 'docs/fine_tuning.md'
+DOCS = Path(__file__).resolve().parents[1] / 'docs/fine_tuning.md'
 TABLE = DOCS.read_text().partition('## One line each')[2] if DOCS.is_file() else ''
 LINES = dict(re.findall(r'^\| ([^|]+) \| `([a-z_]+ = [^`]+)` \|$', TABLE, re.MULTILINE))
 

@@ -49,6 +49,22 @@ def test_train_and_val_folders_are_taken_as_they_are(make, tmp_path, name):
     assert str(find_parts(tmp_path)).endswith(f'6 pictures to train on, 4 to validate on ({name})')
 
 
+def test_the_case_of_the_parts_names_does_not_matter(make, tmp_path):
+    for folder in ('Train', 'Val', 'TEST'):
+        make(f'{folder}/cat', 3)
+        make(f'{folder}/dog', 3)
+    assert parts_of(tmp_path) == (Part('Train'), Part('Val'), Part('TEST'))
+    assert find_parts(tmp_path).classes == ('cat', 'dog')
+
+
+def test_parts_of_unknown_names_are_not_trained_as_classes(make, tmp_path):
+    for folder in ('training', 'dev'):
+        make(f'{folder}/cat', 3)
+        make(f'{folder}/dog', 3)
+    with pytest.raises(DatasetNotFound, match='dev, training, each with the same folders'):
+        find_parts(tmp_path)
+
+
 def test_test_pictures_validate_nothing(make, tmp_path):
     for folder in ('train', 'test'):
         make(f'{folder}/cat', 10)

@@ -48,8 +48,9 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
     try:
         if is_promised(target, promised):
             return target
-        return mirrored_file(target.name, promised) or fetch_to(
-            target, [mirrored_url(target.name), url], promised)
+        known_as = mirror_name(url, promised)
+        return mirrored_file(known_as, promised) or fetch_to(
+            target, [mirrored_url(known_as), url], promised)
     finally:
         if is_main_process():
             barrier()
@@ -69,6 +70,17 @@ def file_name(url: str) -> str:
         raise DownloadError(f'{url} names no file; expected an address like '
                             'https://host/folder/weights.pth')
     return name
+
+
+def mirror_name(url: str, promised: str) -> str:
+    """Return what a mirror calls the file at an address.
+
+    Its name; where no hash tells it from others of that name (`Mixer-B_16.npz` is
+    three files), with the folder that it is published in, such as `sam/Mixer-B_16.npz`.
+    """
+    name = file_name(url)
+    folder = Path(unquote(urlparse(url).path)).parent.name
+    return name if promised or folder in ('', '..') else f'{folder}/{name}'
 
 
 def _target(url: str, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.numerics import use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
+from mmconvmixer.models.token_grid import resampled
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str,
@@ -35,6 +36,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     numerics = getattr(state_dict, 'numerics', None)
+    # Ahead of comparing shapes: what is resampled fits.
+    state_dict = resampled(model, state_dict)
     report = _differences(model, state_dict)
     if report and strict:
         raise CheckpointMismatch(f'{source} does not fit the network: {report}. Use the '

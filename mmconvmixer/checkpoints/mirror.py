@@ -20,7 +20,7 @@ def mirrored_file(name: str, promised: str) -> Path | None:
     is compared at each use anyway.
 
     Args:
-        name: of the file, as published.
+        name: of the file, as `checkpoints.fetch.mirror_name` says it.
         promised: prefix of its sha256, '' where nobody knows it.
 
     Returns:
@@ -30,9 +30,10 @@ def mirrored_file(name: str, promised: str) -> Path | None:
     mirror = os.environ.get(VARIABLE, '')
     if not mirror or is_url(mirror):
         return None
-    path = Path(mirror).expanduser() / name
-    if not path.parent.is_dir():
-        warn_of(f'{path.parent} is no folder')
+    folder = Path(mirror).expanduser()
+    path = folder / name
+    if not folder.is_dir():
+        warn_of(f'{folder} is no folder')
     elif path.is_file():
         if is_promised(path, promised):
             return path

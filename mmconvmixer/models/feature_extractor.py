@@ -1,4 +1,6 @@
 """A backbone with its pooling and no head: images in, one feature vector each out."""
+from typing import NoReturn
+
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
@@ -11,7 +13,11 @@ class FeatureExtractor(ImageClassifier):
     It takes a classifier's weights and leaves out those of its head. All of its
     parameters can be trained: put it before a layer of your own.
 
-    Args: those of mmpretrain's `ImageClassifier` but `head`.
+    Args: those of mmpretrain's `ImageClassifier` but `head`. A neck that pools makes
+        vectors of maps; of several `out_indices` the last is returned.
+
+    Raises:
+        BadConfig: a head, or no neck.
     """
 
     def __init__(self,
@@ -24,6 +30,9 @@ class FeatureExtractor(ImageClassifier):
                  init_cfg: dict | None = None):
         if head is not None:
             raise BadConfig('a FeatureExtractor has no head; for one, use ImageClassifier')
+        if neck is None:
+            raise BadConfig("a FeatureExtractor needs a neck that pools, such as "
+                            "dict(type='GlobalAveragePooling')")
         super().__init__(backbone, neck, None, pretrained, train_cfg, data_preprocessor,
                          init_cfg)
         self.register_load_state_dict_pre_hook(_leave_out_the_head)
@@ -36,9 +45,20 @@ class FeatureExtractor(ImageClassifier):
             BadConfig: `mode` is 'loss' or 'predict', which take a head.
         """
         if mode != 'tensor':
-            raise BadConfig(f'a feature extractor has no head to compute {mode!r} with; use the '
-                            "classifier's config for training and testing")
+            self._refuse(mode)
         return self.extract_feat(inputs)[-1]
+
+    def loss(self, inputs: Tensor, data_samples: list) -> None:
+        """Raise BadConfig: there is no head."""
+        self._refuse('loss')
+
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> None:
+        """Raise BadConfig: there is no head."""
+        self._refuse('predict')
+
+    def _refuse(self, mode: str) -> NoReturn:
+        raise BadConfig(f'a feature extractor has no head to compute {mode!r} with; use the '
+                        "classifier's config for training and testing")
 
 
 def _leave_out_the_head(module, state_dict: dict, prefix: str, *_) -> None:

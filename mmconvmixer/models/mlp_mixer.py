@@ -3,8 +3,9 @@
 image (B, 3, H, W) -> patches (B, N, C) -> num_layers x [mix tokens, mix channels]
                    -> norm -> (B, C, N), or as a map (B, C, H // patch, W // patch)
 """
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
@@ -68,7 +69,8 @@ def resolve_mixer(arch: str | dict, patch_size: int | None) -> tuple[MixerArch, 
             raise UnknownArch(f'arch {arch!r} has patches of {own}, but patch_size is '
                               f'{patch_size}; leave patch_size out, or write '
                               f"'{size}/{patch_size}'")
-    patch = patch_size or own or (14 if sizes == SIZES['H'] else 16)
+    usual = own or (14 if sizes == SIZES['H'] else 16)
+    patch = usual if patch_size is None else patch_size
     for key, value in dict(asdict(sizes), patch_size=patch).items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UnknownArch(f'{key} must be a positive whole number, got {value!r}')
@@ -108,6 +110,8 @@ class MlpMixer(TheirMlpMixer):
         ValueError: img_size is no multiple of the patch size, out_indices or out_type
             out of range; from `forward`, pictures of another size.
 
+    Weights for as many patches in another grid (4 x 4 into 2 x 8) are taken as they are.
+
     Source: paper, section 2 and table 1; google-research/vision_transformer
     `vit_jax/models_mixer.py`.
     """
@@ -127,7 +131,7 @@ class MlpMixer(TheirMlpMixer):
                  interpolate_tokens: bool = False,
                  init_cfg: dict | list[dict] | None = None):
         sizes, patch = resolve_mixer(arch, patch_size)
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        height, width = _height_and_width(img_size)
         if height % patch or width % patch or min(height, width) < patch:
             raise ValueError(f'img_size is {height} x {width}, which is no whole number of '
                              f'patches of {patch}; nearest: {_nearest_size(height, patch)} x '
@@ -140,7 +144,7 @@ class MlpMixer(TheirMlpMixer):
                          norm_cfg, act_cfg, patch_cfg, layer_cfgs, init_cfg)
         self.out_indices = indices
         self.patch_size, self.depth = patch, sizes.num_layers
-        self.out_type = out_type
+        self.out_type, self.interpolate_tokens = out_type, interpolate_tokens
         if interpolate_tokens:
             self.register_load_state_dict_pre_hook(_resize_to_fit)
 
@@ -187,6 +191,16 @@ class MlpMixer(TheirMlpMixer):
         if name.startswith('layers.'):
             return int(name.split('.')[1]) + 1, layers
         return layers - 1, layers
+
+
+def _height_and_width(img_size: int | Sequence[int]) -> tuple[int, int]:
+    sides = [img_size] * 2 if hasattr(img_size, '__index__') else img_size
+    try:
+        height, width = map(operator.index, sides)
+    except (TypeError, ValueError):
+        raise ValueError('img_size takes a whole number or a pair (height, width) of them, got '
+                         f'{img_size!r}') from None
+    return height, width
 
 
 def _nearest_size(side: int, patch: int) -> int:

@@ -12,10 +12,10 @@ whole numbers K only, and changes the shape of the hidden layer.
 import logging
 import math
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _TOKEN_MIXING = re.compile(r'layers\.\d+\.token_mix\.layers\.(0\.0\.weight|1\.weight|1\.bias)')
@@ -51,6 +51,18 @@ def resize_token_mixing(state_dict: MutableMapping[str, Tensor], prefix: str,
         print_log(f'token-mixing weights of {", ".join(f"{side} x {side}" for side in olds)} '
                   f'patches were resampled for {grid[0]} x {grid[1]}; accuracy falls until the '
                   'network is fine-tuned', 'current', logging.WARNING)
+
+
+def resampled(model: nn.Module, state_dict: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return a model's state dict as its parts with `interpolate_tokens` will take it."""
+    parts = {name: part for name, part in model.named_modules()
+             if getattr(part, 'interpolate_tokens', False)}
+    if not parts:
+        return state_dict
+    state_dict = dict(state_dict)
+    for name, part in parts.items():
+        resize_token_mixing(state_dict, f'{name}.' if name else '', part.patch_resolution)
+    return state_dict
 
 
 def resize_grid(x_N: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:

@@ -2,7 +2,7 @@
 from mmpretrain.apis.model import ModelHub
 from modelindex.models.Model import Model
 
-from mmconvmixer.zoo.index import aliases, models
+from mmconvmixer.zoo.index import aliases, find, models
 
 _theirs: dict = {}  # what `remove_from_hub` puts back: the method, then the entries
 
@@ -10,7 +10,7 @@ _theirs: dict = {}  # what `remove_from_hub` puts back: the method, then the ent
 def look_up(name: str) -> Model | None:
     """Return the entry of a model of this zoo or mmpretrain's, in any case."""
     ModelHub._register_mmpretrain_models()
-    return ModelHub._models_dict.get(name.lower())
+    return ModelHub._models_dict.get(name.lower()) or find(name)
 
 
 def all_names() -> list[str]:

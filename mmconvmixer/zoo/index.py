@@ -6,6 +6,7 @@ from modelindex.load_model_index import load
 from modelindex.models.Model import Model
 
 PACKAGE = Path(__file__).resolve().parents[1]
+_TF_HUB = 'https://tfhub.dev/'
 
 
 def package_root() -> Path:
@@ -50,8 +51,12 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Model | None:
-    """Return the entry of a name or alias in any case, None if it is not in this zoo."""
-    return models().get(name.lower()) or aliases().get(name.lower())
+    """Return the entry of a name or alias in any case, None if it is not in this zoo.
+
+    A handle may be a whole address on tfhub.dev, as it stands in people's code.
+    """
+    name = name.lower()
+    return models().get(name) or aliases().get(name.removeprefix(_TF_HUB).strip('/'))
 
 
 def find_by_config(config: str | Path) -> Model | None:

@@ -45,12 +45,22 @@ def url_of(host) -> str:
     return f'{host}/{GOOD}'.replace(' ', '%20')
 
 
-@pytest.mark.parametrize('name', [GOOD, 'net.pth'])
+@pytest.mark.parametrize('name, kept', [(GOOD, GOOD), ('net.pth', 'folder/net.pth')])
 def test_a_file_in_a_mirror_folder_is_used_in_place_and_no_host_is_asked(
-        mirror, cache, said, name):
-    (mirror / name).write_bytes(CONTENT)
-    assert fetch(f'{NOWHERE}/{name}'.replace(' ', '%20'), cache) == mirror / name
+        mirror, cache, said, name, kept):
+    (mirror / 'folder').mkdir()
+    (mirror / kept).write_bytes(CONTENT)
+    assert fetch(f'{NOWHERE}/{name}'.replace(' ', '%20'), cache) == mirror / kept
     assert not cache.exists() and said() == ''
+
+
+def test_files_of_one_name_without_a_hash_are_told_apart_by_their_folders(mirror, cache):
+    for folder in ('sam', 'imagenet1k'):
+        (mirror / folder).mkdir()
+        (mirror / folder / 'Mixer-B_16.npz').write_text(folder)
+    for folder in ('sam', 'imagenet1k'):
+        found = fetch(f'http://127.0.0.1:1/mixer_models/{folder}/Mixer-B_16.npz', cache)
+        assert found.read_text() == folder
 
 
 def test_a_file_that_the_folder_lacks_comes_from_the_host_without_a_word(

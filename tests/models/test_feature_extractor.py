@@ -5,6 +5,7 @@ from mmconvmixer import get_model, inference_model
 from mmconvmixer.checkpoints import load_weights
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 from mmconvmixer.models import FeatureExtractor
+from mmconvmixer.testing import evaluate
 
 SMALL = dict(type='ConvMixer', arch='8/2-p4-k3')
 CLASSIFIER = dict(backbone=SMALL, head=dict(in_channels=8, num_classes=5))
@@ -45,8 +46,11 @@ def test_it_can_be_fine_tuned_before_a_layer_of_ones_own(pair):
 
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
 def test_what_takes_a_head_is_refused(pair, mode):
+    images = torch.zeros(1, 3, 16, 16)
     with pytest.raises(BadConfig, match='no head'):
-        pair[1](torch.zeros(1, 3, 16, 16), mode=mode)
+        pair[1](images, mode=mode)
+    with pytest.raises(BadConfig, match='no head'):
+        getattr(pair[1], mode)(images, [])
 
 
 def test_it_names_no_classes(pair):
@@ -57,3 +61,13 @@ def test_it_names_no_classes(pair):
 def test_a_head_is_no_part_of_it():
     with pytest.raises(BadConfig, match='use ImageClassifier'):
         FeatureExtractor(SMALL, head=dict(type='LinearClsHead', num_classes=3, in_channels=8))
+
+
+def test_it_needs_a_neck_that_pools():
+    with pytest.raises(BadConfig, match='neck that pools'):
+        FeatureExtractor(SMALL)
+
+
+def test_the_test_tool_says_that_it_has_no_classes(tmp_path):
+    with pytest.raises(BadConfig, match='test the classifier'):
+        evaluate('sayakpaul/mixer_b16_i1k_fe/1', work_dir=str(tmp_path))

@@ -55,6 +55,7 @@ def test_mmpretrains_names_of_archs_go_on_working(name, patch_size, meant):
     ('b/16', 32, 'patches of 16, but patch_size is 32'),
     ('xl', None, 'Known: S/32, S/16'), ('B/x', None, 'no MLP-Mixer of the paper'),
     (dict(TINY, depth=2), None, 'exactly the keys'), (TINY, 0.5, 'positive whole number'),
+    ('b', 0, 'patch_size must be a positive whole number'),
     (dict(TINY, num_layers=0), None, 'num_layers must be a positive whole number')])
 def test_archs_that_are_not_there(arch, patch_size, message):
     with pytest.raises(UnknownArch, match=message):
@@ -102,6 +103,12 @@ def test_pictures_that_are_no_whole_number_of_patches(img_size, nearest):
         tiny(img_size)
 
 
+@pytest.mark.parametrize('img_size', ['16', [16], (16, 16, 16), 16.5])
+def test_sizes_that_are_none(img_size):
+    with pytest.raises(ValueError, match='img_size takes a whole number or a pair'):
+        tiny(img_size)
+
+
 def test_pictures_of_another_size_than_the_networks():
     with pytest.raises(ValueError, match='pictures are 16 x 20, but .* for 16 x 16'):
         tiny()(torch.zeros(1, 3, 16, 20))
@@ -127,6 +134,18 @@ def test_interpolated_tokens_leave_the_same_grid_as_it_is():
     same = tiny(16, interpolate_tokens=True)
     load_weights(same, small.state_dict(), 'small.pth')
     torch.testing.assert_close(same.state_dict(), small.state_dict(), rtol=0, atol=0)
+
+
+def test_interpolation_goes_with_another_head_and_what_fits_in_part():
+    weights = dict(tiny(16).state_dict(), extra=torch.zeros(1))
+    large = tiny(24, interpolate_tokens=True)
+    before = large.layers[0].token_mix.layers[0][0].weight.clone()
+    with pytest.raises(CheckpointMismatch, match='1 unknown to it .extra.') as error:
+        load_weights(large, weights, 'small.pth')
+    assert 'another shape' not in str(error.value)
+    load_weights(large, weights, 'small.pth', strict=False)
+    assert not torch.equal(large.layers[0].token_mix.layers[0][0].weight, before)
+    torch.testing.assert_close(large.layers[0].ln1.bias, weights['layers.0.ln1.bias'])
 
 
 def test_an_interpolated_network_sees_a_smooth_picture_as_before():

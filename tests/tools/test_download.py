@@ -121,3 +121,22 @@ def test_a_folder_that_can_not_be_written_is_one_line(published, bad_input, tmp_
     (tmp_path / 'file').write_text('no folder')
     said = bad_input('download', DIGITS, '--to', tmp_path / 'file', experiment=False)
     assert str(tmp_path / 'file') in said
+
+
+def test_three_files_of_one_name_are_three_files_in_the_folder(
+        server, download, tmp_path, monkeypatch):
+    """B/16's weights are called alike wherever they come from, and have no hash."""
+    names = {'mlp-mixer-base-p16_flax_in1k': 'imagenet1k',
+             'mlp-mixer-base-p16_flax-sam_in1k': 'sam',
+             'mlp-mixer-base-p16_flax_in21k': 'imagenet21k'}
+    for name, folder in names.items():
+        (server.folder / folder).mkdir()
+        (server.folder / folder / 'Mixer-B_16.npz').write_text(folder)
+        for entry in (zoo.find(name), zoo.find(f'{name}-features')):
+            monkeypatch.setattr(entry, 'weights', f'{server.url}/{folder}/Mixer-B_16.npz')
+    run = download('mlp-mixer-base-p16_flax*', '--to', tmp_path)
+    assert run.code == 0, run.err
+    assert len(server.asked) == len(run.out.splitlines()) == 3
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for name, folder in names.items():
+        assert zoo.resolve_checkpoint(f'{name}-features').read_text() == folder

@@ -76,6 +76,7 @@ def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
 def test_the_collections_handles_are_names_too(handle, name):
     entry = zoo.find(name)
     assert zoo.find(handle) is zoo.look_up(handle.upper()) is entry
+    assert zoo.look_up(f'https://tfhub.dev/{handle}') is entry
     assert ('features' in name) == (mmpretrain.list_models(handle) == [handle]
                                     and ModelHub.get(handle).config.model.head is None)
     twin = zoo.find(name.removesuffix('-features'))
