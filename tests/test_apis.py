@@ -214,3 +214,9 @@ def test_models_of_mmpretrain_work_too():
     model = get_model('mobilenet-v2_8xb32_in1k')
     answer = inference_model(model, np.zeros((64, 64, 3), np.uint8), topk=2)
     assert len(answer['pred_topk']) == 2 and isinstance(answer['pred_class'], str)
+
+
+def test_what_a_network_with_a_new_head_began_with_are_not_its_weights(repo):
+    with pytest.raises(CheckpointNotFound, match='no weights are published'):
+        get_model(repo / 'configs/convmixer/convmixer-128-4_cifar100-5k_from-cifar10.py',
+                  pretrained=True)
