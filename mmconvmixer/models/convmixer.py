@@ -24,7 +24,6 @@ from torch.utils.checkpoint import checkpoint
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models import fused_block
 from mmconvmixer.models.indices import resolve_indices
-from mmconvmixer.models.observed import observed
 from mmconvmixer.ops import (
     PointwiseConv2d,
     act_,
@@ -115,7 +114,7 @@ class Stem(nn.Sequential):
         # Of a gray image, either layout is channels-last, and the convolution
         # then chooses the other.
         x = patches(x).contiguous(memory_format=torch.channels_last)
-        if fused_block.wanted(self.impl, x.device) and not observed(self):
+        if fused_block.wanted(self.impl, x.device) and not _observed(self):
             mode = fused_block.mode(x, act, norm)
             if mode == 'train':
                 return fused_block.train_act_norm(x, act, norm)
@@ -134,6 +133,20 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.drop_path(self.fn(x))
+
+
+class _OnEveryModule:
+    """The hooks that somebody registered for all modules at once."""
+    _forward_hooks = nn.modules.module._global_forward_hooks
+    _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
+    _backward_hooks = nn.modules.module._global_backward_hooks
+    _backward_pre_hooks = nn.modules.module._global_backward_pre_hooks
+
+
+def _observed(module: nn.Module) -> bool:
+    """Whether hooks look at the module's parts: then these are called one by one."""
+    return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks
+               or part._backward_pre_hooks for part in (*module.modules(), _OnEveryModule))
 
 
 class ConvMixerBlock(nn.Sequential):
@@ -172,7 +185,7 @@ class ConvMixerBlock(nn.Sequential):
 
     def fused_mode(self, x: Tensor) -> str | None:
         """Return how the fused kernels take the block: 'train', 'infer' or, not at all, None."""
-        if fused_block.wanted(self.impl, x.device) and not observed(self):
+        if fused_block.wanted(self.impl, x.device) and not _observed(self):
             return fused_block.block_mode(self, x)
         return None
 
@@ -189,7 +202,7 @@ class ConvMixerBlock(nn.Sequential):
                 and all(type(norm) is nn.BatchNorm2d and not norm.training and norm.affine
                         and norm.running_var is not None and norm.weight.dtype == x.dtype
                         for norm in norms)
-                and not observed(self))
+                and not _observed(self))
 
 
 class ConvMixer(BaseModule):

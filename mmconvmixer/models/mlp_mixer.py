@@ -3,20 +3,16 @@
 image (B, 3, H, W) -> patches (B, N, C) -> num_layers x [mix tokens, mix channels]
                    -> norm -> (B, C, N), or as a map (B, C, H // patch, W // patch)
 """
-import math
 import operator
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-from mmpretrain.models.backbones.mlp_mixer import MixerBlock as TheirMixerBlock
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
 from torch import Tensor, nn
 
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
-from mmconvmixer.models.observed import observed
 from mmconvmixer.models.token_grid import resize_token_mixing
 
 
@@ -81,41 +77,6 @@ def resolve_mixer(arch: str | dict, patch_size: int | None) -> tuple[MixerArch, 
     return sizes, patch
 
 
-class MixerBlock(TheirMixerBlock):
-    """Mix tokens, then channels; on a CPU without turning the map to and fro.
-
-    W x for x (N, C) is what the token-mixing MLP makes of x transposed: a product with
-    the weights on the left saves two copies of the map (5 % of B/16's time). Under
-    tracing and export the turned form stays, which runtimes know.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, N, C) for (B, N, C)."""
-        if not self._on_the_left(x):
-            return super().forward(x)
-        (first, act, _), second, _ = self.token_mix.layers
-        y = _left_product(first, self.norm1(x))
-        x = x + _left_product(second, act(y))
-        return self.channel_mix(self.norm2(x), identity=x)
-
-    def _on_the_left(self, x: Tensor) -> bool:
-        mlp = self.token_mix
-        return (x.device.type == 'cpu' and len(mlp.layers) == 3
-                and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-                and type(mlp.layers[0][0]) is type(mlp.layers[1]) is nn.Linear  # no LoRA
-                and isinstance(mlp.gamma2, nn.Identity)
-                and not (self.training and _drops(mlp)) and not observed(mlp))
-
-
-def _left_product(linear: nn.Linear, x_BNC: Tensor) -> Tensor:
-    weight = linear.weight.expand(len(x_BNC), -1, -1)
-    return torch.baddbmm(linear.bias[:, None], weight, x_BNC)
-
-
-def _drops(mlp: nn.Module) -> bool:
-    return any(getattr(part, 'p', 0) or getattr(part, 'drop_prob', 0) for part in mlp.modules())
-
-
 class MlpMixer(TheirMlpMixer):
     """MLP-Mixer backbone; keys of its state dict, defaults and results are mmpretrain's.
 
@@ -178,20 +139,9 @@ class MlpMixer(TheirMlpMixer):
         if out_type not in OUT_TYPES:
             raise ValueError(f'out_type is {out_type!r}, expected one of {", ".join(OUT_TYPES)}')
         indices = resolve_indices(out_indices, sizes.num_layers)
-        # Without blocks and indices, both are set here.
-        super().__init__({**asdict(sizes), 'num_layers': 0}, (height, width), patch, [],
-                         norm_cfg=norm_cfg, patch_cfg=patch_cfg, init_cfg=init_cfg)
-        self.arch_settings, self.num_layers = asdict(sizes), sizes.num_layers
-        if isinstance(layer_cfgs, dict):
-            layer_cfgs = [layer_cfgs] * self.num_layers
-        options = dict(
-            num_tokens=math.prod(self.patch_resolution), embed_dims=sizes.embed_dims,
-            tokens_mlp_dims=sizes.tokens_mlp_dims, channels_mlp_dims=sizes.channels_mlp_dims,
-            drop_rate=drop_rate, drop_path_rate=drop_path_rate, act_cfg=act_cfg,
-            norm_cfg=norm_cfg)
-        self.layers.extend(MixerBlock(**{**options, **layer_cfg})
-                           for _, layer_cfg in zip(range(self.num_layers), layer_cfgs,
-                                                   strict=True))
+        # Theirs refuses every index from the front: its check is the wrong way round.
+        super().__init__(asdict(sizes), (height, width), patch, -1, drop_rate, drop_path_rate,
+                         norm_cfg, act_cfg, patch_cfg, layer_cfgs, init_cfg)
         self.out_indices = indices
         self.patch_size, self.depth = patch, sizes.num_layers
         self.out_type, self.interpolate_tokens = out_type, interpolate_tokens
@@ -214,6 +164,7 @@ class MlpMixer(TheirMlpMixer):
                 f'are made for {" x ".join(map(str, self.img_size))}; resize the pictures, or '
                 'build with that img_size and interpolate_tokens=True')
         x, grid = self.patch_embed(x)
+        x = x.contiguous()  # else all that follows goes through two orders of memory
         outs = []
         for index, block in enumerate(self.layers):
             x = block(x)
