@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
 from torch import Tensor, nn
 
+from mmconvmixer.checkpoints.token_grid import resize_token_mixing
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
-from mmconvmixer.models.token_grid import resize_token_mixing
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MlpMixer(TheirMlpMixer):
         out_type: 'raw' returns (B, C, N) as mmpretrain's, for the neck
             `GlobalAveragePooling(dim=1)`; 'featmap' maps (B, C, H // patch, W // patch).
         interpolate_tokens: take weights of another img_size, with the token-mixing
-            weights resampled over the grid of patches (see `token_grid`). Accuracy falls,
+            weights resampled over the grid of patches (`checkpoints.token_grid`). Accuracy falls,
             more so for smaller pictures, until the network is fine-tuned at the new size:
             a Mixer of 3 blocks trained on digits of 32 x 32 (patches of 4) had 94.5 %
             there, 92.7 % at 40, 91.9 % at 64, 88.8 % at 28 and 80.3 % at 24, without
