@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models import fused_block
 from mmconvmixer.models.indices import resolve_indices
+from mmconvmixer.models.layer_depth import layer_depth
 from mmconvmixer.ops import (
     PointwiseConv2d,
     act_,
@@ -333,13 +334,7 @@ class ConvMixer(BaseModule):
         Layer 0 is the stem, 1..depth are the blocks, depth + 1 is what follows
         the backbone.
         """
-        layers = self.depth + 2
-        name = param_name.removeprefix(prefix) if param_name.startswith(prefix) else ''
-        if name.startswith('stem.'):
-            return 0, layers
-        if name.startswith('stages.'):
-            return int(name.split('.')[1]) + 1, layers
-        return layers - 1, layers
+        return layer_depth(param_name, prefix, self.depth, stem='stem', blocks='stages')
 
 
 @cache

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmconvmixer.checkpoints.token_grid import resize_token_mixing
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
+from mmconvmixer.models.layer_depth import layer_depth
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,7 @@ class MlpMixer(TheirMlpMixer):
         Layer 0 is the patch embedding, 1..depth are the blocks, depth + 1 is the last
         norm and what follows the backbone.
         """
-        layers = self.depth + 2
-        name = param_name.removeprefix(prefix) if param_name.startswith(prefix) else ''
-        if name.startswith('patch_embed.'):
-            return 0, layers
-        if name.startswith('layers.'):
-            return int(name.split('.')[1]) + 1, layers
-        return layers - 1, layers
+        return layer_depth(param_name, prefix, self.depth, stem='patch_embed', blocks='layers')
 
 
 def _height_and_width(img_size: int | Sequence[int]) -> tuple[int, int]:

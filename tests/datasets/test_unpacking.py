@@ -48,7 +48,7 @@ def special(name, kind, link=''):
 
 @pytest.mark.parametrize('member, said', [
     (('top/../../evil', b'x'), 'leads out'),
-    (('/tmp/evil', b'x'), 'leads out'),
+    (('/evil', b'x'), 'leads out'),
     (('../evil', b'x'), 'leads out'),
     (('top\\..\\..\\evil', b'x'), 'leads out'),
     (('C:/evil', b'x'), 'leads out'),
