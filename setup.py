@@ -42,7 +42,7 @@ def link_mim(package: Path) -> None:
 
 def write_revision(package: Path) -> None:
     """Write the checkout's commit into `package`; an sdist keeps what it came with."""
-    module = runpy.run_path(str(ROOT / 'mmconvmixer/revision.py'))
+    module = runpy.run_path(str(ROOT / 'mmconvmixer/_support/git_revision.py'))
     revision = module['checkout_revision'](ROOT)
     if revision:
         (package / module['BUILT_FROM']).write_text(revision)

@@ -44,7 +44,7 @@ from mmconvmixer.datasets import (
     MixThenErase,
     ResizeCenterCrop,
 )
-from mmconvmixer.download import is_url
+from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.engine import (
     AmpOptimWrapper,
     AmpSAMOptimWrapper,

@@ -25,7 +25,7 @@ from mmengine import Config, MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
-import mmconvmixer.training
+import mmconvmixer.apis.training
 
 # Sums depend on the number of threads, and runs in this process are compared
 # with runs in others.
@@ -115,17 +115,17 @@ def own_name(overrides: dict | None = None) -> dict:
 
 @pytest.fixture(scope='session')
 def train(toy_config):
-    """`mmconvmixer.training.train` of the toy, as a run of its own."""
+    """`mmconvmixer.apis.training.train` of the toy, as a run of its own."""
     def run(work_dir, overrides=None, config=toy_config, **options):
-        return mmconvmixer.training.train(
+        return mmconvmixer.apis.training.train(
             config, work_dir=str(work_dir), overrides=own_name(overrides), **options)
     return run
 
 
 @pytest.fixture(scope='session')
 def evaluate(toy_config):
-    """`mmconvmixer.testing.evaluate` of the toy, as a run of its own."""
-    from mmconvmixer.testing import evaluate
+    """`mmconvmixer.apis.evaluation.evaluate` of the toy, as a run of its own."""
+    from mmconvmixer.apis.evaluation import evaluate
 
     def run(checkpoint, work_dir, overrides=None, config=toy_config, **options):
         return evaluate(config, checkpoint, work_dir=str(work_dir),

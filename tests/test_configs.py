@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
 from mmconvmixer import get_model, zoo
-from mmconvmixer.config import load_config
+from mmconvmixer.zoo.config import load_config
 from mmconvmixer.errors import BadConfig
 
 EPOCHS = {'768-32': 300, '1024-20': 150, '1536-20': 150}

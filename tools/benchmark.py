@@ -15,7 +15,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -43,9 +43,9 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmconvmixer.benchmarks.in_turn import machine, measure, processor_name, table
-    from mmconvmixer.benchmarks.plans import make_plans, matrix_peak
-    from mmconvmixer.files import written_whole
+    from benchmarks.in_turn import machine, measure, processor_name, table
+    from benchmarks.plans import make_plans, matrix_peak
+    from mmconvmixer._support.atomic_write import written_whole
     with tempfile.TemporaryDirectory() as folder:
         plans, batches, flops = make_plans(
             args.model, Path(folder), backends=args.backends, precisions=args.precisions,

@@ -22,11 +22,11 @@ from mmengine.dataset import default_collate
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS, TRANSFORMS
 
-from mmconvmixer.command_line import exit_code
-from mmconvmixer.config import load_config, require
+from mmconvmixer.cli.common import exit_code
+from mmconvmixer.zoo.config import load_config, require
 from mmconvmixer.datasets import faster_pipeline
 from mmconvmixer.errors import EmptyDataset
-from mmconvmixer.pictures import IMAGE_SUFFIXES
+from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES
 
 STAGES = ('decode', 'resize and crop', 'pack', 'collate and normalise')
 

@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper
 from mmpretrain.structures import DataSample
 
 from mmconvmixer import get_model
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.engine import SAMOptimWrapper
 

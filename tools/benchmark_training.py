@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 import torch
 from mmengine.device import get_device
 
-from mmconvmixer.command_line import exit_code
-from mmconvmixer.config import load_config, require
-from mmconvmixer.dataloaders import fill_in
+from mmconvmixer.cli.common import exit_code
+from mmconvmixer.zoo.config import load_config, require
+from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.engine import Runner
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 

@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from mmconvmixer.checkpoints.convert import ACTS, DTYPES, FORMATS, Converted, convert
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.zoo import resolve_checkpoint
 
 

@@ -9,9 +9,9 @@ What is there and has the right hash is not downloaded again.
 import argparse
 import sys
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.errors import DownloadError
-from mmconvmixer.mirroring import fill_mirror
+from mmconvmixer.zoo.mirror import fill_mirror
 
 
 def parse_args(argv=None) -> argparse.Namespace:

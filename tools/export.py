@@ -6,7 +6,7 @@
 """
 import argparse
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 
 
 def parse_args(argv=None) -> argparse.Namespace:

@@ -59,8 +59,8 @@ def measure(part: str, share: tuple[int, int], minutes: float, rounds: int,
     deadline = time.monotonic() + 60 * minutes
     import torch
 
-    from mmconvmixer.benchmarks import checks, kernels, whole
-    from mmconvmixer.benchmarks.networks import CASES, TINY
+    from benchmarks import checks, kernels, whole
+    from benchmarks.networks import CASES, TINY
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True  # for the others' convolutions
     cases = TINY if tiny else CASES
@@ -87,7 +87,7 @@ def _machine() -> dict:
     import torch
     import triton
 
-    from mmconvmixer.revision import git_revision
+    from mmconvmixer._support.git_revision import git_revision
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     return dict(
         GPU=torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
@@ -148,7 +148,7 @@ def _ends(running: list[subprocess.Popen], latest: float) -> Iterator[str]:
 
 def _written(out: str, record: Path, minutes: float) -> dict:
     """Write page and figures of the rows so far."""
-    from mmconvmixer.benchmarks.page import page
+    from benchmarks.page import page
     report = dict(machine={}, checks=[], kernels=[], networks=[])
     for line in record.read_text().splitlines():
         section, row = json.loads(line)

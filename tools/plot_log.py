@@ -9,7 +9,7 @@ RUN is a work dir, one start's folder in it, or a file: scalars.json, scalars.cs
 import argparse
 import sys
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.visualization import plot_logs, read_logs
 from mmconvmixer.visualization.figures import check_picture_paths
 

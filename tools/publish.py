@@ -13,9 +13,9 @@ import sys
 
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.checkpoints.convert import DTYPES
-from mmconvmixer.command_line import exit_code
-from mmconvmixer.publishing import publish
-from mmconvmixer.testing import as_text
+from mmconvmixer.cli.common import exit_code
+from mmconvmixer.apis.publishing import publish
+from mmconvmixer.apis.evaluation import as_text
 
 
 def parse_args(argv=None) -> argparse.Namespace:

@@ -13,9 +13,9 @@ import argparse
 from mmengine.config import DictAction
 
 from mmconvmixer import get_model
-from mmconvmixer.command_line import exit_code, parse
-from mmconvmixer.config import load_config
-from mmconvmixer.deploy.quantisation import INT8_FORMATS, quantise
+from mmconvmixer.cli.common import exit_code, parse
+from mmconvmixer.zoo.config import load_config
+from mmconvmixer.deploy.quantization import INT8_FORMATS, quantise
 
 
 def parse_args(argv=None) -> dict:

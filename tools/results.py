@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
 
 

@@ -9,9 +9,9 @@ import argparse
 
 from mmengine.dist import is_main_process
 
-from mmconvmixer.command_line import add_common_options, end, exit_code, parse
+from mmconvmixer.cli.common import add_common_options, end, exit_code, parse
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.testing import as_text, evaluate
+from mmconvmixer.apis.evaluation import as_text, evaluate
 
 
 def parse_args(argv=None) -> dict:

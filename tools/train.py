@@ -8,8 +8,8 @@
 """
 import argparse
 
-from mmconvmixer.command_line import add_common_options, end, exit_code, parse
-from mmconvmixer.training import train
+from mmconvmixer.cli.common import add_common_options, end, exit_code, parse
+from mmconvmixer.apis.training import train
 
 
 def parse_args(argv=None) -> dict:

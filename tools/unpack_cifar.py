@@ -9,7 +9,7 @@ version"); unlike the "python version" they hold no pickled code.
 import argparse
 import sys
 
-from mmconvmixer.command_line import exit_code
+from mmconvmixer.cli.common import exit_code
 from mmconvmixer.datasets.cifar import unpack_cifar
 
 

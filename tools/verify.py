@@ -11,8 +11,8 @@ others; 2: it could not be tried.
 import argparse
 import sys
 
-from mmconvmixer.command_line import exit_code
-from mmconvmixer.verification import Verification, verify
+from mmconvmixer.cli.common import exit_code
+from mmconvmixer.apis.verification import Verification, verify
 
 
 def parse_args(argv=None) -> argparse.Namespace:

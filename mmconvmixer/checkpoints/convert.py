@@ -14,11 +14,11 @@ from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_arc
 from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.checkpoints.preprocessing import normalisation_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
-from mmconvmixer.checkpoints.safetensors_file import safetensors_bytes
+from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
 from mmconvmixer.checkpoints.write import serialized
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.files import written_whole
+from mmconvmixer._support.atomic_write import written_whole
 from mmconvmixer.models import ARCHS
 
 # What a file is written as, and whose names it has then.
@@ -59,7 +59,7 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
     Raises:
         BadCheckpoint, UnsafeCheckpoint, CheckpointNotFound: see `read_checkpoint`.
         BadConfig: no such format, or none for this family.
-        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
     """
     if not Path(target).name or Path(target).is_dir():
         raise BadConfig(f'{target} is a folder; name the file to write')

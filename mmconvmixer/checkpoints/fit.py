@@ -12,7 +12,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.numerics import use_numerics
-from mmconvmixer.checkpoints.token_grid import resampled
+from mmconvmixer.ops.token_grid import resampled
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 
 

@@ -5,10 +5,10 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmconvmixer.checkpoints.npz_file import read_npz
-from mmconvmixer.checkpoints.safetensors_file import looks_like_safetensors, read_safetensors
-from mmconvmixer.checkpoints.tensorflow_file import looks_like_tensorflow, read_tensorflow
-from mmconvmixer.checkpoints.torch_file import read_torch
+from mmconvmixer.checkpoints.readers.npz_file import read_npz
+from mmconvmixer.checkpoints.readers.safetensors_file import looks_like_safetensors, read_safetensors
+from mmconvmixer.checkpoints.readers.tensorflow_file import looks_like_tensorflow, read_tensorflow
+from mmconvmixer.checkpoints.readers.torch_file import read_torch
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
 # In the metadata of safetensors files written here: what a .pth has as `meta`, as JSON.

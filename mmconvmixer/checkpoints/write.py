@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from mmconvmixer.files import written_whole
+from mmconvmixer._support.atomic_write import written_whole
 
 
 def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
     """Write `checkpoint` to `path`, whole or not at all.
 
     Raises:
-        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
     """
     with written_whole(path) as part:
         part.write_bytes(serialized(checkpoint))

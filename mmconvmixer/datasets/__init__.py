@@ -1,25 +1,25 @@
-from .batch_preprocessor import BatchPreprocessor
-from .batch_transforms import (
+from mmconvmixer.datasets.batch_preprocessor import BatchPreprocessor
+from mmconvmixer.datasets.batch_transforms import (
     BatchColorJitter,
     BatchRandAugment,
     BatchRandomCrop,
     BatchRandomFlip,
     BatchRandomResizedCrop,
 )
-from .build import build_ahead
-from .checks import check_folders
-from .cifar import CIFAR10Folder, CIFAR100Folder
-from .data_preprocessor import ClsDataPreprocessor
-from .digits import Digits
-from .erasing import MixThenErase
-from .faster import faster_pipeline
-from .flowers import Flowers
-from .image_folder import ImageFolder
-from .in_memory import InMemory
-from .loading import LoadImage
-from .readable import SkipUnreadable
-from .resize_crop import ResizeCenterCrop
-from .seeded import SeedEachSample, StampDraws
+from mmconvmixer.datasets.build import build_ahead
+from mmconvmixer.datasets.checks import check_folders
+from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder
+from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
+from mmconvmixer.datasets.digits import Digits
+from mmconvmixer.datasets.batch_transforms.erasing import MixThenErase
+from mmconvmixer.datasets.transforms.faster import faster_pipeline
+from mmconvmixer.datasets.flowers import Flowers
+from mmconvmixer.datasets.image_folder import ImageFolder
+from mmconvmixer.datasets.wrappers.in_memory import InMemory
+from mmconvmixer.datasets.transforms.loading import LoadImage
+from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
+from mmconvmixer.datasets.transforms.resize_crop import ResizeCenterCrop
+from mmconvmixer.datasets.wrappers.seeded import SeedEachSample, StampDraws
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',

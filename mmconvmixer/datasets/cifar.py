@@ -10,10 +10,10 @@ import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
 from PIL import Image
 
-from mmconvmixer.datasets.held_out import shuffled
+from mmconvmixer.datasets.split import shuffled
 from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
-from mmconvmixer.files import check_writable
-from mmconvmixer.progress import Progress
+from mmconvmixer._support.atomic_write import check_writable
+from mmconvmixer._support.progress import Progress
 
 
 class CIFAR10Folder(CustomDataset):

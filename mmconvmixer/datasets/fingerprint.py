@@ -6,8 +6,8 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
-from mmconvmixer.datasets.in_memory import InMemory
-from mmconvmixer.progress import Progress
+from mmconvmixer.datasets.wrappers.in_memory import InMemory
+from mmconvmixer._support.progress import Progress
 
 # Beyond these, reading every picture, or asking for the size of every file of a
 # network disk, would delay a run by minutes.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 
-from mmconvmixer.checkpoints.fetch import fetch_to, file_name
-from mmconvmixer.checkpoints.mirror import mirrored_file, mirrored_url
+from mmconvmixer.checkpoints.download.fetch import fetch_to, file_name
+from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.unpacking import unpack
 from mmconvmixer.errors import DatasetNotFound, DownloadError
-from mmconvmixer.locking import locked
+from mmconvmixer._support.lock import locked
 
 URL = 'http://download.tensorflow.org/example_images/flower_photos.tgz'
 SHA256 = '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c'  # of 228,813,984 bytes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmpretrain.datasets import CustomDataset
 
-from mmconvmixer.datasets.held_out import held_out
+from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')

@@ -1,6 +1,6 @@
-from .export import export
-from .formats import FORMATS
-from .fuse import fuse
-from .quantisation import quantise
+from mmconvmixer.deploy.export import export
+from mmconvmixer.deploy.formats import FORMATS
+from mmconvmixer.deploy.fuse import fuse
+from mmconvmixer.deploy.quantization import quantise
 
 __all__ = ['FORMATS', 'export', 'fuse', 'quantise']

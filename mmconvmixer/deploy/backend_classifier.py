@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmconvmixer.deploy.logits import logits_function
-from mmconvmixer.pictures import Picture
+from mmconvmixer.datasets.image_input import Picture
 
 
 class BackendClassifier(BaseModel):

@@ -2,7 +2,7 @@
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
-from mmconvmixer.pictures import test_dataset_of
+from mmconvmixer.datasets.image_input import test_dataset_of
 
 
 def classes_of(model: BaseModel, count: int) -> tuple[str, ...] | None:

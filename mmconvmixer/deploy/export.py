@@ -13,19 +13,19 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.apis import get_model
+from mmconvmixer.apis.inference import get_model
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
-from mmconvmixer.deploy.quantisation.calibration import calibration_batches
+from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.deploy.reference import reference_outputs
-from mmconvmixer.deploy.sample_pictures import odd_pictures, sample_batch, sample_pictures
+from mmconvmixer.deploy.sample_images import odd_pictures, sample_batch, sample_pictures
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
-from mmconvmixer.files import check_writable
+from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.models import FeatureExtractor
-from mmconvmixer.pictures import PicturePipeline
+from mmconvmixer.datasets.image_input import PicturePipeline
 
 # Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
 # bfloat16 felt (0.10 with the digits model); another network would be off by 1 or 2.

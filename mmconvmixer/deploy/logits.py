@@ -10,9 +10,9 @@ from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.processor import supported_precision
-from mmconvmixer.deploy.quantisation.calibration import calibration_batches
+from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.errors import UnknownOption
-from mmconvmixer.pictures import Picture
+from mmconvmixer.datasets.image_input import Picture
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,

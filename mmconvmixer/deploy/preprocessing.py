@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from torch import nn
 
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.pictures import test_dataset_of
+from mmconvmixer.datasets.image_input import test_dataset_of
 
 
 @dataclass(frozen=True)

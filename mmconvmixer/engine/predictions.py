@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import mmengine
 from mmengine.evaluator import DumpResults
 
-from mmconvmixer.files import written_whole
+from mmconvmixer._support.atomic_write import written_whole
 
 
 class DumpPredictions(DumpResults):

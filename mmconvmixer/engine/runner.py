@@ -14,16 +14,16 @@ from torch.utils.data import DataLoader
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
-from mmconvmixer.datasets.in_memory import as_it_is, is_in_memory
-from mmconvmixer.download import is_url
+from mmconvmixer.datasets.wrappers.in_memory import as_it_is, is_in_memory
+from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.engine.evaluator import Evaluator
-from mmconvmixer.engine.freeze import FrozenLayersHook, freeze_parameters
+from mmconvmixer.engine.hooks.freeze import FrozenLayersHook, freeze_parameters
 from mmconvmixer.engine.launch import start_process_group
-from mmconvmixer.engine.progress_hook import ProgressHook
-from mmconvmixer.engine.random_state_hook import RandomStateHook
-from mmconvmixer.engine.record_hook import RecordHook
-from mmconvmixer.engine.unreadable_hook import UnreadableHook
-from mmconvmixer.files import written_whole
+from mmconvmixer.engine.hooks.progress_hook import ProgressHook
+from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
+from mmconvmixer.engine.hooks.record_hook import RecordHook
+from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
+from mmconvmixer._support.atomic_write import written_whole
 
 
 class Runner(MMEngineRunner):

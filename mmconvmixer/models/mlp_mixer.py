@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
 from torch import Tensor, nn
 
-from mmconvmixer.checkpoints.token_grid import resize_token_mixing
+from mmconvmixer.ops.token_grid import resize_token_mixing
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth

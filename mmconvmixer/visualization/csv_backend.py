@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.visualization import BaseVisBackend
 
-from mmconvmixer.files import written_whole
+from mmconvmixer._support.atomic_write import written_whole
 
 NAME = 'scalars.csv'
 FIRST = ('epoch', 'iter')

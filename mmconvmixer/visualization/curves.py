@@ -17,7 +17,7 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
 
     Raises:
         BadConfig: a run that never measured the metric, or no run at all.
-        OutputNotWritable: another ending, or see `mmconvmixer.files.written_whole`.
+        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.written_whole`.
     """
     check_picture_paths([path])
     if not runs:

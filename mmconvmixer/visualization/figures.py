@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmconvmixer.errors import OutputNotWritable
-from mmconvmixer.files import written_whole
+from mmconvmixer._support.atomic_write import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def save_figure(figure: 'Figure', path: str | Path) -> None:
     """Write a figure, as what the path's suffix says.
 
     Raises:
-        OutputNotWritable: see `mmconvmixer.files.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
     """
     with written_whole(path) as part:
         figure.savefig(part)

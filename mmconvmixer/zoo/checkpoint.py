@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from mmconvmixer.checkpoints import fetch, holds_weights
-from mmconvmixer.download import is_url
+from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.errors import CheckpointNotFound, nearest
 from mmconvmixer.zoo.hub import look_up
 from mmconvmixer.zoo.hugging_face import PREFIXES, fetch_from_hub
@@ -19,7 +19,7 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
 
     Raises:
         CheckpointNotFound: no such file or name, or no weights published.
-        DownloadError, HashMismatch: see `mmconvmixer.checkpoints.fetch` and
+        DownloadError, HashMismatch: see `mmconvmixer.checkpoints.download.fetch` and
             `mmconvmixer.zoo.hugging_face`.
     """
     if checkpoint is None:

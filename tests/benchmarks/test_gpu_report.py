@@ -7,13 +7,13 @@ import time
 import pytest
 import torch
 
-from mmconvmixer.benchmarks.bars import bars
-from mmconvmixer.benchmarks.clock import time_in_turn
-from mmconvmixer.benchmarks.limits import floor_milliseconds
-from mmconvmixer.benchmarks.page import table
-from mmconvmixer.benchmarks.whole import MAX_AUTOTUNE, network_rows
+from benchmarks.bars import bars
+from benchmarks.clock import time_in_turn
+from benchmarks.limits import floor_milliseconds
+from benchmarks.page import table
+from benchmarks.whole import MAX_AUTOTUNE, network_rows
 
-checks = pytest.importorskip('mmconvmixer.benchmarks.checks', reason='Triton is not installed')
+checks = pytest.importorskip('benchmarks.checks', reason='Triton is not installed')
 
 TINY = checks.Case('tiny', 4, 1, 2, 3, torch.nn.GELU, 8, 2, 4)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 from mmengine import MMLogger
 
-import mmconvmixer.download
+import mmconvmixer.checkpoints.download.http
 
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch):
-    monkeypatch.setattr(mmconvmixer.download, 'BACKOFF', 0.01)
+    monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'BACKOFF', 0.01)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 
 import mmconvmixer.datasets.flowers as flowers
-from mmconvmixer.checkpoints.mirror import VARIABLE
+from mmconvmixer.checkpoints.download.mirror import VARIABLE
 from mmconvmixer.datasets import Flowers, check_folders
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.errors import DatasetNotFound, HashMismatch

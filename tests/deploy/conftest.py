@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mmconvmixer import get_model
-from mmconvmixer.benchmarks.trained_like import trained_like
-from mmconvmixer.config import load_config
+from benchmarks.trained_like import trained_like
+from mmconvmixer.zoo.config import load_config
 
 
 @pytest.fixture

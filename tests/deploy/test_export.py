@@ -18,7 +18,7 @@ from mmconvmixer.deploy.formats import (
     openvino_ir,
     torch_program,
 )
-from mmconvmixer.deploy.sample_pictures import sample_pictures
+from mmconvmixer.deploy.sample_images import sample_pictures
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
 
 PLAIN = ['onnx', 'openvino', 'torch']

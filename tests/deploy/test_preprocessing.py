@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mmconvmixer import get_model
-from mmconvmixer.config import load_config
+from mmconvmixer.zoo.config import load_config
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.errors import BadConfig
 

@@ -10,14 +10,14 @@ from PIL import Image
 from torch.nn import functional as F
 
 from mmconvmixer import get_model
-from mmconvmixer.apis import Predictor
+from mmconvmixer.apis.inference import Predictor
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.config import load_config
+from mmconvmixer.zoo.config import load_config
 from mmconvmixer.deploy.formats import savedmodel
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import family_of
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.sample_pictures import sample_pictures
+from mmconvmixer.deploy.sample_images import sample_pictures
 from mmconvmixer.errors import BadConfig
 
 pytest.importorskip('tensorflow', reason='TensorFlow is not installed')

@@ -63,9 +63,9 @@ def test_training_on_a_cpu_asks_for_it(train, tmp_path, monkeypatch, device, tim
     def stop(cfg):
         raise Stop
 
-    monkeypatch.setattr('mmconvmixer.training.get_device', lambda: device)
-    monkeypatch.setattr('mmconvmixer.training.keep_freed_memory', lambda: asked.append(1))
-    monkeypatch.setattr('mmconvmixer.training.Runner.from_cfg', stop)
+    monkeypatch.setattr('mmconvmixer.apis.training.get_device', lambda: device)
+    monkeypatch.setattr('mmconvmixer.apis.training.keep_freed_memory', lambda: asked.append(1))
+    monkeypatch.setattr('mmconvmixer.apis.training.Runner.from_cfg', stop)
     with pytest.raises(Stop):
         train(tmp_path / 'run')
     assert len(asked) == times

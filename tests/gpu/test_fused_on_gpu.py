@@ -115,7 +115,7 @@ def test_training_keeps_less_than_plain_pytorch():
 
 
 def test_more_than_2_to_the_31_values():
-    from mmconvmixer.benchmarks.checks import beyond_int32
+    from benchmarks.checks import beyond_int32
     free, _ = torch.cuda.mem_get_info()
     if free < 20 << 30:
         pytest.skip('needs 20 GiB of free memory on the GPU')

@@ -5,7 +5,7 @@ from mmconvmixer import get_model, inference_model
 from mmconvmixer.checkpoints import load_weights
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 from mmconvmixer.models import FeatureExtractor
-from mmconvmixer.testing import evaluate
+from mmconvmixer.apis.evaluation import evaluate
 
 SMALL = dict(type='ConvMixer', arch='8/2-p4-k3')
 CLASSIFIER = dict(backbone=SMALL, head=dict(in_channels=8, num_classes=5))

@@ -4,9 +4,9 @@ import json
 import pytest
 import torch
 
-from mmconvmixer.benchmarks.in_turn import Measured, measure, table
-from mmconvmixer.benchmarks.rows import Plan
-from mmconvmixer.benchmarks.worker import Worker
+from benchmarks.in_turn import Measured, measure, table
+from benchmarks.rows import Plan
+from benchmarks.worker import Worker
 
 NAME = 'convmixer-64-4_digits'
 

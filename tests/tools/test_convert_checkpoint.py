@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from mmconvmixer import get_model, inference_model
 from mmconvmixer.checkpoints.convert import convert
-from mmconvmixer.training import train
+from mmconvmixer.apis.training import train
 from mmconvmixer.zoo import find
 
 OTHERS = [('timm', '.pth'), ('timm', '.safetensors'), ('official', '.pth.tar'),

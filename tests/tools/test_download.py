@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmconvmixer import zoo
-from mmconvmixer.checkpoints.mirror import VARIABLE
+from mmconvmixer.checkpoints.download.mirror import VARIABLE
 
 DIGITS = 'convmixer-64-4_digits'
 

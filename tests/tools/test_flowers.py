@@ -12,7 +12,7 @@ import mmconvmixer.datasets.flowers as flowers
 from mmconvmixer import get_model, inference_model
 from mmconvmixer.checkpoints import read_checkpoint, write_checkpoint
 from mmconvmixer.checkpoints.convert import convert
-from mmconvmixer.config import load_config
+from mmconvmixer.zoo.config import load_config
 
 SMALL = {
     'convmixer/convmixer-768-32_flowers': {

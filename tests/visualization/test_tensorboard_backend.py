@@ -94,7 +94,7 @@ def test_tensorflow_is_not_loaded_for_it(tmp_path):
      ['LocalVisBackend', 'CSVVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']),
 ])
 def test_the_default_and_what_a_config_says_instead(toy_config, tmp_path, line, kinds):
-    from mmconvmixer.config import load_config
+    from mmconvmixer.zoo.config import load_config
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = ['{toy_config}']\n{line}\n")
     backends = load_config(config).visualizer.vis_backends
@@ -112,7 +112,7 @@ def test_a_run_with_another_choice_leaves_no_table(train, toy_config, tmp_path):
 
 def test_every_config_that_trains_has_them():
     from mmconvmixer import zoo
-    from mmconvmixer.config import load_config
+    from mmconvmixer.zoo.config import load_config
     configs = sorted((zoo.package_root() / 'configs').glob('[!_]*/*.py'))
     assert len(configs) > 10
     for path in configs:

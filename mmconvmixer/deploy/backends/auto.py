@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmconvmixer.deploy.backends import Run, load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.reference import reference_outputs
-from mmconvmixer.deploy.sample_pictures import sample_batch
+from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.deploy.timing import seconds as one_call
 from mmconvmixer.errors import UnknownOption
 

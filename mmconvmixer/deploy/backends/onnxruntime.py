@@ -19,7 +19,7 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')
         if precision == 'int8':
-            from mmconvmixer.deploy.quantisation import quantise_onnx
+            from mmconvmixer.deploy.quantization import quantise_onnx
             quantise_onnx(job, calibration, path)
         else:
             onnx_file.write(job, path)

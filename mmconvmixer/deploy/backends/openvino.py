@@ -16,7 +16,7 @@ PACKAGES = dict(float32=('openvino',), bfloat16=('openvino',), int8=('openvino',
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
     job = replace(job, dynamic_batch=True)
     if precision == 'int8':
-        from mmconvmixer.deploy.quantisation import quantise_openvino
+        from mmconvmixer.deploy.quantization import quantise_openvino
         model = quantise_openvino(job, calibration)
     else:
         model = openvino_ir.convert(job)

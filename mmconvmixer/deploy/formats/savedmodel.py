@@ -11,7 +11,7 @@ import numpy as np
 
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import family_of, keras_twin, width_of
-from mmconvmixer.deploy.keras_twin.pictures import check_resizable, decoded, prepared
+from mmconvmixer.deploy.keras_twin.images import check_resizable, decoded, prepared
 from mmconvmixer.errors import BadConfig
 
 if TYPE_CHECKING:

@@ -1,0 +1,56 @@
+"""Random weights under which a ConvMixer behaves as a trained one does.
+
+With torch's initialisation the deep nets answer every picture alike, and with
+merely random BatchNorm they amplify the last bit of a float32 to a percent and a
+bfloat16's or an int8's beyond all comparing: either way, the difference of two
+implementations would say little.
+"""
+import torch
+from mmengine.model import BaseModel
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.sample_images import sample_batch
+
+
+def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
+    """Set a ConvMixer classifier's weights, so that its answers depend on the picture.
+
+    Each block changes what it gets a little: a small residual branch, then a
+    rotation of the channels, most of both above ReLU's kink. (Near the identity
+    int8 would round the rest of the product to nothing.) BatchNorm has the
+    statistics of eight real pictures, and the head is sure of itself. Other networks
+    keep their weights.
+
+    Args:
+        model: what `get_model` returned; changed in place.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return model.eval()
+    images = torch.from_numpy(sample_batch(preprocessing_of(model)))
+    with torch.no_grad():
+        for block in model.backbone.stages:
+            weight = block[1].weight
+            rotation, _ = torch.linalg.qr(torch.randn(*weight.shape[:2], generator=generator))
+            weight.copy_(rotation[..., None, None])
+        for convolution in model.backbone.modules():
+            if isinstance(convolution, nn.Conv2d):
+                convolution.bias.uniform_(0.8, 1.2, generator=generator)
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.weight.uniform_(0.8, 1.2, generator=generator)
+            norm.bias.uniform_(-0.2, 0.2, generator=generator)
+            norm.train()
+        for block in model.backbone.stages:
+            block[0].fn[2].weight.mul_(0.3)
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = None  # the statistics of this batch, not a running mean
+        model.head.fc.weight.mul_(10)
+        model.backbone(images)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return model.eval()

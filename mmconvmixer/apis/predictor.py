@@ -1,0 +1,223 @@
+"""A classifier that is asked with pictures, again and again."""
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.model import BaseModel
+
+from mmconvmixer.errors import BadConfig, BadImage
+from mmconvmixer.datasets.image_input import Picture, PicturePipeline, origin_of, pictures_in
+from mmconvmixer._support.progress import Progress
+from mmconvmixer._support.micro_batcher import Together
+
+# Of several threads that ask at the same moment.
+MOST_TOGETHER = 16
+
+
+class Predictor:
+    """A classifier that is asked with pictures.
+
+    A picture goes through the config's test pipeline, as in `tools/test.py`. Threads
+    may share a predictor: pictures are prepared side by side, and what is asked at
+    the same moment goes through the network in one batch.
+
+    Args:
+        model: see `get_model`; a model that it returned is used as it is.
+        pretrained, device, strict, **model_options: see `get_model`.
+        backend: what computes: 'torch' (with BatchNorm folded), 'compile'
+            (torch.compile), 'onnxruntime', 'openvino'; 'auto' builds all that are
+            installed and takes the fastest whose answers agree with the model's,
+            which takes a minute for a large network. On a GPU, 'torch' or
+            'compile'. Default: the model as it is, or 'auto' for a `precision`.
+        precision: 'float32', 'bfloat16' or 'int8'; a processor without it computes in
+            float32 instead, which is said.
+        calib: for 'int8', real pictures that set the ranges of the numbers: a folder
+            or a list.
+        batch_size: pictures a forward pass, in lists, folders and streams, where a
+            call does not say; 'auto' measures with it.
+
+    Raises:
+        UnknownOption: no such backend or precision, or not together.
+        MissingPackage: the backend's package is not installed.
+        MMConvMixerError: see `get_model`.
+    """
+
+    def __init__(self, model: str | Path | Config | BaseModel, pretrained: bool | str = True,
+                 device: str | torch.device | None = None, *, strict: bool = True,
+                 backend: str | None = None, precision: str = 'float32',
+                 calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1,
+                 **model_options):
+        if backend is None and precision != 'float32':
+            backend = 'auto'
+        if backend is not None:  # before the weights are fetched
+            from mmconvmixer.deploy.backends import check_options
+            check_options(backend, precision)
+        self.batch_size = _at_least_one('batch_size', batch_size)
+        if isinstance(model, BaseModel):
+            if model_options or isinstance(pretrained, str):
+                raise TypeError('a model that is built takes no further weights or options; give '
+                                'its name or config')
+            self.model = model.to(device) if device is not None else model
+        else:
+            from mmconvmixer.apis.inference import get_model
+            self.model = get_model(model, pretrained, device, strict=strict, **model_options)
+        from mmconvmixer.models import FeatureExtractor
+        if isinstance(self.model, FeatureExtractor):
+            raise BadConfig('a feature extractor names no classes; call it with normalised images '
+                            '(N, C, H, W), or use the name without -features')
+        self.model.eval()
+        self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
+        self._prepare = PicturePipeline(self.model)
+        self._network = self.model
+        if backend is not None:
+            from mmconvmixer.deploy.backend_classifier import BackendClassifier
+            self._network = BackendClassifier(self.model, backend, precision, calib, batch_size)
+        self._together = Together(self._scores, MOST_TOGETHER)
+
+    def __call__(self, inputs: Any, topk: int = 1, batch_size: int | None = None
+                 ) -> dict | list[dict]:
+        """Classify one picture or several.
+
+        Args:
+            inputs: a path, an http(s) URL, encoded bytes, a PIL image, an array
+                (H, W) or (H, W, 3) BGR uint8 as cv2 reads it; a list of these;
+                or a folder, whose pictures are taken in the order of names.
+            topk: how many answers `pred_topk` ranks.
+            batch_size: pictures a forward pass, in lists and folders. Default: the
+                predictor's.
+
+        Returns:
+            For one picture a dict: pred_label (int), pred_score (float),
+            pred_scores (array (classes,), they sum to 1), pred_class (str, where
+            class names are known), pred_topk (the best `topk`, each with
+            pred_label, pred_score, pred_class). For several a list of such
+            dicts; a picture that can't be read has `error` in its place. Those
+            that came from a file have `img_path`.
+
+        Raises:
+            BadImage: the one picture that was asked for can't be read, or a
+                folder has none.
+        """
+        _at_least_one('topk', topk)
+        is_folder = isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir()
+        if not is_folder and not isinstance(inputs, list | tuple):
+            scores = self._together.ask(self._prepare(inputs))
+            return dict(origin_of(inputs), **self._answer(scores, topk))
+        return list(self.stream(inputs, topk, batch_size))
+
+    def stream(self, pictures: Iterable[Picture] | str | os.PathLike, topk: int = 1,
+               batch_size: int | None = None) -> Iterator[dict]:
+        """Yield the answer to each picture, in order; for more than memory would hold.
+
+        Pictures are taken from the iterable as they are needed, and prepared by
+        threads while the network works. Says how far it is, on standard error.
+
+        Args:
+            pictures: a list, a generator or the like, or a folder.
+            topk, batch_size: as in `__call__`.
+        """
+        _at_least_one('topk', topk)
+        batch_size = self.batch_size if batch_size is None else _at_least_one(
+            'batch_size', batch_size)
+        if isinstance(pictures, str | os.PathLike):
+            pictures = pictures_in(pictures)
+        total = len(pictures) if hasattr(pictures, '__len__') else 0
+        progress = Progress('inference', total, 'pictures')
+        done = 0
+        workers = min(4, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
+            # Enough for the batch at work and the next.
+            ahead = _ahead(pool, self._prepared, pictures, 2 * batch_size + workers)
+            ended = None
+            try:
+                while ended is None:
+                    batch = []
+                    try:
+                        while len(batch) < batch_size:
+                            batch.append(next(ahead))
+                    except Exception as error:  # of the iterable's, or that it is at its end
+                        ended = error
+                    yield from self._answers(batch, topk)
+                    done += len(batch)
+                    progress.update(done)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        if not isinstance(ended, StopIteration):
+            raise ended
+
+    def _prepared(self, picture: Picture) -> tuple[Picture, dict | BadImage]:
+        try:
+            return picture, self._prepare(picture)
+        except BadImage as error:
+            return picture, error
+
+    def _answers(self, batch: list[tuple[Picture, dict | BadImage]], topk: int) -> list[dict]:
+        """Return the answers to prepared pictures, an error for those that could not be."""
+        samples = [sample for _, sample in batch if not isinstance(sample, BadImage)]
+        scores = iter(self._together.ask_all(samples) if samples else ())
+        return [dict(origin_of(picture), error=str(sample)) if isinstance(sample, BadImage)
+                else dict(origin_of(picture), **self._answer(next(scores), topk))
+                for picture, sample in batch]
+
+    @torch.no_grad()
+    def _scores(self, samples: list[dict]) -> list[torch.Tensor]:
+        """Return the probabilities (classes,) of each sample, in batches of one size."""
+        scores: list[torch.Tensor | None] = [None] * len(samples)
+        by_shape: dict[tuple, list[int]] = {}
+        for number, sample in enumerate(samples):
+            by_shape.setdefault(tuple(sample['inputs'].shape), []).append(number)
+        for numbers in by_shape.values():
+            data = default_collate([samples[number] for number in numbers])
+            found = [output.pred_score for output in self._network.test_step(data)]
+            for number, score in zip(numbers, found, strict=True):
+                scores[number] = score
+        return scores
+
+    def _answer(self, scores: torch.Tensor, topk: int) -> dict:
+        scores = scores.float().cpu()
+        best = scores.topk(min(topk, len(scores)))
+        # The names of another number of classes are another data set's.
+        names = self.classes if len(self.classes or ()) == len(scores) else None
+        ranking = [_named(int(label), float(score), names)
+                   for score, label in zip(*best, strict=True)]
+        return dict(ranking[0], pred_scores=scores.numpy(), pred_topk=ranking)
+
+
+def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
+    named = dict(pred_label=label, pred_score=score)
+    if names:
+        named['pred_class'] = names[label]
+    return named
+
+
+def _ahead(pool: ThreadPoolExecutor, function, items: Iterable, most: int) -> Iterator:
+    """Yield function(item) in order, with at most `most` of them begun and not yet taken.
+
+    What the iterable raises comes after the answers to what it gave before.
+    """
+    begun, items, failed = deque(), iter(items), None
+    while failed is None:
+        try:
+            begun.append(pool.submit(function, next(items)))
+        except StopIteration:
+            break
+        except Exception as error:
+            failed = error
+        while begun and (len(begun) >= most or begun[0].done()):
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+    if failed is not None:
+        raise failed
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f'{name} is {value}, expected 1 or more')
+    return value

@@ -1,0 +1,117 @@
+"""Does a published checkpoint reach its published figures here?"""
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmconvmixer import zoo
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.errors import BadCheckpoint
+from mmconvmixer.apis.publishing import config_of, measure
+
+TOLERANCE = 0.01
+
+_METAFILE_NAMES = {'Top 1 Accuracy': 'accuracy/top1', 'Top 5 Accuracy': 'accuracy/top5'}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Published figures beside those measured here.
+
+    Attributes:
+        figures: metric name -> (published, measured), in percent; NaN where the
+            config measures no such metric.
+        tolerances: metric name -> how far apart they may be.
+        same_data: whether the test pictures are those of the published
+            figures; None where a fingerprint is missing.
+    """
+    figures: dict[str, tuple[float, float]]
+    tolerances: dict[str, float]
+    same_data: bool | None
+
+    def differing(self) -> list[str]:
+        """Return the names of the metrics that are further apart than tolerated."""
+        return [name for name, (published, measured) in self.figures.items()
+                if not round(abs(published - measured), 6) <= self.tolerances[name]]
+
+
+def verify(checkpoint: str | Path, data: str | None = None,
+           config: str | None = None) -> Verification:
+    """Repeat the published evaluation of a checkpoint.
+
+    Figures agree within 0.01; the accuracy of a class within one picture, and the
+    calibration error within 0.05, because another processor rounds otherwise and
+    may turn a close decision.
+
+    Args:
+        checkpoint: path, URL or model name. The figures are those that
+            `publish` wrote into the file, else those of the zoo's metafile.
+        data: folder of the test data; None for the config's.
+        config: whose test set; None for the published one.
+
+    Raises:
+        BadCheckpoint: nothing is published for this file.
+        BadConfig: its config is not here.
+    """
+    path = zoo.resolve_checkpoint(checkpoint)
+    published = _in_file(path) or _in_metafile(path)
+    config = config_of(published.get('config_file'), config, path)
+    metrics, test_data = measure(config, path, data)
+    before, now = _flat(published['metrics']), _flat(metrics)
+    if not before:
+        raise BadCheckpoint(f'{path} has no published figures')
+    classes = sum('/per_class/' in name for name in before)
+    tolerances = {name: _tolerance(name, classes / test_data['pictures']) for name in before}
+    return Verification({name: (value, now.get(name, math.nan)) for name, value in before.items()},
+                        tolerances, _same(published.get('data'), test_data))
+
+
+def _in_file(path: Path) -> dict | None:
+    meta = read_checkpoint(path).get('meta')
+    published = meta.get('published') if isinstance(meta, Mapping) else None
+    if published is None:
+        return None
+    if not isinstance(published, Mapping) or not isinstance(published.get('metrics'), Mapping):
+        raise BadCheckpoint(f'{path} says of its published figures {published!r}, expected a dict '
+                            'with metrics; tools/publish.py writes such files')
+    return published
+
+
+def _in_metafile(path: Path) -> dict:
+    for name in zoo.names():
+        entry = zoo.find(name)
+        if Path(entry.weights).name == path.name:
+            metrics = entry.results.data[0].metrics
+            root = zoo.package_root()
+            return dict(config_file=str(Path(entry.config).relative_to(root)), metrics={
+                ours: metrics[theirs] for theirs, ours in _METAFILE_NAMES.items()
+                if theirs in metrics})
+    raise BadCheckpoint(f'nothing is published for {path}: it holds no figures (tools/publish.py '
+                        'writes files that do), and no model of the zoo has a file of that name')
+
+
+def _tolerance(name: str, share_of_a_class_picture: float) -> float:
+    if '/per_class/' in name:
+        return 100 * share_of_a_class_picture + TOLERANCE
+    return 0.05 if name == 'calibration/ece' else TOLERANCE
+
+
+def _same(published: object, measured: dict) -> bool | None:
+    if not isinstance(published, Mapping):
+        return None
+    if published.get('pictures') != measured['pictures']:
+        return False
+    if not published.get('sha256') or published.get('of') != measured['of']:
+        return None
+    return published['sha256'] == measured['sha256']
+
+
+def _flat(metrics: Mapping) -> dict[str, float]:
+    """Return the metrics that are numbers, those in dicts as `name/key`."""
+    flat = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat.update({f'{name}/{key}': number for key, number in _flat(value).items()})
+        elif isinstance(value, int | float):
+            flat[name] = value
+    return flat

@@ -1,0 +1,74 @@
+"""Top-1 of anything that turns images into logits, on a config's test set."""
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from mmengine.dataset import default_collate
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+
+from mmconvmixer.zoo.config import require
+from mmconvmixer.datasets import SkipUnreadable, check_folders
+from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.apis.publishing import data_root_override
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+class TestSet:
+    """A config's test set in batches (images (N, C, H, W) float32, labels (N,) int64).
+
+    Pictures that can't be decoded are left out. It can be gone through again and again.
+
+    Args:
+        model: what `get_model` returned.
+        data: folder that replaces the config's.
+        batch_size: N, but for the last.
+
+    Raises:
+        DatasetNotFound: the folder is not there.
+        BadConfig: the model's config has no test set.
+    """
+    __test__ = False  # no test, says pytest
+
+    def __init__(self, model: BaseModel, data: str | None = None, batch_size: int = 50):
+        cfg = model._config.copy()
+        require(cfg, 'test_dataloader')
+        if data:
+            cfg.merge_from_dict(data_root_override(cfg, data))
+        check_folders(cfg.test_dataloader.dataset)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            self._samples = SkipUnreadable(build_dataset(cfg.test_dataloader.dataset))
+        self._preprocess = model.data_preprocessor
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return math.ceil(len(self._samples) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(self._samples), self.batch_size):
+            end = min(start + self.batch_size, len(self._samples))
+            samples = [self._samples[number] for number in range(start, end)]
+            # Else the stand-in for a corrupt picture would count twice.
+            samples = [sample for sample in samples if 'unreadable' not in sample['data_samples']]
+            if samples:
+                batch = self._preprocess(default_collate(samples), training=False)
+                labels = [int(sample.gt_label) for sample in batch['data_samples']]
+                yield batch['inputs'].float().cpu().numpy(), np.array(labels)
+
+
+def top1(runs: Mapping[str, Run], test_set) -> dict[str, float]:
+    """Return the share of right answers of each function, in percent.
+
+    Args:
+        runs: by name, images (N, C, H, W) -> logits (N, classes); all see each batch
+            as it is loaded.
+        test_set: yields images and labels.
+    """
+    right, total = dict.fromkeys(runs, 0), 0
+    for images, labels in test_set:
+        total += len(labels)
+        for name, run in runs.items():
+            right[name] += int((run(images).argmax(1) == labels).sum())
+    return {name: 100 * hits / total for name, hits in right.items()}

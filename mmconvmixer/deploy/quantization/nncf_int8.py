@@ -1,0 +1,183 @@
+"""int8 for OpenVINO, by NNCF.
+
+Both kinds of convolution, the addition between them and the head's product get int8
+inputs; what stands between is computed on their results before these are stored. The
+settings are what measured fastest (docs/quantization.md) on processors with VNNI and AMX:
+
+- Activations with a zero point (NNCF's MIXED preset). BatchNorm's shift makes them
+  negative on one side only a little, so symmetric ranges would waste levels; and
+  OpenVINO's kernel for depthwise convolution on symmetric int8 is its slow one.
+- But symmetric at the entrance of the 1x1 convolutions, whose kernel is the faster
+  without a zero point.
+- Ranges that make the error over a histogram of all pictures smallest. The mean of
+  the pictures' ranges, which is NNCF's default, cuts off what is rare but large.
+"""
+import contextlib
+import logging
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from mmconvmixer.deploy.formats import FORMATS, openvino_ir
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.quantization.accuracy import Run
+from mmconvmixer.deploy.quantization.calibration import one_at_a_time
+from mmconvmixer._support.atomic_write import written_whole
+
+SUFFIX = openvino_ir.SUFFIX
+PACKAGES = ('openvino', 'nncf')
+
+_LAYERS = ('Convolution', 'GroupConvolution', 'MatMul')
+
+
+def quantise_openvino(job: Job, batches: Iterable[np.ndarray]):
+    """Return the network in int8.
+
+    Args:
+        job: what is quantised; its dtype is not looked at.
+        batches: of real pictures, (N, C, H, W) float32, normalised; all are used.
+
+    Returns:
+        An `openvino.Model`: images (N or 1, C, H, W) float32 -> logits or features
+        float32. Compile it with INFERENCE_PRECISION_HINT='bf16' where the processor
+        has bfloat16, for what is left of floating point.
+    """
+    return quantised(prepared(job), batches)
+
+
+def prepared(job: Job):
+    """Return the network in float32, an `openvino.Model`."""
+    import openvino
+    model = openvino_ir.convert(replace(job, dtype='float32'))
+    # The conversion leaves height and width open; kernels for one size are faster.
+    model.reshape(openvino.PartialShape([-1 if job.dynamic_batch else 1, *job.input_shape]))
+    _name_layers(model, job.network)
+    return model
+
+
+def quantised(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+    """Return a network in int8.
+
+    Args:
+        model: what `prepared` returned; it is left as it is.
+        batches: see `quantise_openvino`.
+        keep: layers (of `layers`) that stay in floating point.
+    """
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+    known, pictures = layers(model), list(one_at_a_time(batches))
+    ignored = nncf.IgnoredScope(names=[op for layer in keep for op in known[layer]],
+                                validate=False)
+    with _quiet():
+        return _make_pointwise_symmetric(nncf.quantize(
+            model.clone(), nncf.Dataset(pictures), subset_size=len(pictures),
+            preset=nncf.QuantizationPreset.MIXED, ignored_scope=ignored,
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM)))
+
+
+def layers(model) -> dict[str, list[str]]:
+    """Return layer names, and of each the names of its operations.
+
+    A layer is a convolution or matrix product with weights, and all that follows up
+    to the next.
+    """
+    found: dict[str, list[str]] = {}
+    operations: list[str] = []
+    for op in model.get_ordered_ops():
+        if _has_weights(op):
+            operations = found.setdefault(op.get_friendly_name(), [])
+        if op.get_type_name() not in ('Constant', 'Parameter', 'Result'):
+            operations.append(op.get_friendly_name())
+    return found
+
+
+def runner(model) -> Run:
+    """Return images -> outputs of an `openvino.Model`, as OpenVINO runs it by default."""
+    import openvino
+    compiled = openvino.Core().compile_model(model, 'CPU')
+    return lambda images: compiled(images)[0]
+
+
+def float_runner(model) -> Run:
+    """Return images -> outputs, in float32 also where the processor has bfloat16."""
+    import openvino
+    compiled = openvino.Core().compile_model(model, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
+    return lambda images: compiled(images)[0]
+
+
+def save(model, path: Path) -> list[Path]:
+    """Write `path` (.xml) and the .bin beside it; return both."""
+    import openvino
+    if not FORMATS['openvino'].dynamic_batch:
+        model = model.clone()
+        model.reshape([1, *list(model.input().get_partial_shape())[1:]])
+    weights = path.with_suffix('.bin')
+    # The graph last: it is what names the other file.
+    with written_whole(path) as graph_part, written_whole(weights) as weights_part:
+        try:
+            openvino.save_model(model, graph_part, compress_to_fp16=False)
+            graph_part.with_suffix('.bin').replace(weights_part)
+        finally:
+            graph_part.with_suffix('.bin').unlink(missing_ok=True)
+    return [path, weights]
+
+
+def _name_layers(model, network: nn.Module) -> None:
+    """Call the layers what the network's modules are called, if they are the same."""
+    modules = {name: module.weight.numel() for name, module in network.named_modules()
+               if isinstance(module, nn.Conv2d | nn.Linear)}
+    found = [op for op in model.get_ordered_ops() if _has_weights(op)]
+    sizes = [int(np.prod(op.input_value(1).get_shape())) for op in found]
+    if sizes == list(modules.values()):
+        for op, name in zip(found, modules, strict=True):
+            op.set_friendly_name(name)
+
+
+def _has_weights(op) -> bool:
+    return (op.get_type_name() in _LAYERS
+            and op.input_value(1).get_node().get_type_name() == 'Constant')
+
+
+def _make_pointwise_symmetric(model):
+    """Give the inputs of 1x1 convolutions ranges without a zero point."""
+    from openvino.op import Constant
+    for op in model.get_ordered_ops():
+        consumers = ([each.get_node() for each in op.output(0).get_target_inputs()]
+                     if op.get_type_name() == 'FakeQuantize' else [])
+        if len(consumers) != 1 or not _is_pointwise(consumers[0]):
+            continue
+        low, high = (op.input_value(place).get_node() for place in (1, 2))
+        if low.get_type_name() != 'Constant' or low.data.min() >= 0:
+            continue
+        # -128 .. 127 of the same step.
+        most = max(-low.data.min(), high.data.max() * 128 / 127)
+        for place, bound in ((1, -most), (2, most * 127 / 128), (3, -most), (4, most * 127 / 128)):
+            shape = op.input_value(place).get_node().data.shape
+            op.input(place).replace_source_output(
+                Constant(np.full(shape, bound, np.float32)).output(0))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _is_pointwise(op) -> bool:
+    return (op.get_type_name() == 'Convolution'
+            and list(op.input_value(1).get_shape())[2:] == [1, 1])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF's progress to stderr, and no list of its decisions."""
+    log = logging.getLogger('nncf')
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        log.setLevel(before)

@@ -1,0 +1,119 @@
+"""int8 for onnxruntime: ONNX with QuantizeLinear and DequantizeLinear around the layers.
+
+Weights are int8 with a scale for each output channel; activations uint8 with a zero
+point, the one combination that all of onnxruntime's int8 kernels take.
+"""
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mmconvmixer.deploy.formats import onnx_file
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.quantization import onnx_graph
+from mmconvmixer.deploy.quantization.accuracy import Run
+from mmconvmixer.deploy.quantization.calibration import one_at_a_time
+from mmconvmixer._support.atomic_write import written_whole
+
+SUFFIX = onnx_file.SUFFIX
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+
+_LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
+# Behind a GELU, which is computed in float, these are better left in float, too.
+_ELEMENTWISE = ['Add', 'Mul']
+
+
+def quantise_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
+    """Write the network in int8.
+
+    Args:
+        job: what is quantised; its dtype is not looked at.
+        batches: of real pictures, (N, C, H, W) float32, normalised; all are used.
+        path: .onnx
+    """
+    save(quantised(prepared(job), batches), path)
+
+
+def prepared(job: Job):
+    """Return the network in float32, an `onnx.ModelProto` made ready for int8."""
+    import onnx
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder, 'float.onnx')
+        onnx_file.write(replace(job, dtype='float32'), plain)
+        model = onnx.load(plain)
+    onnx_graph.prepare(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def quantised(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+    """Return a network in int8, an `onnx.ModelProto`.
+
+    Args:
+        model: what `prepared` returned; it is left as it is.
+        batches: see `quantise_onnx`.
+        keep: layers (of `layers`) that stay in float32.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    known = layers(model)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    has_gelu = any(node.op_type == 'Gelu' for node in copy.graph.node)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, 'int8.onnx')
+        quantize_static(
+            copy, written, _reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
+            weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
+            op_types_to_quantize=_LAYERS if has_gelu else _LAYERS + _ELEMENTWISE,
+            nodes_to_exclude=[node for layer in keep for node in known[layer]])
+        return onnx.load(written)
+
+
+def layers(model) -> dict[str, list[str]]:
+    """Return layer names, and of each the names of its nodes.
+
+    A layer is a convolution or matrix product with weights, and all that follows up
+    to the next; its name is that of its weight.
+    """
+    weights = {each.name for each in model.graph.initializer}
+    found: dict[str, list[str]] = {}
+    nodes: list[str] = []
+    for node in model.graph.node:
+        if node.op_type in ('Conv', 'Gemm', 'MatMul') and node.input[1] in weights:
+            nodes = found.setdefault(node.input[1].removesuffix('.weight'), [])
+        nodes.append(node.name)
+    return found
+
+
+def runner(model) -> Run:
+    """Return images -> outputs of an `onnx.ModelProto`."""
+    import onnxruntime
+    session = onnxruntime.InferenceSession(model.SerializeToString(),
+                                           providers=['CPUExecutionProvider'])
+    return lambda images: session.run(None, {'images': images})[0]
+
+
+float_runner = runner
+
+
+def save(model, path: Path) -> list[Path]:
+    import onnx
+    with written_whole(path) as part:
+        onnx.save(model, part)
+    return [path]
+
+
+def _reader(batches: Iterable[np.ndarray]):
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._pictures: Iterator[np.ndarray] = one_at_a_time(batches)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            picture = next(self._pictures, None)
+            return None if picture is None else dict(images=picture)
+    return Reader()

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mmconvmixer import locking
+from mmconvmixer.errors import OutputNotWritable
+from mmconvmixer._support.lock import locked
+
+
+def test_one_at_a_time_is_in_and_the_file_is_gone_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(locking, 'POLL', 0.001)
+    path, inside, most = tmp_path / 'new/.lock', [], []
+
+    def enter(number):
+        with locked(path, 'counting'):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.002)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter, range(100)))
+    assert most == [1] * 100
+    assert not path.exists()
+
+
+def test_an_exception_lets_go(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path / '.lock', 'failing'):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_of_a_killed_process_locks_nothing(tmp_path):
+    killed = """if 1:
+        import os, signal, sys
+        from pathlib import Path
+        from mmconvmixer._support.lock import locked
+        with locked(Path(sys.argv[1]), 'dying'):
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    subprocess.run([sys.executable, '-c', killed, str(tmp_path / '.lock')], timeout=60)
+    assert (tmp_path / '.lock').exists()
+    with locked(tmp_path / '.lock', 'living'):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_wait_is_said_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(locking, 'SAY_AFTER', 0.05)
+    monkeypatch.setattr(locking, 'POLL', 0.02)
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / '.lock', 'working'):
+            other = pool.submit(lambda: locked(tmp_path / '.lock', 'working').__enter__())
+            time.sleep(0.3)
+            assert not other.done()
+        other.result(timeout=5)
+    assert capsys.readouterr().err == 'waiting: another process is working\n'
+
+
+def test_a_folder_that_takes_no_files_is_named():
+    with pytest.raises(OutputNotWritable, match='/proc/mmconvmixer'), \
+            locked(Path('/proc/mmconvmixer/.lock'), 'writing'):
+        pass

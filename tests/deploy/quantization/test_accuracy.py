@@ -1,0 +1,47 @@
+"""Top-1 of a function of images."""
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
+from mmconvmixer.errors import DatasetNotFound
+from mmconvmixer.apis.evaluation import evaluate
+
+
+def logits_of(model):
+    def run(images):
+        with torch.no_grad():
+            return model(torch.from_numpy(images)).numpy()
+    return run
+
+
+def test_it_is_what_the_test_tool_says(digits, tmp_path):
+    expected = evaluate('convmixer-64-4_digits', work_dir=str(tmp_path))['accuracy/top1']
+    found = top1(dict(model=logits_of(digits), always_3=lambda images: np.tile(
+        np.arange(10) == 3, (len(images), 1))), TestSet(digits))
+    assert found['model'] == pytest.approx(expected, abs=1e-4)
+    assert 5 < found['always_3'] < 15
+
+
+def test_the_size_of_the_batches_makes_no_difference(digits):
+    runs = dict(model=logits_of(digits))
+    assert top1(runs, TestSet(digits, batch_size=7)) == top1(runs, TestSet(digits))
+    assert len(list(TestSet(digits, batch_size=7))) == len(TestSet(digits, batch_size=7)) == 86
+
+
+def test_corrupt_pictures_are_left_out(folder_config, picture_folder, tmp_path):
+    from mmconvmixer import get_model
+    paths = picture_folder(tmp_path, 12)
+    paths[3].write_bytes(b'')
+    model = get_model(folder_config(tmp_path))
+    images = np.concatenate([images for images, _ in TestSet(model, batch_size=4)])
+    assert len(images) == 11 and len(np.unique(images, axis=0)) == 11
+
+
+def test_another_folder_of_data_may_be_named(folder_config, picture_folder, tmp_path):
+    from mmconvmixer import get_model
+    picture_folder(tmp_path / 'here', 12)
+    model = get_model(folder_config(tmp_path / 'missing'))
+    with pytest.raises(DatasetNotFound, match='missing'):
+        TestSet(model)
+    assert sum(len(labels) for _, labels in TestSet(model, str(tmp_path / 'here'))) == 12

@@ -1,0 +1,104 @@
+"""int8 for onnxruntime, and the graph that it is made of."""
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.quantization import onnxruntime_int8, quantise_onnx
+from mmconvmixer.deploy.sample_images import sample_batch
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
+
+
+@pytest.fixture
+def batches():
+    return lambda job: list(np.split(sample_batch(job.preprocessing, 12), 3))
+
+
+def job_of(model):
+    return Job(model, preprocessing_of(model))
+
+
+def logits(job, images):
+    with torch.no_grad():
+        return job.network(torch.from_numpy(images)).numpy()
+
+
+def kinds(model):
+    return Counter(node.op_type for node in model.graph.node)
+
+
+@pytest.mark.parametrize('act', ['GELU', 'ReLU'])
+def test_the_answers_are_near_those_of_the_network_but_not_the_same(
+        convmixer, batches, act, tmp_path):
+    job = job_of(convmixer(act))
+    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    assert [path.name for path in tmp_path.iterdir()] == ['net.onnx']
+    images = sample_batch(job.preprocessing, 20)[12:]
+    found = onnxruntime_int8.runner(onnx.load(tmp_path / 'net.onnx'))(images)
+    error = np.linalg.norm(found - logits(job, images)) / np.linalg.norm(logits(job, images))
+    assert 1e-4 < error < 0.3  # of another picture: 1.6
+
+
+@pytest.mark.parametrize('act', ['GELU', 'ReLU'])
+def test_onnxruntime_finds_int8_kernels_for_all_layers(convmixer, batches, act, tmp_path):
+    job = job_of(convmixer(act))
+    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / 'optimised.onnx')
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(tmp_path / 'net.onnx', options,
+                                 providers=['CPUExecutionProvider'])
+    found = kinds(onnx.load(tmp_path / 'optimised.onnx'))
+    assert found['QLinearConv'] == 7 and found['QGemm'] == 1
+    assert found['Conv'] == found['Clip'] == found['Relu'] == 0
+    assert (found['Gelu'], found['QLinearAdd']) == ((7, 0) if act == 'GELU' else (0, 7))
+
+
+@pytest.mark.parametrize('act', ['GELU', 'ReLU'])
+def test_the_graph_is_made_ready_without_a_change_of_the_answers(convmixer, act):
+    job = job_of(convmixer(act))
+    model = onnxruntime_int8.prepared(job)
+    images = sample_batch(job.preprocessing, 4)
+    np.testing.assert_allclose(onnxruntime_int8.runner(model)(images), logits(job, images),
+                               rtol=1e-2, atol=2e-3 if act == 'GELU' else 1e-4)
+    assert kinds(model)['Mul'] == (7 if act == 'GELU' else 0)
+    assert kinds(model)['Clip'] == (7 if act == 'GELU' else 0)
+
+
+def test_scales_below_0_stay_where_they_are(convmixer):
+    network = convmixer('ReLU')
+    with torch.no_grad():
+        network.backbone.stages[1][0].fn[2].weight[3] *= -1
+    job = job_of(network)
+    model = onnxruntime_int8.prepared(job)
+    images = sample_batch(job.preprocessing, 4)
+    np.testing.assert_allclose(onnxruntime_int8.runner(model)(images), logits(job, images),
+                               rtol=1e-3, atol=1e-4)
+    assert kinds(model)['Mul'] == 1
+
+
+def test_layers_that_are_kept_are_as_in_the_network(convmixer, batches):
+    job = job_of(convmixer('ReLU'))
+    model = onnxruntime_int8.prepared(job)
+    names = list(onnxruntime_int8.layers(model))
+    assert names == ['backbone.stem.patches',
+                     *(f'backbone.stages.{block}.{part}' for block in range(3)
+                       for part in ('mix_space', 'mix_channels')), 'head.fc']
+    every = kinds(onnxruntime_int8.quantised(model, batches(job)))['QuantizeLinear']
+    one = onnxruntime_int8.quantised(model, batches(job), keep=names[1:2])
+    assert 0 < kinds(one)['QuantizeLinear'] < every
+    assert kinds(onnxruntime_int8.quantised(model, batches(job), names))['QuantizeLinear'] == 0
+
+
+def test_mixers_are_quantised_too(mixer, batches, tmp_path):
+    job = job_of(mixer())
+    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    images = sample_batch(job.preprocessing, 4)
+    found = onnxruntime_int8.runner(onnx.load(tmp_path / 'net.onnx'))(images)
+    assert np.linalg.norm(found - logits(job, images)) < 0.25 * np.linalg.norm(logits(job, images))

@@ -1,0 +1,41 @@
+"""Pictures prepared by TensorFlow are those that Pillow and cv2 prepare."""
+import numpy as np
+import pytest
+from mmcv.transforms import CenterCrop, Resize
+from mmpretrain.datasets.transforms import ResizeEdge
+
+from mmconvmixer.deploy.keras_twin.images import check_resizable, prepared
+from mmconvmixer.deploy.preprocessing import Preprocessing
+from mmconvmixer.deploy.sample_images import sample_pictures
+
+# triton, which torch uses, must come before TensorFlow: deploy has imported it.
+pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
+
+
+@pytest.mark.parametrize('size', [(307, 241), (241, 311), (36, 36)])
+@pytest.mark.parametrize('backend, name, differing', [
+    ('pillow', 'bicubic', 0.001), ('pillow', 'bilinear', 0.01), ('pillow', 'lanczos', 0.001),
+    ('cv2', 'bicubic', 0.001), ('cv2', 'bilinear', 0.2), ('cv2', 'area', 0.005),
+    ('pillow', 'nearest', 0), ('cv2', 'nearest', 0)])
+def test_pixels_are_those_of_the_test_pipeline(backend, name, differing, size):
+    """But for the rounding of some to the next whole number."""
+    picture = sample_pictures(1)[0][:size[0], :size[1]]
+    result = CenterCrop(32)(ResizeEdge(36, 'short', backend, name)(dict(img=picture)))['img']
+    preparing = Preprocessing((32, 32), 'short', (36, 36), name, backend == 'pillow', (0., 0., 0.),
+                              (1., 1., 1.), 'RGB')
+    check_resizable(preparing)
+    pixels = prepared(picture[None].astype(np.float32), preparing)[0].numpy()
+    assert (pixels != result).mean() <= differing
+    assert np.abs(pixels - result).max() <= 1
+
+
+def test_channels_and_exact_sizes():
+    """BGR, and edges that shrink or grow by themselves."""
+    picture = sample_pictures(1)[0][:50, :90]
+    for size in ((20, 40), (100, 95), (50, 90)):
+        result = Resize(size[::-1], interpolation='area')(dict(img=picture))['img'][..., ::-1]
+        preparing = Preprocessing(size, 'exact', size, 'area', True, (1., 2., 3.), (2., 4., 8.),
+                                  'BGR')
+        pixels = prepared(picture[None].astype(np.float32), preparing)[0].numpy()
+        # Of a grey level, one is the rounding of the resized.
+        assert (np.abs(pixels * [2, 4, 8] + [1, 2, 3] - result) < 1.001).all()

@@ -1,0 +1,118 @@
+import json
+import shutil
+
+import pytest
+
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.zoo.config import load_config
+from mmconvmixer.datasets.fingerprint import fingerprint
+from mmconvmixer._support.git_revision import git_revision
+
+TWO_EPOCHS = {'train_cfg.max_epochs': 2, 'default_hooks.checkpoint.max_keep_ckpts': 2}
+
+
+def record_of(folder):
+    return json.loads((folder / 'run.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def run(train, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    train(folder, TWO_EPOCHS)
+    return folder
+
+
+def test_the_folder_holds_what_repeats_the_run(run, toy_config):
+    record = record_of(run)
+    assert record['config_file'] == toy_config.name
+    assert record['seed'] == 0 and record['deterministic'] is False
+    assert "arch='8/2-p1-k3'" in record['cfg']
+    assert record['command'].startswith('python ')
+    assert record['environment'].keys() >= {'torch', 'mmengine', 'processor', 'threads'}
+    assert record['git_revision'] == git_revision()
+    assert record['data']['train']['pictures'] == 1198
+    assert record['data']['val']['pictures'] == 599
+    assert record['seconds'] > 0 and record['peak_host_mib'] > 100
+
+
+def test_its_history_has_each_epoch_with_rate_loss_time_and_metrics(run):
+    first, second = record_of(run)['history']
+    assert (first['epoch'], second['epoch']) == (1, 2)
+    assert (first['iter'], second['iter']) == (75, 150)
+    # The toy's schedule: lr 0.02 times 1 at epoch 1 and 0.5 at epoch 2.
+    assert (first['lr'], second['lr']) == pytest.approx((0.02, 0.01))
+    for entry in (first, second):
+        assert entry['metrics'].keys() == {'accuracy/top1', 'accuracy/top5'}
+        assert entry['loss'] > 0 and entry['seconds'] > 0
+
+
+def test_every_checkpoint_holds_the_origin_too(run):
+    record = record_of(run)
+    for epoch in (1, 2):
+        meta = read_checkpoint(run / f'epoch_{epoch}.pth')['meta']
+        for key in ('config_file', 'seed', 'deterministic', 'command', 'environment',
+                    'git_revision', 'data'):
+            assert meta[key] == record[key]
+        assert meta['cfg'] == record['cfg']
+
+
+def test_a_resumed_runs_history_goes_on(run, train, tmp_path):
+    shutil.copy(run / 'epoch_1.pth', tmp_path)
+    shutil.copy(run / 'run.json', tmp_path)  # written up to the second epoch: killed there
+    train(tmp_path, TWO_EPOCHS, resume=True)
+    resumed, whole = record_of(tmp_path), record_of(run)
+    assert [entry['epoch'] for entry in resumed['history']] == [1, 2]
+    assert resumed['history'][0] == whole['history'][0]
+    assert resumed['history'][1]['metrics'] == whole['history'][1]['metrics']
+    assert resumed['seconds'] > whole['seconds']
+
+
+def test_a_new_run_in_an_old_folder_begins_a_new_record(run, train, tmp_path):
+    shutil.copy(run / 'run.json', tmp_path)
+    train(tmp_path)
+    assert [entry['epoch'] for entry in record_of(tmp_path)['history']] == [1]
+
+
+def test_a_run_by_iterations_has_an_entry_for_each_validation(train, toy_config, tmp_path):
+    config = tmp_path / 'by_iteration.py'
+    config.write_text(f'''
+_base_ = ['{toy_config}']
+train_dataloader = dict(sampler=dict(type='InfiniteSampler', _delete_=True))
+train_cfg = dict(_delete_=True, by_epoch=False, max_iters=8, val_interval=4)
+param_scheduler = dict(_delete_=True, type='ConstantLR', factor=1., by_epoch=False)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4))
+''')
+    train(tmp_path, config=config)
+    history = record_of(tmp_path)['history']
+    assert [entry['iter'] for entry in history] == [4, 8]
+    assert all('accuracy/top1' in entry['metrics'] for entry in history)
+
+
+def test_the_fingerprint_in_the_record_is_the_data_sets(run, toy_config):
+    from mmengine.registry import DefaultScope
+
+    from mmconvmixer.datasets.build import build_dataset
+    cfg = load_config(toy_config)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        dataset = build_dataset(cfg.val_dataloader.dataset)
+    assert fingerprint(dataset) == record_of(run)['data']['val']
+
+
+def test_metrics_that_are_no_numbers_do_not_end_a_run(train, toy_config, tmp_path):
+    config = tmp_path / 'matrix.py'
+    config.write_text(f"_base_ = ['{toy_config}']\n"
+                      "val_evaluator = dict(_delete_=True, type='ConfusionMatrix')\n")
+    train(tmp_path, config=config)
+    entry, = record_of(tmp_path)['history']
+    assert len(entry['metrics']['confusion_matrix/result']) == 10
+
+
+def test_a_dataset_that_can_not_be_fingerprinted_does_not_end_a_run(
+        train, tmp_path, monkeypatch):
+    from mmconvmixer.engine import record_hook
+
+    def fail(dataset):
+        raise RuntimeError('no idea')
+    monkeypatch.setattr(record_hook, 'fingerprint', fail)
+    train(tmp_path, validate=False)
+    assert record_of(tmp_path)['data']['train'] == dict(pictures=1198, sha256=None, of=None)
