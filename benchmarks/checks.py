@@ -98,7 +98,7 @@ def _compare(dtype: torch.dtype, name: str, options: tuple, shapes: list[tuple[i
     """Return the largest relative error, and the largest that passes."""
     generator = torch.Generator(DEVICE).manual_seed(0)
     tensors = [torch.randn(shape, generator=generator, device=DEVICE) for shape in shapes]
-    # Weights as large as initialised ones, and inputs that half precision has exactly.
+    # Weights as large as initialized ones, and inputs that half precision has exactly.
     tensors = [tensor / max(1, tensor[0].numel())**0.5 if number else tensor.to(dtype)
                for number, tensor in enumerate(tensors)]
     seed = torch.randn(shapes[0], generator=generator, device=DEVICE).to(dtype)
@@ -127,7 +127,7 @@ def _error(got: list[Tensor], expected: list[Tensor]) -> float:
 
 
 def _beyond_int32() -> tuple[float, float]:
-    """The last picture of a tensor of more than 2^31 values is convolved like a small one."""
+    """The last image of a tensor of more than 2^31 values is convolved like a small one."""
     x = torch.zeros(2100, 32, 32, 1024, dtype=torch.bfloat16, device=DEVICE).permute(0, 3, 1, 2)
     last = torch.randn(1, 1024, 32, 32, device=DEVICE)
     x[-1:] = last

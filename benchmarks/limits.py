@@ -16,7 +16,7 @@ H200 = Limits(bandwidth=4.3, matrix=790., vector=67.)
 
 def floor_milliseconds(positions: int, channels: int, depth: int, kernel_size: int,
                        limits: Limits = H200) -> float:
-    """Return the least time of one picture's forward pass, memory hidden behind arithmetic.
+    """Return the least time of one image's forward pass, memory hidden behind arithmetic.
 
     Each layer's depthwise part and pointwise part is one pass: 2 tensors read,
     2 written, in bf16. Products with padding are counted as the others are. See

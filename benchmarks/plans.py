@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmconvmixer.apis.inference import get_model
 from benchmarks.rows import PEERS, Plan
 from benchmarks.trained_like import trained_like
 from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends
@@ -18,6 +17,7 @@ from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.errors import UnknownOption
+from mmconvmixer.zoo.models import get_model
 
 _CALIBRATION = 32
 
@@ -26,7 +26,7 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
                peers: list[str] | None, batch_sizes: list[int], image_size: int | None,
                checkpoint: str | None, calib: str | None, device: str, train: bool, threads: int
                ) -> tuple[list[Plan], list[np.ndarray], int]:
-    """Return the rows, peers first, the batches, and the floating-point operations a picture.
+    """Return the rows, peers first, the batches, and the floating-point operations an image.
 
     Args: those of `tools/benchmark.py`; `folder` takes the weights that all rows read.
 

@@ -15,7 +15,6 @@ from mmpretrain.models import GlobalAveragePooling
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmconvmixer.apis.inference import get_model
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.deploy.backends import load_backend
@@ -23,6 +22,7 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.timing import quickest
 from mmconvmixer.errors import UnknownOption
+from mmconvmixer.zoo.models import get_model
 
 PEERS = ('mmpretrain', 'timm')
 LAYOUTS = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)
@@ -44,7 +44,7 @@ class Plan:
         device: 'cpu' or 'cuda'.
         train: a training step (forward, backward, SGD) instead of an answer.
         threads: of the row's process.
-        calibration: for int8, pictures (N, C, H, W) float32.
+        calibration: for int8, images (N, C, H, W) float32.
     """
     row: str
     precision: str

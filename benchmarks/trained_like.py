@@ -1,6 +1,6 @@
 """Random weights under which a ConvMixer behaves as a trained one does.
 
-With torch's initialisation the deep nets answer every picture alike, and with
+With torch's initialization the deep nets answer every image alike, and with
 merely random BatchNorm they amplify the last bit of a float32 to a percent and a
 bfloat16's or an int8's beyond all comparing: either way, the difference of two
 implementations would say little.
@@ -15,12 +15,12 @@ from mmconvmixer.deploy.sample_images import sample_batch
 
 
 def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
-    """Set a ConvMixer classifier's weights, so that its answers depend on the picture.
+    """Set a ConvMixer classifier's weights, so that its answers depend on the image.
 
     Each block changes what it gets a little: a small residual branch, then a
     rotation of the channels, most of both above ReLU's kink. (Near the identity
     int8 would round the rest of the product to nothing.) BatchNorm has the
-    statistics of eight real pictures, and the head is sure of itself. Other networks
+    statistics of eight real images, and the head is sure of itself. Other networks
     keep their weights.
 
     Args:

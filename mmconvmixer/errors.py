@@ -56,7 +56,7 @@ class HashMismatch(MMConvMixerError, ValueError):
 
 
 class BadImage(MMConvMixerError, ValueError):
-    """A picture that is missing, empty or can't be decoded."""
+    """An image that is missing, empty or can't be decoded."""
 
 
 class DatasetNotFound(MMConvMixerError, FileNotFoundError):
@@ -64,7 +64,7 @@ class DatasetNotFound(MMConvMixerError, FileNotFoundError):
 
 
 class EmptyDataset(MMConvMixerError, ValueError):
-    """A dataset without a single readable picture."""
+    """A dataset without a single readable image."""
 
 
 class BadArchive(MMConvMixerError, ValueError):

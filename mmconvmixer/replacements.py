@@ -26,6 +26,7 @@ from mmpretrain.registry import (
 )
 
 from mmconvmixer.checkpoints import fetch, has_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.datasets import (
     BatchColorJitter,
     BatchPreprocessor,
@@ -44,7 +45,6 @@ from mmconvmixer.datasets import (
     MixThenErase,
     ResizeCenterCrop,
 )
-from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.engine import (
     AmpOptimWrapper,
     AmpSAMOptimWrapper,

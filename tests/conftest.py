@@ -75,12 +75,12 @@ def repo() -> Path:
 
 @pytest.fixture(scope='session')
 def real_data():
-    """Return a folder of the real pictures that developers keep beside the checkout."""
+    """Return a folder of the real images that developers keep beside the checkout."""
     root = Path(os.environ.get('MMCONVMIXER_DATA', REPO.parent / 'shared/data'))
 
     def folder(name: str) -> Path:
         if not (root / name).is_dir():
-            pytest.skip(f'no pictures in {root / name}; set MMCONVMIXER_DATA')
+            pytest.skip(f'no images in {root / name}; set MMCONVMIXER_DATA')
         return root / name
     return folder
 
@@ -192,7 +192,7 @@ def shell(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def picture_folder():
+def image_folder():
     """Write `<folder>/<class>/<name>.png`: noise, whose class no net can know."""
     import numpy as np
     from PIL import Image
@@ -211,7 +211,7 @@ def picture_folder():
 
 @pytest.fixture(scope='session')
 def folder_config(toy_config, tmp_path_factory):
-    """Write a config whose test set, and only that, is a folder of pictures."""
+    """Write a config whose test set, and only that, is a folder of images."""
     def write(folder: Path, **keys) -> Path:
         cfg = Config.fromfile(toy_config)
         dataset = cfg.test_dataloader.dataset

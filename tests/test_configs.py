@@ -6,8 +6,8 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
 from mmconvmixer import get_model, zoo
-from mmconvmixer.zoo.config import load_config
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.zoo.config import load_config
 
 EPOCHS = {'768-32': 300, '1024-20': 150, '1536-20': 150}
 
@@ -73,7 +73,7 @@ def test_only_768_32_uses_relu(cfg, variant):
     assert type(act).__name__ == ('ReLU' if variant == '768-32' else 'GELU')
 
 
-def test_the_train_pipeline_runs_on_a_picture(cfg):
+def test_the_train_pipeline_runs_on_a_image(cfg):
     _, *steps = cfg.train_dataloader.dataset.pipeline
     sample = dict(img=np.random.default_rng(0).integers(0, 256, (260, 300, 3), dtype=np.uint8))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -208,7 +208,7 @@ def test_flowers_are_learnt_by_a_plain_network_of_five_classes(flowers):
     assert parts == ['rest', 'held-out', 'held-out']
 
 
-def test_the_mixer_s_pictures_are_scaled_as_in_flax(flowers):
+def test_the_mixer_s_images_are_scaled_as_in_flax(flowers):
     is_mixer = flowers.model.backbone.type == 'MlpMixer'
     assert (flowers.data_preprocessor.mean == [127.5] * 3) == is_mixer
 

@@ -42,8 +42,8 @@ randomness = dict(seed=0)
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('pictures')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
     generator = np.random.default_rng(0)
     for name in ('dark', 'light'):
         (folder / name).mkdir()
@@ -54,7 +54,7 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture
-def run(repo, pictures, train, tmp_path):
+def run(repo, images, train, tmp_path):
     """Train two iterations with a line pasted; the run is in tmp_path/work."""
     def call(line='', model='ConvMixer', **options):
         config = tmp_path / 'config.py'
@@ -62,7 +62,7 @@ def run(repo, pictures, train, tmp_path):
         base = tmp_path / 'base.py'
         base.write_text(RECIPE.format(repo=repo) + MODELS[model])
         config.write_text(f"_base_ = ['base.py']\n{line}\n")
-        train(tmp_path / 'work', config=config, data=str(pictures), **options)
+        train(tmp_path / 'work', config=config, data=str(images), **options)
     return call
 
 

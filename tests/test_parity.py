@@ -1,4 +1,4 @@
-"""tools/test.py says of real pictures what mmpretrain says with the same checkpoint."""
+"""tools/test.py says of real images what mmpretrain says with the same checkpoint."""
 from pathlib import Path
 
 import mmpretrain
@@ -12,21 +12,21 @@ from mmengine.runner import Runner
 from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
 
 from mmconvmixer import Predictor
-from mmconvmixer.registration import register, unregister
 from mmconvmixer.apis.evaluation import evaluate
+from mmconvmixer.registration import register, unregister
 
 NAME = 'convmixer-768-32_10xb64_in1k.py'
 
 
 @pytest.fixture(scope='module')
-def pictures(real_data):
-    """One ImageNet picture of each class, in WordNet order."""
+def images(real_data):
+    """One ImageNet image of each class, in WordNet order."""
     return sorted(real_data('imagenet-sample').iterdir())
 
 
 @pytest.fixture(scope='module')
-def checkpoint(pictures, tmp_path_factory):
-    """Random weights, but BatchNorm and head have seen pictures.
+def checkpoint(images, tmp_path_factory):
+    """Random weights, but BatchNorm and head have seen images.
 
     Else all answers are alike, or so close that rounding decides between them.
     """
@@ -36,12 +36,12 @@ def checkpoint(pictures, tmp_path_factory):
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the average of what it sees
-    samples = [predictor._prepare(path) for path in pictures[::125]]
-    images = model.data_preprocessor(default_collate(samples))['inputs']
+    samples = [predictor._prepare(path) for path in images[::125]]
+    batch = model.data_preprocessor(default_collate(samples))['inputs']
     model.train()
     with torch.no_grad():
-        model.extract_feat(images)
-        features, = model.eval().extract_feat(images)
+        model.extract_feat(batch)
+        features, = model.eval().extract_feat(batch)
         weight = torch.randn(1000, 768) * 3 / 768**.5 / features.std(dim=0)
         model.head.fc.weight.copy_(weight)
         model.head.fc.bias.copy_(-weight @ features.mean(dim=0))
@@ -50,11 +50,11 @@ def checkpoint(pictures, tmp_path_factory):
     return path
 
 
-def listing(pictures, folder, step):
-    """Write an annotation file of every `step`th picture; class = position in WordNet order."""
-    lines = [f'{path.name} {label}\n' for label, path in enumerate(pictures)]
-    (folder / 'pictures.txt').write_text(''.join(lines[::step]))
-    return dict(data_root=str(pictures[0].parent), split='', ann_file=str(folder / 'pictures.txt'))
+def listing(images, folder, step):
+    """Write an annotation file of every `step`th image; class = position in WordNet order."""
+    lines = [f'{path.name} {label}\n' for label, path in enumerate(images)]
+    (folder / 'images.txt').write_text(''.join(lines[::step]))
+    return dict(data_root=str(images[0].parent), split='', ann_file=str(folder / 'images.txt'))
 
 
 def theirs(checkpoint, dataset, folder):
@@ -78,9 +78,9 @@ def theirs(checkpoint, dataset, folder):
 @pytest.mark.parametrize('step', [
     pytest.param(170, id='a few'),
     pytest.param(1, id='all 1,000', marks=pytest.mark.slow)])
-def test_predictions_equal_mmpretrains_picture_by_picture(
-        pictures, checkpoint, tmp_path, step):
-    dataset = listing(pictures, tmp_path, step)
+def test_predictions_equal_mmpretrains_image_by_image(
+        images, checkpoint, tmp_path, step):
+    dataset = listing(images, tmp_path, step)
     ours = evaluate(
         f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'ours'),
         out=str(tmp_path / 'ours.pkl'), overrides={
@@ -96,18 +96,18 @@ def test_predictions_equal_mmpretrains_picture_by_picture(
         assert mine['img_path'] == other['img_path']
         assert mine['pred_label'] == other['pred_label']
         largest = max(largest, float((mine['pred_score'] - other['pred_score']).abs().max()))
-    print(f'{len(got)} pictures, all labels equal, scores within {largest:.1e}')
-    # A random net's features differ by a thousandth of their size from picture to
-    # picture, and the head magnifies that: rounding weighs as much more.
+    print(f'{len(got)} images, all labels equal, scores within {largest:.1e}')
+    # A random net's features differ by a thousandth of their size from image to
+    # image, and the head magnifies that: rounding weighs as much more.
     assert largest < 1e-2
 
 
-def test_inference_model_says_the_same_as_the_test_tool(pictures, checkpoint, tmp_path):
+def test_inference_model_says_the_same_as_the_test_tool(images, checkpoint, tmp_path):
     evaluate(f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'work'),
              out=str(tmp_path / 'out.pkl'), overrides={
                  'test_dataloader.num_workers': 0, 'test_dataloader.batch_size': 1,
                  **{f'test_dataloader.dataset.{key}': value
-                    for key, value in listing(pictures, tmp_path, 400).items()}})
+                    for key, value in listing(images, tmp_path, 400).items()}})
     ask = Predictor(f'configs/convmixer/{NAME}', pretrained=str(checkpoint))
     for written in load(tmp_path / 'out.pkl'):
         answer = ask(written['img_path'])

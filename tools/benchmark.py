@@ -12,8 +12,12 @@ first row, medians over the rounds. Weights are random unless --checkpoint is gi
 import argparse
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+# The folder benchmarks/ is part of the checkout, not of the installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmconvmixer.cli.common import exit_code
 
@@ -31,7 +35,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, nargs='+', default=[1, 8])
     parser.add_argument('--image-size', type=int, metavar='N')
     parser.add_argument('--checkpoint', help='path, URL or name of weights')
-    parser.add_argument('--calib', metavar='DIR', help='pictures for int8 (default: pieces of '
+    parser.add_argument('--calib', metavar='DIR', help='images for int8 (default: pieces of '
                         "scikit-learn's two photographs)")
     parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
     parser.add_argument('--train', action='store_true', help='time training steps')
@@ -45,7 +49,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     from benchmarks.in_turn import machine, measure, processor_name, table
     from benchmarks.plans import make_plans, matrix_peak
-    from mmconvmixer._support.atomic_write import written_whole
+    from mmconvmixer._support.atomic_write import atomic_write
     with tempfile.TemporaryDirectory() as folder:
         plans, batches, flops = make_plans(
             args.model, Path(folder), backends=args.backends, precisions=args.precisions,
@@ -63,13 +67,13 @@ def run(args: argparse.Namespace) -> None:
             if precision != 'int8':
                 peaks[precision] = matrix_peak(precision, args.threads)
                 print(f'{precision} matrix products alone reach {peaks[precision] / 1e9:.0f} '
-                      f'GFLOP/s here; the network has {flops / 1e9:.1f} GFLOP a picture: at most '
+                      f'GFLOP/s here; the network has {flops / 1e9:.1f} GFLOP an image: at most '
                       f'{peaks[precision] / flops:.1f} img/s')
     if args.json:
         figures = dict(model=args.model, machine=processor_name(), threads=args.threads,
                        device=args.device, train=args.train, rounds=args.rounds, flops=flops,
                        matrix_peaks=peaks, rows=[row.as_dict() for row in measured])
-        with written_whole(args.json) as part:
+        with atomic_write(args.json) as part:
             part.write_text(json.dumps(figures, indent=2) + '\n')
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Time a config's test pipeline, from JPEG files to normalised batches: mmpretrain's and ours.
+"""Time a config's test pipeline, from JPEG files to normalized batches: mmpretrain's and ours.
 
-    python tools/benchmark_pipeline.py PICTURES
+    python tools/benchmark_pipeline.py IMAGES
 
 Both make the same numbers, which is checked first. Then they take turns, so that
 what else the machine does hits both alike. The stages are timed in one thread by
@@ -23,12 +23,12 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS, TRANSFORMS
 
 from mmconvmixer.cli.common import exit_code
-from mmconvmixer.zoo.config import load_config, require
 from mmconvmixer.datasets import faster_pipeline
-from mmconvmixer.errors import EmptyDataset
 from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES
+from mmconvmixer.errors import EmptyDataset
+from mmconvmixer.zoo.config import load_config, require
 
-STAGES = ('decode', 'resize and crop', 'pack', 'collate and normalise')
+STAGES = ('decode', 'resize and crop', 'pack', 'collate and normalize')
 
 
 class Preparation:
@@ -37,7 +37,7 @@ class Preparation:
     Args:
         pipeline: configs of transforms.
         preprocessor: of batches.
-        batch_size: pictures in a batch.
+        batch_size: images in a batch.
     """
 
     def __init__(self, pipeline: Sequence[dict], preprocessor: torch.nn.Module, batch_size: int):
@@ -73,22 +73,22 @@ class Preparation:
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', type=Path, help='of pictures')
+    parser.add_argument('folder', type=Path, help='of images')
     parser.add_argument('--config', default='convmixer-768-32_3rdparty_in1k',
                         help='path of a config, or name of a model (default: %(default)s)')
-    parser.add_argument('--pictures', type=int, help='as many, evenly spaced (default: all)')
+    parser.add_argument('--images', type=int, help='as many, evenly spaced (default: all)')
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--rounds', type=int, default=9, help='timings of each')
     parser.add_argument('--threads', type=int, default=2)
     return parser.parse_args(argv)
 
 
-def run(folder: Path, config: str, pictures: int | None, batch_size: int, rounds: int,
+def run(folder: Path, config: str, images: int | None, batch_size: int, rounds: int,
         threads: int) -> None:
     paths = sorted(path for path in folder.glob('**/*') if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise EmptyDataset(f'{folder} has no picture in it; give a folder with JPEG files')
-    paths = paths[::max(1, len(paths) // pictures)][:pictures] if pictures else paths
+        raise EmptyDataset(f'{folder} has no image in it; give a folder with JPEG files')
+    paths = paths[::max(1, len(paths) // images)][:images] if images else paths
     cfg = load_config(config)
     require(cfg, 'model', 'test_dataloader')
     cv2.setNumThreads(1)
@@ -99,7 +99,7 @@ def run(folder: Path, config: str, pictures: int | None, batch_size: int, rounds
     theirs = Preparation(steps, mmpretrain.models.ClsDataPreprocessor(**options), batch_size)
     ours = Preparation(faster_pipeline(steps), MODELS.build(
         dict(options, type='mmpretrain.ClsDataPreprocessor')), batch_size)
-    print(f'torch {torch.__version__}, {len(paths)} pictures in batches of {batch_size}, '
+    print(f'torch {torch.__version__}, {len(paths)} images in batches of {batch_size}, '
           f'{rounds} rounds')
     print('ours: ' + ', '.join(type(transform).__name__ for transform in
                                (ours.load, *ours.shape, ours.pack)))
@@ -126,7 +126,7 @@ def time_stages(theirs: Preparation, ours: Preparation, paths: Sequence[Path],
             for batch in preparation.batches(paths):
                 preparation.inputs(batch, seconds)
             rows.append([1e3 * value / len(paths) for value in (*seconds, sum(seconds))])
-    print(f'{"ms a picture, one thread":26}{"mmpretrain":>20}{"here":>20}{"ratio":>7}')
+    print(f'{"ms an image, one thread":26}{"mmpretrain":>20}{"here":>20}{"ratio":>7}')
     for name, *columns in zip((*STAGES, 'all'), *(zip(*rows, strict=True)
                                                   for rows in measured.values()), strict=True):
         before, after = (statistics.median(column) for column in columns)
@@ -135,7 +135,7 @@ def time_stages(theirs: Preparation, ours: Preparation, paths: Sequence[Path],
         print(f'{name:26}{spread[0]:>20}{spread[1]:>20}{before / after:7.2f}')
     ratios = sorted(before[-1] / after[-1] for before, after in
                     zip(*measured.values(), strict=True))
-    print(f'pictures/s a core: mmpretrain {1e3 / before:.0f}, here {1e3 / after:.0f}; '
+    print(f'images/s a core: mmpretrain {1e3 / before:.0f}, here {1e3 / after:.0f}; '
           f'ratios of rounds {ratios[0]:.2f} to {ratios[-1]:.2f}')
 
 
@@ -153,7 +153,7 @@ def time_threads(theirs: Preparation, ours: Preparation, paths: Sequence[Path], 
                 rates[name, count].append(len(paths) / (time.perf_counter() - start))
     for (name, count), values in rates.items():
         print(f'{count} thread{"s" * (count > 1)}, by the clock: {name} '
-              f'{statistics.median(values):.0f} pictures/s ({min(values):.0f}-{max(values):.0f})')
+              f'{statistics.median(values):.0f} images/s ({min(values):.0f}-{max(values):.0f})')
 
 
 def main(argv=None) -> int:

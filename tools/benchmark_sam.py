@@ -3,7 +3,7 @@
 
     python tools/benchmark_sam.py configs/convmixer/convmixer-64-4_digits.py --batch-size 64
 
-Both train the same network on the same random pictures with AdamW, step by step in
+Both train the same network on the same random images with AdamW, step by step in
 turn, so that what else the machine does hits both alike.
 """
 import argparse

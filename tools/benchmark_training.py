@@ -18,10 +18,10 @@ import torch
 from mmengine.device import get_device
 
 from mmconvmixer.cli.common import exit_code
-from mmconvmixer.zoo.config import load_config, require
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.engine import Runner
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
+from mmconvmixer.zoo.config import load_config, require
 
 
 def parse_args(argv=None) -> argparse.Namespace:

@@ -24,15 +24,15 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--features', action='store_true',
                         help='pooled features instead of logits')
     parser.add_argument('--dynamic-batch', action=argparse.BooleanOptionalAction,
-                        help='any number of pictures at a time, or one (default: any, but for '
+                        help='any number of images at a time, or one (default: any, but for '
                         'openvino and litert)')
     parser.add_argument('--image-size', type=int, metavar='N',
-                        help='height and width of the pictures (default: the config\'s)')
+                        help='height and width of the images (default: the config\'s)')
     parser.add_argument('--dtype', default='float32', help='of the weights: float32 (default), '
                         'float16, bfloat16; not every format has all; litert also has int8')
-    parser.add_argument('--calib', metavar='DIR', help='folder of real pictures, for int8')
+    parser.add_argument('--calib', metavar='DIR', help='folder of real images, for int8')
     parser.add_argument('--self-contained', action='store_true',
-                        help='onnx and openvino: raw uint8 picture in, names of the best classes '
+                        help='onnx and openvino: raw uint8 image in, names of the best classes '
                         'out')
     parser.add_argument('--topk', type=int, default=5, help='how many a self-contained file names')
     return parser.parse_args(argv)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     agreement = (f', top-1 agreement {check["top1_agreement"]:.0%}'
                  if 'top1_agreement' in check else '')
     print(f'wrote {args.out} ({record["weights"]} weights); {difference} over '
-          f'{check["pictures"]} pictures{agreement}')
+          f'{check["images"]} images{agreement}')
 
 
 def main(argv=None) -> int:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 # Each part, and the share of all time that has passed at its end.
 PARTS = {'checks': 0.15, 'kernels': 0.25, '768/32': 0.58, '1024/20': 0.73, '256/8 CIFAR': 0.8,
          '1536/20': 1.}

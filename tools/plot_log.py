@@ -11,7 +11,7 @@ import sys
 
 from mmconvmixer.cli.common import exit_code
 from mmconvmixer.visualization import plot_logs, read_logs
-from mmconvmixer.visualization.figures import check_picture_paths
+from mmconvmixer.visualization.figures import check_image_paths
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -19,14 +19,14 @@ def parse_args(argv=None) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='what to draw, one curve each')
     parser.add_argument('--out', action='append', metavar='FILE',
-                        help='picture to write, .png or .svg; may be given several times; '
+                        help='image to write, .png or .svg; may be given several times; '
                         'default curves.png')
     return parser.parse_args(argv)
 
 
 def run(runs: list[str], out: list[str] | None) -> None:
     out = out or ['curves.png']
-    check_picture_paths(out)
+    check_image_paths(out)
     logs = read_logs(runs)
     for note in (note for log in logs for note in log.notes):
         print(f'note: {note}')

@@ -11,11 +11,11 @@ test set; no optimizer, no log. `tools/verify.py` repeats the measurement.
 import argparse
 import sys
 
+from mmconvmixer.apis.evaluation import as_text
+from mmconvmixer.apis.publishing import publish
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.checkpoints.convert import DTYPES
 from mmconvmixer.cli.common import exit_code
-from mmconvmixer.apis.publishing import publish
-from mmconvmixer.apis.evaluation import as_text
 
 
 def parse_args(argv=None) -> argparse.Namespace:

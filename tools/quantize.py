@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a classifier in int8, calibrated on real pictures, and measure what that costs.
+"""Write a classifier in int8, calibrated on real images, and measure what that costs.
 
     python tools/quantize.py convmixer-128-4_cifar10 --format openvino \\
         --out cifar10_int8.xml --calib data/cifar10/train
@@ -14,8 +14,8 @@ from mmengine.config import DictAction
 
 from mmconvmixer import get_model
 from mmconvmixer.cli.common import exit_code, parse
+from mmconvmixer.deploy.quantization import INT8_FORMATS, quantize
 from mmconvmixer.zoo.config import load_config
-from mmconvmixer.deploy.quantization import INT8_FORMATS, quantise
 
 
 def parse_args(argv=None) -> dict:
@@ -25,7 +25,7 @@ def parse_args(argv=None) -> dict:
     parser.add_argument('--format', required=True, help=' or '.join(INT8_FORMATS))
     parser.add_argument('--out', required=True, help='the file: .xml (and .bin) or .onnx')
     parser.add_argument('--calib', required=True, metavar='DIR',
-                        help='folder of real pictures, with those in folders below')
+                        help='folder of real images, with those in folders below')
     parser.add_argument('--count', type=int, default=300,
                         help='how many of them, at even distances (default: 300)')
     parser.add_argument('--checkpoint', help='path, http(s) URL or model name; left out, the '
@@ -42,13 +42,13 @@ def parse_args(argv=None) -> dict:
 
 def run(model: str, checkpoint: str | None, overrides: dict | None, out: str, **options) -> None:
     built = get_model(load_config(model, overrides), pretrained=checkpoint or True)
-    record = quantise(built, out=out, **options)
+    record = quantize(built, out=out, **options)
     if record['top1']:
         before, after = record['top1']['before'], record['top1']['after']
         print(f'top-1 before {before:.2f}  after {after:.2f}  drop {before - after:.2f}')
     if record['kept_in_float']:
         print(f'in floating point: {", ".join(record["kept_in_float"])}')
-    print(f'wrote {out}, calibrated on {record["calibration"]["pictures"]} pictures')
+    print(f'wrote {out}, calibrated on {record["calibration"]["images"]} images')
 
 
 def main(argv=None) -> int:

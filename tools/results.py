@@ -18,7 +18,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', help='of the records')
-    parser.add_argument('--curves', help='picture to write, .png or .svg')
+    parser.add_argument('--curves', help='image to write, .png or .svg')
     parser.add_argument('--metric', default='accuracy/top1', help='what the curves show')
     return parser.parse_args(argv)
 

@@ -3,13 +3,13 @@
 
     python tools/train.py configs/convmixer/convmixer-64-4_digits.py
     python tools/train.py CONFIG --resume            # go on where it stopped
-    python tools/train.py CONFIG --data DIR          # on your own pictures
+    python tools/train.py CONFIG --data DIR          # on your own images
     tools/dist_train.sh CONFIG 8                     # on eight GPUs
 """
 import argparse
 
-from mmconvmixer.cli.common import add_common_options, end, exit_code, parse
 from mmconvmixer.apis.training import train
+from mmconvmixer.cli.common import add_common_options, end, exit_code, parse
 
 
 def parse_args(argv=None) -> dict:
@@ -17,7 +17,7 @@ def parse_args(argv=None) -> dict:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config, or name of a model')
     parser.add_argument('--data', metavar='DIR',
-                        help='train on these pictures instead, one folder a class; with DIR/train '
+                        help='train on these images instead, one folder a class; with DIR/train '
                         'and DIR/val if they are there, else a tenth is held out')
     parser.add_argument('--resume', nargs='?', const=True, default=False, metavar='CHECKPOINT',
                         help='go on from a checkpoint; without a path, from the newest complete '

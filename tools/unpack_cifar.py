@@ -23,7 +23,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def main(argv=None) -> int:
     args = parse_args(argv)
-    return exit_code(lambda: print(unpack_cifar(args.archive, args.out), 'pictures'))
+    return exit_code(lambda: print(unpack_cifar(args.archive, args.out), 'images'))
 
 
 if __name__ == '__main__':

@@ -5,14 +5,14 @@
     python tools/verify.py weights/convmixer-128-4_cifar10-1a2b3c4d.pth
 
 Exit code 0: every figure is reached to 0.01 (the accuracy of a class to one
-picture, the calibration error to 0.05); 1: one is not, or the pictures are
+image, the calibration error to 0.05); 1: one is not, or the images are
 others; 2: it could not be tried.
 """
 import argparse
 import sys
 
-from mmconvmixer.cli.common import exit_code
 from mmconvmixer.apis.verification import Verification, verify
+from mmconvmixer.cli.common import exit_code
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -31,8 +31,8 @@ def report(result: Verification) -> None:
     for name, (published, measured) in result.figures.items():
         print(f'{name:{width}}  {published:9.2f}  {measured:8.2f}'
               + ('  differs' if name in differing else ''))
-    data = {None: 'not known', True: 'the published pictures',
-            False: 'NOT the pictures of the published figures'}[result.same_data]
+    data = {None: 'not known', True: 'the published images',
+            False: 'NOT the images of the published figures'}[result.same_data]
     print(f'test data: {data}')
     print(f'{len(differing)} of {len(result.figures)} figures differ')
 

@@ -1,6 +1,6 @@
 """ConvMixer-128/4 (patch 4, kernel 5) on CIFAR-10: minutes on a CPU.
 
-Status: trained. 84.96 % top-1, 99.41 % top-5 on the 10,000 test pictures, last of 25
+Status: trained. 84.96 % top-1, 99.41 % top-5 on the 10,000 test images, last of 25
         epochs, seed 0, float16 weights; 18.7 minutes on 2 CPU cores, start to exit.
 Run:    python tools/train.py configs/convmixer/convmixer-128-4_cifar10.py
 """

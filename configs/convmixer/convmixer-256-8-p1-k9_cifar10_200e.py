@@ -16,7 +16,7 @@ model = dict(
     backbone=dict(arch='256/8-p1-k9'),
     head=dict(num_classes=10, in_channels=256))
 
-# timm's RandAugment, which exists picture by picture only.
+# timm's RandAugment, which exists image by image only.
 data_preprocessor = dict(to_onehot=True)
 train_dataloader = dict(
     batch_size=128,

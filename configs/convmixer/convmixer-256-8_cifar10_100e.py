@@ -5,7 +5,7 @@ Run:    python tools/train.py configs/convmixer/convmixer-256-8_cifar10_100e.py
 """
 _base_ = ['convmixer-256-8_cifar10.py']
 
-# The 25 epochs' augmentation, then colour jitter and erasing.
+# The 25 epochs' augmentation, then color jitter and erasing.
 data_preprocessor = dict(
     transforms=[
         dict(type='BatchRandomFlip', prob=0.5),

@@ -11,7 +11,7 @@ from mmconvmixer.errors import MMConvMixerError, OutputNotWritable
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike, resumable: bool = False) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, resumable: bool = False) -> Iterator[Path]:
     """Yield a path beside `path`; what was written there becomes `path` at the end.
 
     Flushed to disk and renamed, so that `path` holds the old file or the new
@@ -53,7 +53,7 @@ def written_whole(path: str | os.PathLike, resumable: bool = False) -> Iterator[
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Remove what `written_whole` could not, because its process was killed."""
+    """Remove what `atomic_write` could not, because its process was killed."""
     for part in Path(folder).glob('.*.????????.part*'):
         if re.search(r'\.[0-9a-f]{8}\.part(\.\w+)?$', part.name):
             part.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ Only the standard library is used: setup.py runs this file before anything is in
 import subprocess
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 # What setup.py writes into a wheel or sdist.
 BUILT_FROM = 'GIT_REVISION'
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Together:
+class MicroBatcher:
     """Runs one batch at a time; whoever waits for his turn meanwhile goes into the next one.
 
     No thread of its own: the first to get its turn works for those that wait.

@@ -6,16 +6,16 @@ import mmengine
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
 
+from mmconvmixer._support.atomic_write import atomic_write, check_writable
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
-from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 from mmconvmixer.config.data_loaders import fill_in
+from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.datasets import build_ahead, check_folders, faster_pipeline
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.predictions import DumpPredictions
 from mmconvmixer.errors import BadConfig, OutputNotWritable, UnknownOption
-from mmconvmixer._support.atomic_write import check_writable, written_whole
-from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.zoo import resolve_checkpoint
+from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 
 
 def evaluate(config: str | Path,
@@ -45,16 +45,16 @@ def evaluate(config: str | Path,
     Args:
         config: path of a config, or a model name.
         checkpoint: path, URL or model name; None for the zoo's weights.
-        data: folder of pictures to test on instead of the config's: see
+        data: folder of images to test on instead of the config's: see
             `mmconvmixer.config.image_folders`.
         work_dir: for logs. Default: work_dirs/<name of the config>.
         out: file for the metrics or predictions; its ending picks the format.
         out_item: 'metrics' or 'pred'.
         overrides: dotted config keys and their values.
         amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
-        tta: average the scores of a picture and its mirror image, or what
+        tta: average the scores of an image and its mirror image, or what
             the config's `tta_model` and `tta_pipeline` say.
-        show, show_dir, interval, wait_time: pictures with their predictions.
+        show, show_dir, interval, wait_time: images with their predictions.
         pin_memory: of the data loader.
         strict: False lets checkpoint and network differ.
         backend, precision, calib: what computes, see `mmconvmixer.Predictor`;
@@ -124,7 +124,7 @@ def evaluate(config: str | Path,
         runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
     metrics = runner.test()
     if out and out_item == 'metrics' and is_main_process():
-        with written_whole(out) as part:
+        with atomic_write(out) as part:
             mmengine.dump(metrics, str(part))
     return metrics
 

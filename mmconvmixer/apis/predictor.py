@@ -1,4 +1,4 @@
-"""A classifier that is asked with pictures, again and again."""
+"""A classifier that is asked with images, again and again."""
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,20 +11,21 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 
-from mmconvmixer.errors import BadConfig, BadImage
-from mmconvmixer.datasets.image_input import Picture, PicturePipeline, origin_of, pictures_in
+from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
-from mmconvmixer._support.micro_batcher import Together
+from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline, images_in, origin_of
+from mmconvmixer.errors import BadConfig, BadImage
+from mmconvmixer.zoo import get_model
 
 # Of several threads that ask at the same moment.
 MOST_TOGETHER = 16
 
 
 class Predictor:
-    """A classifier that is asked with pictures.
+    """A classifier that is asked with images.
 
-    A picture goes through the config's test pipeline, as in `tools/test.py`. Threads
-    may share a predictor: pictures are prepared side by side, and what is asked at
+    An image goes through the config's test pipeline, as in `tools/test.py`. Threads
+    may share a predictor: images are prepared side by side, and what is asked at
     the same moment goes through the network in one batch.
 
     Args:
@@ -37,9 +38,9 @@ class Predictor:
             'compile'. Default: the model as it is, or 'auto' for a `precision`.
         precision: 'float32', 'bfloat16' or 'int8'; a processor without it computes in
             float32 instead, which is said.
-        calib: for 'int8', real pictures that set the ranges of the numbers: a folder
+        calib: for 'int8', real images that set the ranges of the numbers: a folder
             or a list.
-        batch_size: pictures a forward pass, in lists, folders and streams, where a
+        batch_size: images a forward pass, in lists, folders and streams, where a
             call does not say; 'auto' measures with it.
 
     Raises:
@@ -51,7 +52,7 @@ class Predictor:
     def __init__(self, model: str | Path | Config | BaseModel, pretrained: bool | str = True,
                  device: str | torch.device | None = None, *, strict: bool = True,
                  backend: str | None = None, precision: str = 'float32',
-                 calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1,
+                 calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1,
                  **model_options):
         if backend is None and precision != 'float32':
             backend = 'auto'
@@ -65,43 +66,42 @@ class Predictor:
                                 'its name or config')
             self.model = model.to(device) if device is not None else model
         else:
-            from mmconvmixer.apis.inference import get_model
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
         from mmconvmixer.models import FeatureExtractor
         if isinstance(self.model, FeatureExtractor):
-            raise BadConfig('a feature extractor names no classes; call it with normalised images '
+            raise BadConfig('a feature extractor names no classes; call it with normalized images '
                             '(N, C, H, W), or use the name without -features')
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
-        self._prepare = PicturePipeline(self.model)
+        self._prepare = ImagePipeline(self.model)
         self._network = self.model
         if backend is not None:
             from mmconvmixer.deploy.backend_classifier import BackendClassifier
             self._network = BackendClassifier(self.model, backend, precision, calib, batch_size)
-        self._together = Together(self._scores, MOST_TOGETHER)
+        self._together = MicroBatcher(self._scores, MOST_TOGETHER)
 
     def __call__(self, inputs: Any, topk: int = 1, batch_size: int | None = None
                  ) -> dict | list[dict]:
-        """Classify one picture or several.
+        """Classify one image or several.
 
         Args:
             inputs: a path, an http(s) URL, encoded bytes, a PIL image, an array
                 (H, W) or (H, W, 3) BGR uint8 as cv2 reads it; a list of these;
-                or a folder, whose pictures are taken in the order of names.
+                or a folder, whose images are taken in the order of names.
             topk: how many answers `pred_topk` ranks.
-            batch_size: pictures a forward pass, in lists and folders. Default: the
+            batch_size: images a forward pass, in lists and folders. Default: the
                 predictor's.
 
         Returns:
-            For one picture a dict: pred_label (int), pred_score (float),
+            For one image a dict: pred_label (int), pred_score (float),
             pred_scores (array (classes,), they sum to 1), pred_class (str, where
             class names are known), pred_topk (the best `topk`, each with
             pred_label, pred_score, pred_class). For several a list of such
-            dicts; a picture that can't be read has `error` in its place. Those
+            dicts; an image that can't be read has `error` in its place. Those
             that came from a file have `img_path`.
 
         Raises:
-            BadImage: the one picture that was asked for can't be read, or a
+            BadImage: the one image that was asked for can't be read, or a
                 folder has none.
         """
         _at_least_one('topk', topk)
@@ -111,29 +111,29 @@ class Predictor:
             return dict(origin_of(inputs), **self._answer(scores, topk))
         return list(self.stream(inputs, topk, batch_size))
 
-    def stream(self, pictures: Iterable[Picture] | str | os.PathLike, topk: int = 1,
+    def stream(self, images: Iterable[ImageInput] | str | os.PathLike, topk: int = 1,
                batch_size: int | None = None) -> Iterator[dict]:
-        """Yield the answer to each picture, in order; for more than memory would hold.
+        """Yield the answer to each image, in order; for more than memory would hold.
 
-        Pictures are taken from the iterable as they are needed, and prepared by
+        Images are taken from the iterable as they are needed, and prepared by
         threads while the network works. Says how far it is, on standard error.
 
         Args:
-            pictures: a list, a generator or the like, or a folder.
+            images: a list, a generator or the like, or a folder.
             topk, batch_size: as in `__call__`.
         """
         _at_least_one('topk', topk)
         batch_size = self.batch_size if batch_size is None else _at_least_one(
             'batch_size', batch_size)
-        if isinstance(pictures, str | os.PathLike):
-            pictures = pictures_in(pictures)
-        total = len(pictures) if hasattr(pictures, '__len__') else 0
-        progress = Progress('inference', total, 'pictures')
+        if isinstance(images, str | os.PathLike):
+            images = images_in(images)
+        total = len(images) if hasattr(images, '__len__') else 0
+        progress = Progress('inference', total, 'images')
         done = 0
         workers = min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
             # Enough for the batch at work and the next.
-            ahead = _ahead(pool, self._prepared, pictures, 2 * batch_size + workers)
+            ahead = _ahead(pool, self._prepared, images, 2 * batch_size + workers)
             ended = None
             try:
                 while ended is None:
@@ -151,19 +151,19 @@ class Predictor:
         if not isinstance(ended, StopIteration):
             raise ended
 
-    def _prepared(self, picture: Picture) -> tuple[Picture, dict | BadImage]:
+    def _prepared(self, image: ImageInput) -> tuple[ImageInput, dict | BadImage]:
         try:
-            return picture, self._prepare(picture)
+            return image, self._prepare(image)
         except BadImage as error:
-            return picture, error
+            return image, error
 
-    def _answers(self, batch: list[tuple[Picture, dict | BadImage]], topk: int) -> list[dict]:
-        """Return the answers to prepared pictures, an error for those that could not be."""
+    def _answers(self, batch: list[tuple[ImageInput, dict | BadImage]], topk: int) -> list[dict]:
+        """Return the answers to prepared images, an error for those that could not be."""
         samples = [sample for _, sample in batch if not isinstance(sample, BadImage)]
         scores = iter(self._together.ask_all(samples) if samples else ())
-        return [dict(origin_of(picture), error=str(sample)) if isinstance(sample, BadImage)
-                else dict(origin_of(picture), **self._answer(next(scores), topk))
-                for picture, sample in batch]
+        return [dict(origin_of(image), error=str(sample)) if isinstance(sample, BadImage)
+                else dict(origin_of(image), **self._answer(next(scores), topk))
+                for image, sample in batch]
 
     @torch.no_grad()
     def _scores(self, samples: list[dict]) -> list[torch.Tensor]:

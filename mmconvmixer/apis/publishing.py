@@ -5,17 +5,18 @@ from tempfile import TemporaryDirectory
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmconvmixer._support.atomic_write import check_writable
+from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of, write_checkpoint
 from mmconvmixer.checkpoints.convert import rounded
 from mmconvmixer.checkpoints.write import publish as write_published
-from mmconvmixer.zoo.config import config_path, load_config, portable, require
+from mmconvmixer.config.portable import portable
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer.engine.metrics import as_plain
 from mmconvmixer.errors import BadConfig
-from mmconvmixer._support.atomic_write import check_writable
-from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.zoo import package_root
+from mmconvmixer.zoo.config import config_path, load_config, require
 
 # What a training checkpoint says of where it comes from.
 ORIGIN = ('epoch', 'iter', 'seed', 'deterministic', 'processes', 'command', 'config_file', 'cfg',

@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
+from mmconvmixer._support.atomic_write import check_writable, remove_leftovers
 from mmconvmixer.checkpoints import (
     build_model,
     latest_checkpoint,
@@ -16,18 +17,17 @@ from mmconvmixer.checkpoints import (
     state_dict_of,
 )
 from mmconvmixer.checkpoints.new_head import with_own_head
-from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 from mmconvmixer.config.data_loaders import fill_in
+from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
 from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
-from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 from mmconvmixer.engine.hooks.freeze import frozen_parameters
+from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.optim.sam import check_radius
 from mmconvmixer.errors import BadConfig
-from mmconvmixer._support.atomic_write import check_writable, remove_leftovers
-from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
 from mmconvmixer.zoo import resolve_checkpoint
+from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 
 
 def train(config: str | Path,
@@ -49,7 +49,7 @@ def train(config: str | Path,
 
     Args:
         config: path of a config, or a model name.
-        data: folder of pictures, one folder a class, to train on instead of the config's
+        data: folder of images, one folder a class, to train on instead of the config's
             data: see `mmconvmixer.config.image_folders`.
         work_dir: for logs and checkpoints. Default: work_dirs/<name of config>.
         resume: True goes on from the newest complete checkpoint in `work_dir`

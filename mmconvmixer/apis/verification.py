@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmconvmixer import zoo
+from mmconvmixer.apis.publishing import config_of, measure
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.errors import BadCheckpoint
-from mmconvmixer.apis.publishing import config_of, measure
 
 TOLERANCE = 0.01
 
@@ -22,7 +22,7 @@ class Verification:
         figures: metric name -> (published, measured), in percent; NaN where the
             config measures no such metric.
         tolerances: metric name -> how far apart they may be.
-        same_data: whether the test pictures are those of the published
+        same_data: whether the test images are those of the published
             figures; None where a fingerprint is missing.
     """
     figures: dict[str, tuple[float, float]]
@@ -39,7 +39,7 @@ def verify(checkpoint: str | Path, data: str | None = None,
            config: str | None = None) -> Verification:
     """Repeat the published evaluation of a checkpoint.
 
-    Figures agree within 0.01; the accuracy of a class within one picture, and the
+    Figures agree within 0.01; the accuracy of a class within one image, and the
     calibration error within 0.05, because another processor rounds otherwise and
     may turn a close decision.
 
@@ -61,7 +61,7 @@ def verify(checkpoint: str | Path, data: str | None = None,
     if not before:
         raise BadCheckpoint(f'{path} has no published figures')
     classes = sum('/per_class/' in name for name in before)
-    tolerances = {name: _tolerance(name, classes / test_data['pictures']) for name in before}
+    tolerances = {name: _tolerance(name, classes / test_data['images']) for name in before}
     return Verification({name: (value, now.get(name, math.nan)) for name, value in before.items()},
                         tolerances, _same(published.get('data'), test_data))
 
@@ -90,16 +90,17 @@ def _in_metafile(path: Path) -> dict:
                         'writes files that do), and no model of the zoo has a file of that name')
 
 
-def _tolerance(name: str, share_of_a_class_picture: float) -> float:
+def _tolerance(name: str, share_of_a_class_image: float) -> float:
     if '/per_class/' in name:
-        return 100 * share_of_a_class_picture + TOLERANCE
+        return 100 * share_of_a_class_image + TOLERANCE
     return 0.05 if name == 'calibration/ece' else TOLERANCE
 
 
 def _same(published: object, measured: dict) -> bool | None:
     if not isinstance(published, Mapping):
         return None
-    if published.get('pictures') != measured['pictures']:
+    # Files published by version 0.1 call the count 'pictures'.
+    if published.get('images', published.get('pictures')) != measured['images']:
         return False
     if not published.get('sha256') or published.get('of') != measured['of']:
         return None

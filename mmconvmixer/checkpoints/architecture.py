@@ -27,7 +27,7 @@ class ConvMixerShape:
 
 @dataclass(frozen=True)
 class MixerShape:
-    """Sizes of an MLP-Mixer; pictures are `image_size` pixels wide and high."""
+    """Sizes of an MLP-Mixer; images are `image_size` pixels wide and high."""
     embed_dims: int
     depth: int
     patch_size: int
@@ -37,7 +37,7 @@ class MixerShape:
     num_classes: int | None
 
     def __str__(self) -> str:
-        return (f'MLP-Mixer-{self.embed_dims}/{self.depth}, patch {self.patch_size}, pictures of '
+        return (f'MLP-Mixer-{self.embed_dims}/{self.depth}, patch {self.patch_size}, images of '
                 f'{self.image_size}, hidden {self.tokens_mlp_dims} and {self.channels_mlp_dims}'
                 f'{_head(self.num_classes)}')
 
@@ -86,7 +86,7 @@ def _mixer(weights: Mapping[str, Tensor]) -> MixerShape:
     tokens_mlp_dims, tokens = weights['backbone.layers.0.token_mix.layers.0.0.weight'].shape
     channels_mlp_dims = len(weights['backbone.layers.0.channel_mix.layers.0.0.weight'])
     if isqrt(tokens)**2 != tokens:
-        raise ValueError(f'{tokens} patches make no square picture')
+        raise ValueError(f'{tokens} patches make no square image')
     expected = _layer('backbone.patch_embed.projection', dims, in_channels, patch_size, patch_size)
     expected |= _vectors('backbone.ln1', dims)
     for number in range(depth):

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.preprocessing import normalisation_of
+from mmconvmixer.checkpoints.preprocessing import normalization_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
 from mmconvmixer.checkpoints.write import serialized
 from mmconvmixer.errors import BadConfig
-from mmconvmixer._support.atomic_write import written_whole
 from mmconvmixer.models import ARCHS
 
 # What a file is written as, and whose names it has then.
@@ -59,7 +59,7 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
     Raises:
         BadCheckpoint, UnsafeCheckpoint, CheckpointNotFound: see `read_checkpoint`.
         BadConfig: no such format, or none for this family.
-        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """
     if not Path(target).name or Path(target).is_dir():
         raise BadConfig(f'{target} is a folder; name the file to write')
@@ -75,7 +75,7 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
                if not (strip_head and key.startswith('head.'))}
     note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
                 averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name,
-                preprocessing=normalisation_of(meta))
+                preprocessing=normalization_of(meta))
     path = _write(tensors, weights, Path(target), to, meta, note)
     return Converted(path, weights.layout, shape, act, act_from, weights.averaged)
 
@@ -121,7 +121,7 @@ def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, 
     if to == 'mmpretrain':
         digest = hashlib.sha256(content).hexdigest()[:8]
         target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         part.write_bytes(content)
     return target
 

@@ -12,8 +12,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.numerics import use_numerics
-from mmconvmixer.ops.token_grid import resampled
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
+from mmconvmixer.ops.token_grid import resampled
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str,

@@ -1,4 +1,4 @@
-"""How pictures are normalised for a checkpoint, read off the config text that it holds.
+"""How images are normalized for a checkpoint, read off the config text that it holds.
 
 The text is taken apart, never run.
 """
@@ -15,10 +15,10 @@ _NAMES = ('data_preprocessor', 'img_norm_cfg')
 _TEXTS = ('cfg', 'config')
 
 
-def normalisation_of(meta: Mapping) -> dict | None:
+def normalization_of(meta: Mapping) -> dict | None:
     """Return mean and std (lists, one number a channel, of 0..255) and to_rgb; None if unknown."""
     converted = meta.get('converted')
-    if isinstance(converted, Mapping) and _is_normalisation(converted.get('preprocessing')):
+    if isinstance(converted, Mapping) and _is_normalization(converted.get('preprocessing')):
         return converted['preprocessing']
     for text in (meta.get(key) for key in _TEXTS):
         if not isinstance(text, str):
@@ -30,20 +30,20 @@ def normalisation_of(meta: Mapping) -> dict | None:
         for value in _values(tree):
             found = {'to_rgb': False, **_literals(value)}
             found = {key: found.get(key) for key in ('mean', 'std', 'to_rgb')}
-            if _is_normalisation(found):
+            if _is_normalization(found):
                 return found
     return None
 
 
-def use_normalisation(model: nn.Module, meta: Mapping, source: str) -> None:
-    """Let the model normalise pictures as its weights expect them, and say what changed.
+def use_normalization(model: nn.Module, meta: Mapping, source: str) -> None:
+    """Let the model normalize images as its weights expect them, and say what changed.
 
     Args:
-        model: a classifier with a `data_preprocessor` that normalises.
+        model: a classifier with a `data_preprocessor` that normalizes.
         meta: of the checkpoint.
         source: its name, for the log.
     """
-    found, preprocessor = normalisation_of(meta), getattr(model, 'data_preprocessor', None)
+    found, preprocessor = normalization_of(meta), getattr(model, 'data_preprocessor', None)
     if found is None or not getattr(preprocessor, '_enable_normalize', False):
         return
     own = dict(mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
@@ -56,7 +56,7 @@ def use_normalisation(model: nn.Module, meta: Mapping, source: str) -> None:
         buffer = getattr(preprocessor, name)
         setattr(preprocessor, name, buffer.new_tensor(found[name]).view_as(buffer))
     preprocessor.to_rgb = found['to_rgb']
-    print_log(f'{source} was made for pictures with mean {found["mean"]}, std {found["std"]}, '
+    print_log(f'{source} was made for images with mean {found["mean"]}, std {found["std"]}, '
               f'{"RGB" if found["to_rgb"] else "BGR"}; the model now takes them so', 'current')
 
 
@@ -93,7 +93,7 @@ def _literals(node: ast.AST) -> dict[str, Any]:
     return literals
 
 
-def _is_normalisation(found: object) -> bool:
+def _is_normalization(found: object) -> bool:
     if not isinstance(found, Mapping) or not isinstance(found.get('to_rgb'), bool):
         return False
     sizes = []

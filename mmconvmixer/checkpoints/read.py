@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmconvmixer.checkpoints.readers.npz_file import read_npz
-from mmconvmixer.checkpoints.readers.safetensors_file import looks_like_safetensors, read_safetensors
+from mmconvmixer.checkpoints.readers.safetensors_file import (
+    looks_like_safetensors,
+    read_safetensors,
+)
 from mmconvmixer.checkpoints.readers.tensorflow_file import looks_like_tensorflow, read_tensorflow
 from mmconvmixer.checkpoints.readers.torch_file import read_torch
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound

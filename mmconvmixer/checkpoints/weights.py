@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmconvmixer.checkpoints.layouts import recognise
+from mmconvmixer.checkpoints.layouts import recognize
 from mmconvmixer.errors import BadCheckpoint
 
 # Where timm's training script, and so the authors', keeps an average of the weights.
@@ -70,7 +70,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
         raise BadCheckpoint(f'{source} has the same weights with and without the prefix module.; '
                             'nobody knows which are meant')
     _check_numbers(plain, source)
-    layout = recognise(plain)
+    layout = recognize(plain)
     try:
         result = Weights(layout.to_ours(plain) if layout else plain)
     except ValueError as error:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer._support.atomic_write import atomic_write
 
 
 def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
     """Write `checkpoint` to `path`, whole or not at all.
 
     Raises:
-        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(serialized(checkpoint))
 
 
@@ -29,7 +29,7 @@ def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
     """
     content = serialized(checkpoint)
     path = Path(folder, f'{name}-{hashlib.sha256(content).hexdigest()[:8]}.pth')
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)
     return path
 

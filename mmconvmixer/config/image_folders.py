@@ -1,15 +1,15 @@
-"""A user's own pictures in place of a config's data: `--data DIR` of the tools.
+"""A user's own images in place of a config's data: `--data DIR` of the tools.
 
 DIR holds one folder a class, or `train` and `val` (`valid`, `validation`) and `test` that do.
 Where there is no val folder, a tenth of each class of what there is to train on is
-held out (`datasets.held_out`), always the same; test pictures validate nothing.
+held out (`datasets.held_out`), always the same; test images validate nothing.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmconvmixer.datasets.image_folder import SUFFIXES, class_folders, images_below
 from mmconvmixer.datasets.split import held_out
-from mmconvmixer.datasets.image_folder import SUFFIXES, class_folders, pictures_below
 from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
 
 _VAL_NAMES = ('val', 'valid', 'validation')
@@ -17,7 +17,7 @@ _VAL_NAMES = ('val', 'valid', 'validation')
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a folder's pictures, as `ImageFolder` takes them."""
+    """Some of a folder's images, as `ImageFolder` takes them."""
     data_prefix: str
     part: str = 'all'
 
@@ -30,10 +30,10 @@ class Parts:
     train: Part
     val: Part
     test: Part
-    counts: tuple[int, int]  # pictures of train and val
+    counts: tuple[int, int]  # images of train and val
 
     def __str__(self) -> str:
-        text = (f'{self.root}: {len(self.classes)} classes, {self.counts[0]} pictures to train '
+        text = (f'{self.root}: {len(self.classes)} classes, {self.counts[0]} images to train '
                 f'on, {self.counts[1]} to validate on')
         if self.val.part == 'all':
             return f'{text} ({self.val.data_prefix})'
@@ -47,7 +47,7 @@ def find_parts(folder: str | Path) -> Parts:
     Raises:
         DatasetNotFound: no such folder, no folders of classes in it, less than two
             classes, or a class that only val or test has.
-        EmptyDataset: a class without a picture to train on, or nothing to validate on.
+        EmptyDataset: a class without an image to train on, or nothing to validate on.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
@@ -55,35 +55,35 @@ def find_parts(folder: str | Path) -> Parts:
                               'a class, or train and val that do')
     train, val, test = _split_folders(root)
     if train is None:
-        raise DatasetNotFound(f'{root} has {val or test}, but no train; put the pictures to train '
+        raise DatasetNotFound(f'{root} has {val or test}, but no train; put the images to train '
                               'on there, one folder a class')
     classes = _folders_of(root / train)
     if len(classes) < 2:
         raise DatasetNotFound(f'{root / train} has one class only, {classes[0]}: to tell classes '
                               'apart, it takes two or more')
     _check_are_classes(root / train, classes)
-    pictures = {name: pictures_below(root / train / name) for name in classes}
-    empty = [name for name, names in pictures.items() if not names]
+    images = {name: images_below(root / train / name) for name in classes}
+    empty = [name for name, names in images.items() if not names]
     if empty:
-        raise EmptyDataset(f'{root / train} has classes without a picture: {", ".join(empty[:5])}. '
-                           f'Remove the folders or add pictures ({", ".join(SUFFIXES)})')
+        raise EmptyDataset(f'{root / train} has classes without an image: {", ".join(empty[:5])}. '
+                           f'Remove the folders or add images ({", ".join(SUFFIXES)})')
     for other in filter(None, (val, test)):
         _check_classes(root / other, classes)
-    trained = sum(map(len, pictures.values()))
+    trained = sum(map(len, images.values()))
     if val:
-        counts = trained, sum(len(pictures_below(root / val / name)) for name in classes)
+        counts = trained, sum(len(images_below(root / val / name)) for name in classes)
         parts = Part(train), Part(val)
     else:
-        out = sum(len(held_out(names)) for names in pictures.values())
+        out = sum(len(held_out(names)) for names in images.values())
         counts = trained - out, out
         parts = Part(train, 'rest'), Part(train, 'held-out')
     if not counts[1]:
-        raise EmptyDataset(f'{root / (val or train)} has no picture to validate on; add some')
+        raise EmptyDataset(f'{root / (val or train)} has no image to validate on; add some')
     return Parts(root, tuple(classes), *parts, Part(test) if test else parts[1], counts)
 
 
 def use_for_training(cfg, parts: Parts) -> None:
-    """Put a folder's pictures in place of a config's, and make its head one for their classes.
+    """Put a folder's images in place of a config's, and make its head one for their classes.
 
     Of the data loaders only the datasets change; pipelines, wrappers and batch sizes stay.
 
@@ -97,9 +97,9 @@ def use_for_training(cfg, parts: Parts) -> None:
 
 
 def use_for_testing(cfg, folder: str | Path, classes: Sequence[str] | None) -> None:
-    """Put the test pictures of a folder in place of a config's.
+    """Put the test images of a folder in place of a config's.
 
-    Those are `test`, else `val`, else the held-out tenth: never pictures that
+    Those are `test`, else `val`, else the held-out tenth: never images that
     training on the same folder saw.
 
     Args:
@@ -151,7 +151,7 @@ def _folders_of(folder: Path) -> list[str]:
     names = class_folders(folder)
     if not names:
         raise DatasetNotFound(f'{folder} has no folders in it; expected one folder a class, with '
-                              'its pictures')
+                              'its images')
     return names
 
 
@@ -180,7 +180,7 @@ def _use_classes(cfg, classes: Sequence[str]) -> None:
     head.num_classes = len(classes)
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
-    # Mixing pictures needs the count.
+    # Mixing images needs the count.
     owner = cfg.model if cfg.model.get('data_preprocessor') else cfg
     owner.setdefault('data_preprocessor', {})['num_classes'] = len(classes)
     for name in ('val_evaluator', 'test_evaluator'):

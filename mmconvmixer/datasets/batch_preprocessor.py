@@ -11,12 +11,12 @@ from mmpretrain.registry import TRANSFORMS
 class BatchPreprocessor(ClsDataPreprocessor):
     """mmpretrain's `ClsDataPreprocessor` that also transforms the batch in training.
 
-    transforms (uint8, RGB) -> normalisation -> batch augmentation (mixing, erasing).
+    transforms (uint8, RGB) -> normalization -> batch augmentation (mixing, erasing).
 
     Args:
         transforms: configs of `mmconvmixer.datasets.batch_transforms`.
         mean, std, to_rgb, num_classes, batch_augments: those of mmpretrain's; `to_rgb`
-            says that pictures come as BGR.
+            says that images come as BGR.
     """
 
     def __init__(self, transforms: Sequence[dict] = (), mean: Sequence[float] | None = None,
@@ -30,7 +30,7 @@ class BatchPreprocessor(ClsDataPreprocessor):
         """Return `inputs` (N, C, H, W) float32, and `data_samples`, ready for the network.
 
         Args:
-            data: `inputs` (N, C, H, W) uint8 or a list of N pictures, `data_samples`.
+            data: `inputs` (N, C, H, W) uint8 or a list of N images, `data_samples`.
             training: False leaves out all that is random.
         """
         if training and self.transforms:

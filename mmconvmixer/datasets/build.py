@@ -44,7 +44,7 @@ def build_dataset(dataset_cfg: dict) -> Any:
     except RuntimeError as error:
         if 'Found 0 files' not in str(error):
             raise
-        raise EmptyDataset(f'{where} has no pictures: {error}') from error
+        raise EmptyDataset(f'{where} has no images: {error}') from error
     if len(dataset) == 0:
-        raise EmptyDataset(f'{where} has no pictures')
+        raise EmptyDataset(f'{where} has no images')
     return dataset

@@ -1,4 +1,4 @@
-"""CIFAR as folders of pictures, one a class: no pickle in sight."""
+"""CIFAR as folders of images, one a class: no pickle in sight."""
 import tarfile
 import zlib
 from collections import Counter
@@ -10,27 +10,27 @@ import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
 from PIL import Image
 
-from mmconvmixer.datasets.split import shuffled
-from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.datasets.split import shuffled
+from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 
 
 class CIFAR10Folder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/*.png`, labels in CIFAR's order.
 
     Args:
-        part: 'all' of the pictures; 'held-out', the last tenth of each class by
-            file name (of the training pictures 5,000, to tune settings on); or
+        part: 'all' of the images; 'held-out', the last tenth of each class by
+            file name (of the training images 5,000, to tune settings on); or
             'rest', the other nine tenths.
-        per_class: keep so many pictures of each class, chosen by a hash of
+        per_class: keep so many images of each class, chosen by a hash of
             `seed` and their names; None keeps all.
         seed: of that choice.
         Others: those of mmpretrain's `CustomDataset`.
 
     Raises:
         DatasetNotFound: the folders are not CIFAR's classes.
-        ValueError: another part, or less than one picture a class.
+        ValueError: another part, or less than one image a class.
     """
 
     METAINFO = CIFAR10.METAINFO
@@ -85,7 +85,7 @@ class CIFAR100Folder(CIFAR10Folder):
 
 
 def unpack_cifar(archive: str | Path, out: str | Path) -> int:
-    """Write the pictures of a CIFAR archive as `<out>/{train,test}/<class>/<nnnnn>.png`.
+    """Write the images of a CIFAR archive as `<out>/{train,test}/<class>/<nnnnn>.png`.
 
     Args:
         archive: `cifar-10-binary.tar.gz` or `cifar-100-binary.tar.gz`, the
@@ -93,7 +93,7 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
         out: folder to make, e.g. data/cifar10.
 
     Returns:
-        The number of pictures.
+        The number of images.
 
     Raises:
         DatasetNotFound: no such archive, none of these two, or cut short.
@@ -114,7 +114,7 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent) as scratch:
         unpacked = Path(scratch, out.name)
-        count = _write_pictures(files, unpacked, dataset.METAINFO['classes'], label_bytes)
+        count = _write_images(files, unpacked, dataset.METAINFO['classes'], label_bytes)
         unpacked.rename(out)
     return count
 
@@ -130,11 +130,11 @@ def _binary_files(archive: str | Path) -> dict[str, bytes]:
                               'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
 
 
-def _write_pictures(files: dict[str, bytes], out: Path, classes: Sequence[str],
+def _write_images(files: dict[str, bytes], out: Path, classes: Sequence[str],
                     label_bytes: int) -> int:
     written = Counter()
     progress = Progress('unpacking', sum(map(len, files.values())) // (label_bytes + 3072),
-                        'pictures')
+                        'images')
     for name in sorted(files):
         split = 'test' if name.startswith('test') else 'train'
         for record in np.frombuffer(files[name], np.uint8).reshape(-1, label_bytes + 3072):

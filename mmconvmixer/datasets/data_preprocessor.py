@@ -1,4 +1,4 @@
-"""mmpretrain's normalisation of test pictures, in one tensor instead of four."""
+"""mmpretrain's normalization of test images, in one tensor instead of four."""
 from collections.abc import Sequence
 
 import mmpretrain.models
@@ -18,7 +18,7 @@ class ClsDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
         super().__init__(mean=mean, std=std, pad_size_divisor=pad_size_divisor,
                          pad_value=pad_value, to_rgb=to_rgb, to_onehot=to_onehot,
                          num_classes=num_classes, batch_augments=batch_augments)
-        # What is left to do to a batch that is normalised.
+        # What is left to do to a batch that is normalized.
         self.rest = mmpretrain.models.ClsDataPreprocessor(
             pad_size_divisor=pad_size_divisor, pad_value=pad_value, to_onehot=self.to_onehot,
             num_classes=num_classes)
@@ -27,7 +27,7 @@ class ClsDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
         """Return `inputs` (N, C, H, W) float32, and `data_samples`.
 
         Args:
-            data: `inputs` (N, C, H, W) or a list of N pictures (C, H, W), `data_samples`.
+            data: `inputs` (N, C, H, W) or a list of N images (C, H, W), `data_samples`.
             training: whether to mix and erase.
         """
         images = data['inputs']
@@ -36,11 +36,11 @@ class ClsDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
                 or images.device.type != 'cpu' or images.dtype != torch.uint8
                 or images.shape[1] != self.mean.numel()):
             return super().forward(data, training)
-        return self.rest(dict(data, inputs=normalise(
+        return self.rest(dict(data, inputs=normalize(
             images, self.mean, self.std, flip=self.to_rgb and images.shape[1] == 3)))
 
 
-def normalise(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor,
+def normalize(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor,
               flip: bool) -> torch.Tensor:
     """Return (images - mean) / std, (N, C, H, W) float32.
 
@@ -49,8 +49,8 @@ def normalise(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor,
         mean, std: (C, 1, 1) float32, of 0..255.
         flip: take the channels in reverse, BGR to RGB.
     """
-    normalised = torch.empty(images.shape, dtype=torch.float32)
+    normalized = torch.empty(images.shape, dtype=torch.float32)
     # One at a time, which stays in the cache from step to step.
-    for image, target in zip(images, normalised, strict=True):
+    for image, target in zip(images, normalized, strict=True):
         target.copy_(image.flip(0) if flip else image).sub_(mean).div_(std)
-    return normalised
+    return normalized

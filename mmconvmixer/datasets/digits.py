@@ -6,11 +6,11 @@ from mmpretrain.datasets import BaseDataset
 class Digits(BaseDataset):
     """scikit-learn's 1,797 digits (UCI "Optical Recognition of Handwritten Digits").
 
-    The pictures come in the order in which 13 people wrote them. The first two
+    The images come in the order in which 13 people wrote them. The first two
     thirds train, the last third tests: most hands of the test part are unseen.
 
     Args:
-        split: 'train' (1,198 pictures) or 'test' (599).
+        split: 'train' (1,198 images) or 'test' (599).
         pipeline: transforms of a sample; they find `img`, (8, 8) uint8, ink 255.
 
     Raises:

@@ -6,10 +6,10 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
-from mmconvmixer.datasets.wrappers.in_memory import InMemory
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.datasets.wrappers.in_memory import InMemory
 
-# Beyond these, reading every picture, or asking for the size of every file of a
+# Beyond these, reading every image, or asking for the size of every file of a
 # network disk, would delay a run by minutes.
 MOST_BYTES_DECODED = 128 << 20
 MOST_FILES_ASKED = 100_000
@@ -18,25 +18,25 @@ MOST_FILES_ASKED = 100_000
 def fingerprint(dataset) -> dict:
     """Return what tells this dataset from another.
 
-    The same pictures with the same labels give the same fingerprint, in
+    The same images with the same labels give the same fingerprint, in
     whatever order, under whatever names, kept in memory or read from files.
 
     Args:
         dataset: any map-style dataset, wrapped or not.
 
     Returns:
-        pictures (int), sha256, and what it is the hash `of`: 'pixels and
+        images (int), sha256, and what it is the hash `of`: 'pixels and
         labels'; 'names, labels and file sizes' where the files are more than
         128 MiB; 'names and labels' where they are more than 100,000 or not
-        local. Of a dataset without mmengine's `get_data_info` only `pictures`
+        local. Of a dataset without mmengine's `get_data_info` only `images`
         is known; sha256 and `of` are None.
     """
     while not isinstance(dataset, InMemory) and _is_dataset(getattr(dataset, 'dataset', None)):
         dataset = dataset.dataset
     if not isinstance(dataset, InMemory) and not hasattr(dataset, 'get_data_info'):
-        return dict(pictures=len(dataset), sha256=None, of=None)
+        return dict(images=len(dataset), sha256=None, of=None)
     of, items = _kept(dataset) if isinstance(dataset, InMemory) else _annotated(dataset)
-    progress = Progress('fingerprint', len(dataset), 'pictures')
+    progress = Progress('fingerprint', len(dataset), 'images')
     digests = []
     for number, item in enumerate(items):
         if item is None:  # can't be decoded: no part of what a run sees
@@ -44,7 +44,7 @@ def fingerprint(dataset) -> dict:
         digests.append(hashlib.sha256(item).digest())
         progress.update(number + 1)
     whole = hashlib.sha256(b''.join(sorted(digests)))
-    return dict(pictures=len(digests), sha256=whole.hexdigest(), of=of)
+    return dict(images=len(digests), sha256=whole.hexdigest(), of=of)
 
 
 def _is_dataset(thing: object) -> bool:
@@ -79,7 +79,7 @@ def _size(info: dict) -> int | None:
         return getattr(info['img'], 'nbytes', None)
     try:
         return Path(info['img_path']).stat().st_size
-    except (OSError, KeyError, TypeError):  # elsewhere, or no picture file at all
+    except (OSError, KeyError, TypeError):  # elsewhere, or no image file at all
         return None
 
 

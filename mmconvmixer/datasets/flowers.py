@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 
+from mmconvmixer._support.lock import locked
 from mmconvmixer.checkpoints.download.fetch import fetch_to, file_name
 from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.unpacking import unpack
 from mmconvmixer.errors import DatasetNotFound, DownloadError
-from mmconvmixer._support.lock import locked
 
 URL = 'http://download.tensorflow.org/example_images/flower_photos.tgz'
 SHA256 = '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c'  # of 228,813,984 bytes
@@ -19,9 +19,9 @@ SHA256 = '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c'  # o
 class Flowers(ImageFolder):
     """tf_flowers, as `<data_root>/{daisy,dandelion,roses,sunflowers,tulips}/*.jpg`.
 
-    It has no published split. 'rest' (3,306 pictures of the published archive) and
+    It has no published split. 'rest' (3,306 images of the published archive) and
     'held-out' (364) are `ImageFolder`'s nine tenths and one tenth of each class: not
-    the pictures of TensorFlow Datasets' `train[:90%]`, which follow its own order.
+    the images of TensorFlow Datasets' `train[:90%]`, which follow its own order.
 
     Args:
         data_root: the folder.

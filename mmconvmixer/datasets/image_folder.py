@@ -1,4 +1,4 @@
-"""Pictures in one folder a class."""
+"""Images in one folder a class."""
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ PARTS = ('all', 'rest', 'held-out')
 
 
 class ImageFolder(CustomDataset):
-    """`<data_root>/<data_prefix>/<class>/**/<picture>`, on a local disk.
+    """`<data_root>/<data_prefix>/<class>/**/<image>`, on a local disk.
 
     Hidden folders and other files are passed over.
 
     Args:
         data_root: the folder.
         data_prefix: a folder in it, such as 'train'.
-        part: 'all' of the pictures; 'held-out', a tenth of each class that a hash
+        part: 'all' of the images; 'held-out', a tenth of each class that a hash
             of the file names chooses (`held_out`); or 'rest', the other nine.
         classes: their names, in the order of the labels; the folder may lack
             some of them. Default: the names of the folders, sorted.
@@ -29,7 +29,7 @@ class ImageFolder(CustomDataset):
 
     Raises:
         DatasetNotFound: a folder that is none of `classes`.
-        EmptyDataset: there is no picture.
+        EmptyDataset: there is no image.
         ValueError: another part.
     """
 
@@ -55,14 +55,14 @@ class ImageFolder(CustomDataset):
                 f'({_some(self.CLASSES)}): {_some(strange)}. Remove or rename them')
         samples = []
         for label, name in enumerate(self.CLASSES):
-            pictures = pictures_below(root / name) if name in found else []
+            images = images_below(root / name) if name in found else []
             if self.part != 'all':
-                chosen = held_out(pictures)
-                pictures = [picture for picture in pictures
-                            if (picture in chosen) == (self.part == 'held-out')]
-            samples += [(f'{name}/{picture}', label) for picture in pictures]
+                chosen = held_out(images)
+                images = [image for image in images
+                            if (image in chosen) == (self.part == 'held-out')]
+            samples += [(f'{name}/{image}', label) for image in images]
         if not samples:
-            raise EmptyDataset(f'{root} has no pictures' + (
+            raise EmptyDataset(f'{root} has no images' + (
                 f' in its part {self.part!r}' if self.part != 'all' else '') +
                 f' in its class folders ({", ".join(SUFFIXES)})')
         return samples
@@ -74,8 +74,8 @@ def class_folders(folder: Path) -> list[str]:
                   if path.is_dir() and not path.name.startswith(('.', '__MACOSX')))
 
 
-def pictures_below(folder: Path) -> list[str]:
-    """Return the pictures in a folder and below, sorted, as `sub/folder/name.png`."""
+def images_below(folder: Path) -> list[str]:
+    """Return the images in a folder and below, sorted, as `sub/folder/name.png`."""
     found = []
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith('.')]

@@ -1,4 +1,4 @@
-"""What a picture may come as, made a sample for a test pipeline."""
+"""What an image may come as, made a sample for a test pipeline."""
 import os
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from torch import nn
 from mmconvmixer.checkpoints.download.http import download, is_url
 from mmconvmixer.errors import BadConfig, BadImage
 
-Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
+ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}
 
 
-class PicturePipeline:
-    """A model's test pipeline, for pictures of every form.
+class ImagePipeline:
+    """A model's test pipeline, for images of every form.
 
     Args:
         model: what `get_model` returned.
@@ -33,23 +33,23 @@ class PicturePipeline:
         self._load, *transforms = _transforms(pipeline or test_dataset_of(model).pipeline)
         self._transform = Compose(transforms)
 
-    def __call__(self, picture: Picture) -> dict:
-        """Return the sample of one picture: `inputs` (C, H, W) uint8 and `data_samples`.
+    def __call__(self, image: ImageInput) -> dict:
+        """Return the sample of one image: `inputs` (C, H, W) uint8 and `data_samples`.
 
         Raises:
-            BadImage: the picture can't be read.
+            BadImage: the image can't be read.
         """
         try:
-            sample = self._load(as_sample(picture))
+            sample = self._load(as_sample(image))
         except BadImage:
             raise
         except Exception as error:  # whatever decoders and storage backends throw
-            raise BadImage(complaint(picture, error)) from error
+            raise BadImage(complaint(image, error)) from error
         return self._transform(sample)
 
 
-def pictures_in(folder: str | os.PathLike) -> list[Path]:
-    """Return a folder's pictures in the order of their names.
+def images_in(folder: str | os.PathLike) -> list[Path]:
+    """Return a folder's images in the order of their names.
 
     Raises:
         BadImage: there is none.
@@ -57,7 +57,7 @@ def pictures_in(folder: str | os.PathLike) -> list[Path]:
     found = sorted(path for path in Path(folder).iterdir()
                    if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise BadImage(f'folder {folder} has no picture in it; these count: '
+        raise BadImage(f'folder {folder} has no image in it; these count: '
                        f'{", ".join(sorted(IMAGE_SUFFIXES))}')
     return found
 
@@ -74,7 +74,7 @@ def test_dataset_of(model: nn.Module) -> Config:
     config = getattr(model, '_config', None)
     if not isinstance(config, Config) or 'test_dataloader' not in config:
         raise BadConfig('the model has no config with a test_dataloader, so nobody knows how '
-                        'its pictures are prepared; build it with get_model(name or config)')
+                        'its images are prepared; build it with get_model(name or config)')
     dataset = config.test_dataloader.dataset
     while 'pipeline' not in dataset and 'dataset' in dataset:  # e.g. InMemory
         dataset = dataset.dataset
@@ -84,7 +84,7 @@ def test_dataset_of(model: nn.Module) -> Config:
 def _transforms(pipeline: list[dict]) -> list[BaseTransform]:
     """Build the transforms of a test pipeline, loading first.
 
-    The loader takes any picture; the rest is as in `tools/test.py`.
+    The loader takes any image; the rest is as in `tools/test.py`.
     """
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import TRANSFORMS
@@ -98,43 +98,43 @@ def _transforms(pipeline: list[dict]) -> list[BaseTransform]:
         return [TRANSFORMS.build(step) for step in (dict(load, type='LoadImage'), *rest)]
 
 
-def as_sample(picture: Picture) -> dict:
-    """Return what a pipeline's LoadImage takes of a picture."""
-    if isinstance(picture, str | os.PathLike):
-        path = os.fspath(picture)
+def as_sample(image: ImageInput) -> dict:
+    """Return what a pipeline's LoadImage takes of an image."""
+    if isinstance(image, str | os.PathLike):
+        path = os.fspath(image)
         if is_url(path):
             content = bytearray()
             for piece in download(path):
                 content[piece.offset:] = piece.data
             return dict(img_bytes=bytes(content))
         if '://' not in path and not os.path.isfile(path):
-            raise BadImage(f'picture {path} is not there; give a path, URL, bytes, PIL image '
+            raise BadImage(f'image {path} is not there; give a path, URL, bytes, PIL image '
                            'or array')
         return dict(img_path=path)
-    if isinstance(picture, bytes):
-        return dict(img_bytes=picture)
-    if isinstance(picture, Image.Image):
-        rgb = np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
+    if isinstance(image, bytes):
+        return dict(img_bytes=image)
+    if isinstance(image, Image.Image):
+        rgb = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
         return dict(img=np.ascontiguousarray(rgb[..., ::-1]))
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.size == 0 or not (
-                picture.ndim == 2 or picture.ndim == 3 and picture.shape[2] in (1, 3)):
-            raise BadImage(f'an array picture is uint8 (H, W) or (H, W, 3) in BGR; got '
-                           f'{picture.dtype} {picture.shape}{_hint(picture)}')
-        return dict(img=picture)
-    raise BadImage(f'a picture is a path, URL, bytes, PIL image or array; got '
-                   f'{type(picture).__name__}')
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.size == 0 or not (
+                image.ndim == 2 or image.ndim == 3 and image.shape[2] in (1, 3)):
+            raise BadImage(f'an array image is uint8 (H, W) or (H, W, 3) in BGR; got '
+                           f'{image.dtype} {image.shape}{_hint(image)}')
+        return dict(img=image)
+    raise BadImage(f'an image is a path, URL, bytes, PIL image or array; got '
+                   f'{type(image).__name__}')
 
 
-def origin_of(picture: Picture) -> dict:
+def origin_of(image: ImageInput) -> dict:
     """Return `img_path` for what came from a file, else nothing."""
-    return dict(img_path=os.fspath(picture)) if isinstance(picture, str | os.PathLike) else {}
+    return dict(img_path=os.fspath(image)) if isinstance(image, str | os.PathLike) else {}
 
 
-def complaint(picture: Picture, reason: Any) -> str:
-    """Return the message for a picture that can't be read."""
-    name = origin_of(picture).get('img_path', f'({type(picture).__name__})')
-    return f'picture {name} can not be decoded: {reason}. Expected a JPEG, PNG or the like'
+def complaint(image: ImageInput, reason: Any) -> str:
+    """Return the message for an image that can't be read."""
+    name = origin_of(image).get('img_path', f'({type(image).__name__})')
+    return f'image {name} can not be decoded: {reason}. Expected a JPEG, PNG or the like'
 
 
 def _hint(array: np.ndarray) -> str:
@@ -143,7 +143,7 @@ def _hint(array: np.ndarray) -> str:
     if array.ndim == 3 and array.shape[2] == 4:
         return '; leave out the fourth channel: array[..., :3]'
     if array.ndim == 4:
-        return '; several pictures are a list of arrays: list(array)'
+        return '; several images are a list of arrays: list(array)'
     if array.dtype != np.uint8 and array.ndim in (2, 3):
         return '; values are 0 to 255, as in a file'
     return ''

@@ -1,4 +1,4 @@
-"""Choosing some of a class's pictures, the same ones on every machine and in every run."""
+"""Choosing some of a class's images, the same ones on every machine and in every run."""
 import hashlib
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 def shuffled(names: Iterable[str], seed: int = 0) -> list[str]:
     """Return the names in an order that has nothing to do with the alphabet's.
 
-    It is that of the sha256 of `<seed>/<name>`: numbered pictures, of which
+    It is that of the sha256 of `<seed>/<name>`: numbered images, of which
     neighbours are often alike, are mixed, no generator of random numbers is
     asked, and a name that is added later leaves the others in their order.
     """
@@ -14,7 +14,7 @@ def shuffled(names: Iterable[str], seed: int = 0) -> list[str]:
 
 
 def held_out(names: Iterable[str]) -> set[str]:
-    """Return the tenth of a class's pictures that training leaves out.
+    """Return the tenth of a class's images that training leaves out.
 
     Rounded down, but one at least where there are two: the first of `shuffled`.
     """

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from mmconvmixer.errors import BadArchive, OutputNotWritable
 
-# Pictures are compressed already: more than this is no archive of pictures.
+# Images are compressed already: more than this is no archive of images.
 _MOST_EXPANDED = 20
 _ALWAYS_ALLOWED = 64 << 20  # bytes
 

@@ -1,6 +1,6 @@
 from mmconvmixer.deploy.export import export
 from mmconvmixer.deploy.formats import FORMATS
 from mmconvmixer.deploy.fuse import fuse
-from mmconvmixer.deploy.quantization import quantise
+from mmconvmixer.deploy.quantization import quantize
 
-__all__ = ['FORMATS', 'export', 'fuse', 'quantise']
+__all__ = ['FORMATS', 'export', 'fuse', 'quantize']

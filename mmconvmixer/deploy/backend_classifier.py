@@ -7,12 +7,12 @@ from mmengine.model import BaseModel, is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmconvmixer.datasets.image_input import ImageInput
 from mmconvmixer.deploy.logits import logits_function
-from mmconvmixer.datasets.image_input import Picture
 
 
 class BackendClassifier(BaseModel):
-    """Answers as the classifier does; what lies between picture and logits runs elsewhere.
+    """Answers as the classifier does; what lies between image and logits runs elsewhere.
 
     Args:
         model: a classifier with its weights and its config (`_config`).
@@ -20,7 +20,7 @@ class BackendClassifier(BaseModel):
     """
 
     def __init__(self, model: BaseModel, backend: str, precision: str,
-                 calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1):
+                 calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1):
         super().__init__(data_preprocessor=model.data_preprocessor)
         self._head = copy(model.head)
         # `predict` turns what `forward` says of the features into answers.

@@ -13,25 +13,25 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.apis.inference import get_model
+from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.checkpoints.hashes import sha256_of
+from mmconvmixer.datasets.image_input import ImagePipeline
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.deploy.reference import reference_outputs
-from mmconvmixer.deploy.sample_images import odd_pictures, sample_batch, sample_pictures
+from mmconvmixer.deploy.sample_images import odd_images, sample_batch, sample_images
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
-from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.models import FeatureExtractor
-from mmconvmixer.datasets.image_input import PicturePipeline
+from mmconvmixer.zoo.models import get_model
 
 # Of the largest output; what is above is no rounding. Deep networks make the 8 bits of
 # bfloat16 felt (0.10 with the digits model); another network would be off by 1 or 2.
 TOLERANCES = dict(float32=1e-4, float16=5e-2, bfloat16=0.25, int8=0.5)
-PICTURE_TOLERANCE = 0.2
-PICTURES = 8
+IMAGE_TOLERANCE = 0.2
+IMAGES = 8
 
 
 def export(model: str | Path | Config | BaseModel, format: str, out: str | Path, *,
@@ -50,22 +50,22 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             published ones if `model` is a name; random ones, with a line that says
             so, if it is a config.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
-        dynamic_batch: any number of pictures at a time, or one. Default: any,
+        dynamic_batch: any number of images at a time, or one. Default: any,
             except for 'openvino' and 'litert'.
-        image_size: height and width of the pictures. Default: the config's.
+        image_size: height and width of the images. Default: the config's.
         dtype: of the weights, 'float32', 'float16' or 'bfloat16', as far as the
             format has it; input and output are float32 in any case. 'int8' of
             'litert' is arithmetic in int8; for other formats' int8, see
-            `mmconvmixer.deploy.quantise`.
-        calib: folder of real pictures, for int8.
+            `mmconvmixer.deploy.quantize`.
+        calib: folder of real images, for int8.
         self_contained: 'onnx' and 'openvino' only: the file takes one raw uint8
-            picture (H, W, 3) of any size, in RGB, and returns the best `topk`
+            image (H, W, 3) of any size, in RGB, and returns the best `topk`
             classes' names and scores.
         **model_options: see `get_model`.
 
     Returns:
         What is written to `<out>.json` too: names and shapes of input and output,
-        preprocessing, classes, checksums, and how the answers on real pictures
+        preprocessing, classes, checksums, and how the answers on real images
         compare with PyTorch's.
 
     Raises:
@@ -82,7 +82,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
                             f'{", ".join(module.DTYPES)}. For int8 of onnx and openvino there is '
                             'tools/quantize.py')
     if (dtype == 'int8') != (calib is not None):
-        raise UnknownOption('dtype int8 and calib, a folder of real pictures, belong together')
+        raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
     suffix = module.SUFFIX
     if self_contained:
         module = load_format(format, self_contained)
@@ -96,7 +96,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         raise UnknownOption(f'image_size is {image_size}, expected a number of pixels')
     preprocessing = preprocessing_of(built, image_size)
     _check_size(built, preprocessing)
-    images = torch.from_numpy(sample_batch(preprocessing, PICTURES))
+    images = torch.from_numpy(sample_batch(preprocessing, IMAGES))
     expected = reference_outputs(built, images, features)
     job = Job(built, preprocessing, None if features else classes_of(built, expected.shape[1]),
               features, dynamic_batch, dtype, topk)
@@ -109,7 +109,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         else:
             module.write(job, part)
         run = module.reader(part)
-        check = (_compare_pictures(job, run) if self_contained
+        check = (_compare_images(job, run) if self_contained
                  else _compare(job, run, images.numpy(), expected.numpy()))
         record = dict(
             model=name, weights=weights, format=format, dtype=dtype,
@@ -166,14 +166,14 @@ def _check_size(model: BaseModel, preprocessing: Preprocessing) -> None:
     fixed = getattr(model.backbone, 'img_size', None)
     if fixed is not None and tuple(fixed) != preprocessing.image_size:
         raise BadConfig(
-            f'{type(model.backbone).__name__} was built for pictures of {fixed[0]} x {fixed[1]}, '
+            f'{type(model.backbone).__name__} was built for images of {fixed[0]} x {fixed[1]}, '
             'which its weights fix, but would get {} x {}'.format(*preprocessing.image_size)
             + '; leave out image_size, or change the test pipeline')
 
 
 def _compare(job: Job, run: Callable[[np.ndarray], np.ndarray], images: np.ndarray,
              expected: np.ndarray) -> dict:
-    """Compare with the classifier itself, one picture at a time and together."""
+    """Compare with the classifier itself, one image at a time and together."""
     singles = np.concatenate([run(images[number:number + 1]) for number in range(len(images))])
     runs = [singles, run(images)] if job.dynamic_batch else [singles]
     return compared(expected, runs, TOLERANCES[job.dtype], top1=not job.features)
@@ -192,7 +192,7 @@ def compared(expected: np.ndarray, runs: list[np.ndarray], tolerance: float,
         raise ExportMismatch(
             f'the exported network is not the original: outputs differ by up to {difference:.3g} '
             f'where the largest is {largest:.3g} (at most {tolerance:g} of it is rounding)')
-    check = dict(pictures=len(expected), max_difference=difference, largest=largest,
+    check = dict(images=len(expected), max_difference=difference, largest=largest,
                  tolerance=tolerance)
     if top1:
         check['top1_agreement'] = min(
@@ -200,21 +200,21 @@ def compared(expected: np.ndarray, runs: list[np.ndarray], tolerance: float,
     return check
 
 
-def _compare_pictures(job: Job, run: Callable[[np.ndarray], tuple[list[str], np.ndarray]]) -> dict:
-    """Compare scores with what the classifier says of the same raw pictures.
+def _compare_images(job: Job, run: Callable[[np.ndarray], tuple[list[str], np.ndarray]]) -> dict:
+    """Compare scores with what the classifier says of the same raw images.
 
     Resizing rounds a few pixels in ten thousand otherwise, which some networks feel
     more than others. So the measure is how much the logarithms of the scores differ
-    between pictures.
+    between images.
     """
-    prepare = PicturePipeline(job.model, job.preprocessing.pipeline())
-    pictures = [*sample_pictures(PICTURES), *odd_pictures()]
+    prepare = ImagePipeline(job.model, job.preprocessing.pipeline())
+    images = [*sample_images(IMAGES), *odd_images()]
     expected, found, agreed = [], [], 0
-    for picture in pictures:
+    for image in images:
         data = job.model.data_preprocessor(default_collate(
-            [prepare(np.ascontiguousarray(picture[..., ::-1]))]), False)
+            [prepare(np.ascontiguousarray(image[..., ::-1]))]), False)
         reference = reference_outputs(job.model, data['inputs'].cpu()).log_softmax(1)[0]
-        names, scores = run(picture)
+        names, scores = run(image)
         agreed += names[0] == job.class_name(int(reference.argmax()))
         labels = [job.class_names.index(name) for name in names]
         expected.append(reference.numpy())
@@ -223,21 +223,21 @@ def _compare_pictures(job: Job, run: Callable[[np.ndarray], tuple[list[str], np.
     difference = float(np.mean([np.abs(scores - reference[labels]).mean()
                                 for (labels, scores), reference in zip(found, expected,
                                                                        strict=True)]))
-    tolerance = PICTURE_TOLERANCE * between + 1e-4
+    tolerance = IMAGE_TOLERANCE * between + 1e-4
     if not difference <= tolerance:
         raise ExportMismatch(
-            f'the exported file says other things of raw pictures than the original: logarithms of '
-            f'scores differ by {difference:.3g} in the mean, and between pictures by {between:.3g}')
-    return dict(pictures=len(pictures), mean_log_score_difference=difference,
-                between_pictures=between, tolerance=tolerance,
-                top1_agreement=agreed / len(pictures))
+            f'the exported file says other things of raw images than the original: logarithms of '
+            f'scores differ by {difference:.3g} in the mean, and between images by {between:.3g}')
+    return dict(images=len(images), mean_log_score_difference=difference,
+                between_images=between, tolerance=tolerance,
+                top1_agreement=agreed / len(images))
 
 
 def _interface(module, job: Job, self_contained: bool) -> dict:
     if hasattr(module, 'interface'):
         return module.interface(job)
     if self_contained:
-        return dict(inputs=dict(picture=dict(shape=['height', 'width', 3], dtype='uint8')),
+        return dict(inputs=dict(image=dict(shape=['height', 'width', 3], dtype='uint8')),
                     outputs={name: dict(shape=[job.best], dtype=dtype) for name, dtype in (
                         ('classes', 'string'), ('scores', 'float32'), ('labels', 'int64'))})
     batch = 'batch' if job.dynamic_batch else 1

@@ -6,7 +6,7 @@ eval mode a norm is `scale * y + shift`, and so, exactly,
     pointwise(x + scale * y + shift) = pointwise(x + scale * y), the bias grown by W shift
 
 One multiply-add with the residual is left of norm1, and one of norm2. That one can't
-go on into the next depthwise convolution: beyond the picture's border the convolution
+go on into the next depthwise convolution: beyond the image's border the convolution
 reads 0, where the folded form would have `shift`.
 """
 from copy import deepcopy

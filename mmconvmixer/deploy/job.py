@@ -18,10 +18,10 @@ class Job:
 
     Attributes:
         model: the classifier.
-        preprocessing: of its pictures; None if what runs takes any size.
+        preprocessing: of its images; None if what runs takes any size.
         classes: their names, None where nobody knows them.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
-        dynamic_batch: any number of pictures at once; else one.
+        dynamic_batch: any number of images at once; else one.
         dtype: of the weights: 'float32', 'float16', 'bfloat16' or, of what a format's
             own tools make of float32 weights, 'int8'.
         topk: classes that a self-contained file names.

@@ -6,19 +6,19 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmconvmixer.datasets.image_input import ImageInput
 from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.errors import UnknownOption
-from mmconvmixer.datasets.image_input import Picture
 
 
 def logits_function(model: BaseModel, backend: str, precision: str,
-                    calib: str | os.PathLike | list[Picture] | None = None, batch_size: int = 1
+                    calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1
                     ) -> Callable[[Tensor], Tensor]:
-    """Return a function images (N, C, H, W), normalised -> logits (N, classes).
+    """Return a function images (N, C, H, W), normalized -> logits (N, classes).
 
     Args:
         model: the classifier, on the device where it shall run.
@@ -33,7 +33,7 @@ def logits_function(model: BaseModel, backend: str, precision: str,
         return _on_gpu(model, backend, precision)
     precision = supported_precision(precision)
     batches = calibration_batches(model, calib) if precision == 'int8' else None
-    # The others need the size of the pictures ahead of time.
+    # The others need the size of the images ahead of time.
     open_size = backend in ('torch', 'compile')
     job = Job(model, None if open_size else preprocessing_of(model))
     return build_backend(job, backend, precision, batches, batch_size)

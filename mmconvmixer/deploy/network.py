@@ -1,4 +1,4 @@
-"""What is exported of a classifier: normalised pictures in, logits or features out."""
+"""What is exported of a classifier: normalized images in, logits or features out."""
 import torch
 from mmengine.model import BaseModel
 from mmpretrain.models import GlobalAveragePooling, ImageClassifier

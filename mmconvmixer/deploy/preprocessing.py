@@ -1,4 +1,4 @@
-"""How a network's pictures are prepared, as numbers: what an exported file has to say of it.
+"""How a network's images are prepared, as numbers: what an exported file has to say of it.
 
 Read off a config's test pipeline, so that exports do what `tools/test.py` does.
 """
@@ -6,19 +6,19 @@ from dataclasses import asdict, dataclass, replace
 
 from torch import nn
 
-from mmconvmixer.errors import BadConfig
 from mmconvmixer.datasets.image_input import test_dataset_of
+from mmconvmixer.errors import BadConfig
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Load, resize, crop the middle, normalise.
+    """Load, resize, crop the middle, normalize.
 
     Attributes:
         image_size: (height, width) of what the network takes.
         resize: 'short': the short edge becomes `resize_to[0]` pixels, the long one
             in proportion, rounded down; 'exact': to `resize_to`, (height, width);
-            'none': the picture is taken as it is.
+            'none': the image is taken as it is.
         resize_to: see there.
         interpolation: 'bicubic', 'bilinear', 'area', 'nearest', 'lanczos'.
         antialias: averaging over all pixels that become one, as Pillow does; what
@@ -43,7 +43,7 @@ class Preprocessing:
         return asdict(self)
 
     def pipeline(self) -> list[dict]:
-        """Return the transforms of mmpretrain that do the same, without normalisation."""
+        """Return the transforms of mmpretrain that do the same, without normalization."""
         height, width = self.resize_to
         how = dict(interpolation=self.interpolation, backend='pillow' if (
             self.antialias and self.interpolation != 'area') else 'cv2')
@@ -56,14 +56,14 @@ class Preprocessing:
                 dict(type='PackInputs')]
 
     def at(self, image_size: int) -> 'Preprocessing':
-        """Return the same for larger or smaller pictures, the margin in proportion."""
+        """Return the same for larger or smaller images, the margin in proportion."""
         ratio = [image_size / edge for edge in self.image_size]
         return replace(self, image_size=(image_size, image_size), resize_to=tuple(
             round(edge * factor) for edge, factor in zip(self.resize_to, ratio, strict=True)))
 
 
 def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preprocessing:
-    """Return what a model's config does to a test picture.
+    """Return what a model's config does to a test image.
 
     Args:
         model: what `get_model` returned.
@@ -106,23 +106,23 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
                             'CenterCrop, PackInputs')
     if size and resizing['resize'] != 'none' and min(
             large - small for large, small in zip(resizing['resize_to'], size, strict=True)) < 0:
-        raise BadConfig(f'the test pipeline crops {size} out of smaller pictures, '
+        raise BadConfig(f'the test pipeline crops {size} out of smaller images, '
                         f'{resizing["resize_to"]}')
-    normaliser = model.data_preprocessor
-    mean, std = ([float(f'{value:.7g}') for value in getattr(normaliser, name).flatten()]
-                 if normaliser._enable_normalize else [default] * (1 if gray else 3)
+    normalizer = model.data_preprocessor
+    mean, std = ([float(f'{value:.7g}') for value in getattr(normalizer, name).flatten()]
+                 if normalizer._enable_normalize else [default] * (1 if gray else 3)
                  for name, default in (('mean', 0.), ('std', 1.)))
-    if getattr(normaliser, 'pad_size_divisor', 1) > 1:
-        raise BadConfig('the data_preprocessor pads pictures, which an exported file has no way '
+    if getattr(normalizer, 'pad_size_divisor', 1) > 1:
+        raise BadConfig('the data_preprocessor pads images, which an exported file has no way '
                         'to say')
     in_channels = 1 if gray else 3
     mean, std = (values * in_channels if len(values) == 1 else values for values in (mean, std))
     if size is None and image_size is None:
-        raise BadConfig('the test pipeline takes pictures of any size; give image_size '
+        raise BadConfig('the test pipeline takes images of any size; give image_size '
                         '(--image-size), the height and width for the export')
     size = size or (image_size, image_size)
     found = Preprocessing(image_size=size, mean=tuple(mean), std=tuple(std),
-                          channels='GRAY' if gray else 'RGB' if normaliser.to_rgb else 'BGR',
+                          channels='GRAY' if gray else 'RGB' if normalizer.to_rgb else 'BGR',
                           **{'resize_to': size, **resizing})
     return found if image_size is None or size == (image_size,) * 2 else found.at(image_size)
 

@@ -14,15 +14,15 @@ def reference_outputs(model: BaseModel, images: Tensor, features: bool = False) 
 
     Args:
         model: the classifier; it stays as it is, in training mode too.
-        images: (N, C, H, W) float32, normalised.
+        images: (N, C, H, W) float32, normalized.
 
     Raises:
-        BadConfig: the network does not take such pictures.
+        BadConfig: the network does not take such images.
     """
     model = deepcopy(model).cpu().float().eval()
     try:
         found = model.extract_feat(images)
         return found[-1] if features else model.head(found)
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-        raise BadConfig(f'the network does not take pictures of {tuple(images.shape[1:])}: '
+        raise BadConfig(f'the network does not take images of {tuple(images.shape[1:])}: '
                         f'{error}') from error

@@ -11,7 +11,7 @@ from torch import Tensor
 class PerClassAccuracy(BaseMetric):
     """Top-1 accuracy of each class, in percent: `{'accuracy/per_class': {name: value}}`.
 
-    Classes without a picture are left out.
+    Classes without an image are left out.
     """
 
     default_prefix = 'accuracy'
@@ -34,7 +34,7 @@ class PerClassAccuracy(BaseMetric):
 class CalibrationError(BaseMetric):
     """Expected calibration error (ECE), in percent: `{'calibration/ece': value}`.
 
-    Pictures are grouped by the score of the predicted class into `bins` equal
+    Images are grouped by the score of the predicted class into `bins` equal
     intervals of 0..1; the gaps between mean score and accuracy of the groups are
     averaged, weighted by their sizes.
 

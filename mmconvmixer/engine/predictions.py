@@ -1,10 +1,10 @@
-"""Writing what the model said of each picture."""
+"""Writing what the model said of each image."""
 from collections.abc import Sequence
 
 import mmengine
 from mmengine.evaluator import DumpResults
 
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer._support.atomic_write import atomic_write
 
 
 class DumpPredictions(DumpResults):
@@ -25,7 +25,7 @@ class DumpPredictions(DumpResults):
     def compute_metrics(self, results: list) -> dict:
         if self.out_file_path.endswith('.json'):
             results = [self._plain(result) for result in results]
-        with written_whole(self.out_file_path) as part:
+        with atomic_write(self.out_file_path) as part:
             mmengine.dump(results, str(part))
         return {}
 

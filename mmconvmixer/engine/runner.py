@@ -11,19 +11,19 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
 from mmconvmixer.datasets.wrappers.in_memory import as_it_is, is_in_memory
-from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze import FrozenLayersHook, freeze_parameters
-from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
 from mmconvmixer.engine.hooks.record_hook import RecordHook
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer.engine.launch import start_process_group
 
 
 class Runner(MMEngineRunner):
@@ -31,7 +31,7 @@ class Runner(MMEngineRunner):
 
     Beyond mmengine's: processes without GPUs, checkpoints that are read safely,
     checked against the network and written whole, exact resumption, datasets
-    with corrupt pictures, progress by the clock.
+    with corrupt images, progress by the clock.
 
     Three more config keys: `strict_load` (default True), `on_unreadable`
     ('skip', the default, or 'raise') and `freeze` (see `engine.freeze`).
@@ -150,5 +150,5 @@ class Runner(MMEngineRunner):
         if not Path(out_dir).is_dir():  # a remote store, which has no rename
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
-        with written_whole(Path(out_dir, filename)) as part:
+        with atomic_write(Path(out_dir, filename)) as part:
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)

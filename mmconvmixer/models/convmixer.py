@@ -62,7 +62,7 @@ ARCHS = {
     '512/12': Arch(512, 12, patch_size=7, kernel_size=8),
     '256/8': Arch(256, 8, patch_size=2, kernel_size=5),
     '256/8-p1-k9': Arch(256, 8, patch_size=1, kernel_size=9),
-    # This project's own, for small pictures on a CPU.
+    # This project's own, for small images on a CPU.
     '128/4': Arch(128, 4, patch_size=4, kernel_size=5),
     '64/4': Arch(64, 4, patch_size=1, kernel_size=3),
 }
@@ -106,7 +106,7 @@ _SIZES = [field.name for field in fields(Arch) if field.name != 'act']
 
 
 class Stem(nn.Sequential):
-    """Cut into patches, then activation and normalisation."""
+    """Cut into patches, then activation and normalization."""
 
     impl = 'reference'
 
@@ -213,7 +213,7 @@ class ConvMixer(BaseModule):
         arch: a variant's name (see `ARCHS`), or a dict with embed_dims, depth,
             patch_size and kernel_size. A name also settles the activation.
         in_channels: channels of the input image, 3 for RGB.
-        norm_cfg: mmcv config of every normalisation.
+        norm_cfg: mmcv config of every normalization.
         act_cfg: mmcv config of every activation. Default: the one that the
             arch was trained with (ReLU for '768/32', else GELU).
         out_indices: blocks whose feature maps are returned, negative ones
@@ -229,12 +229,12 @@ class ConvMixer(BaseModule):
             plain PyTorch, 'auto' for the kernels where Triton and a CUDA device
             are. What they can't do (a gradient through running statistics,
             modules with hooks, float64) is done in plain PyTorch in any case.
-        init_cfg: mmengine initialisation config.
+        init_cfg: mmengine initialization config.
 
     Raises:
         UnknownArch: (a ValueError) see `resolve_arch`.
         ValueError: out_indices, frozen_stages or drop_path_rate out of range;
-            `impl` unknown, or 'fused' with an activation or normalisation that
+            `impl` unknown, or 'fused' with an activation or normalization that
             the kernels don't have.
         FusedKernelsUnavailable: (a RuntimeError) from `forward`, 'fused' where
             the kernels don't run.

@@ -39,7 +39,7 @@ class FeatureExtractor(ImageClassifier):
 
     def forward(self, inputs: Tensor, data_samples: list | None = None,
                 mode: str = 'tensor') -> Tensor:
-        """Return pooled features (N, embed_dims) for images (N, C, H, W), normalised.
+        """Return pooled features (N, embed_dims) for images (N, C, H, W), normalized.
 
         Raises:
             BadConfig: `mode` is 'loss' or 'predict', which take a head.

@@ -52,7 +52,7 @@ def _lacking(device: torch.device) -> str:
 
 
 def supports(act: nn.Module, norm: nn.Module) -> bool:
-    """Whether there are kernels for this activation and this normalisation."""
+    """Whether there are kernels for this activation and this normalization."""
     is_batch_norm = _is(norm, nn.BatchNorm2d) or _is(norm, nn.SyncBatchNorm)
     return is_batch_norm and norm.affine and act_name(act) is not None
 

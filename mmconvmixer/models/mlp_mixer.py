@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as TheirMlpMixer
 from torch import Tensor, nn
 
-from mmconvmixer.ops.token_grid import resize_token_mixing
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth
+from mmconvmixer.ops.token_grid import resize_token_mixing
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class MlpMixer(TheirMlpMixer):
 
     Args:
         arch: see `resolve_mixer`.
-        img_size: height and width of the pictures, whole multiples of the patch size:
+        img_size: height and width of the images, whole multiples of the patch size:
             one number or a pair. The token-mixing MLPs are made for it, so that other
             sizes need another network.
         patch_size: side of a patch. Default: the name's own, else 16.
@@ -93,23 +93,23 @@ class MlpMixer(TheirMlpMixer):
             `GlobalAveragePooling(dim=1)`; 'featmap' maps (B, C, H // patch, W // patch).
         interpolate_tokens: take weights of another img_size, with the token-mixing
             weights resampled over the grid of patches (`checkpoints.token_grid`). Accuracy falls,
-            more so for smaller pictures, until the network is fine-tuned at the new size:
+            more so for smaller images, until the network is fine-tuned at the new size:
             a Mixer of 3 blocks trained on digits of 32 x 32 (patches of 4) had 94.5 %
             there, 92.7 % at 40, 91.9 % at 64, 88.8 % at 28 and 80.3 % at 24, without
             further training (means of 3 seeds).
         drop_rate, drop_path_rate: of dropout and stochastic depth, in training.
-        norm_cfg, act_cfg: of every normalisation and activation. The defaults are
+        norm_cfg, act_cfg: of every normalization and activation. The defaults are
             mmpretrain's, exact GELU and eps 1e-5; the original flax network has
             `dict(type='LN', eps=1e-6)` and `dict(type='GELU', approximate='tanh')`,
             as has `configs/_base_/models/mlp_mixer_flax.py`.
         patch_cfg, layer_cfgs: options of mmcv's `PatchEmbed`, and of all blocks or (in a
             list) of each.
-        init_cfg: mmengine initialisation config.
+        init_cfg: mmengine initialization config.
 
     Raises:
         UnknownArch: (a ValueError) see `resolve_mixer`.
         ValueError: img_size is no multiple of the patch size, out_indices or out_type
-            out of range; from `forward`, pictures of another size.
+            out of range; from `forward`, images of another size.
 
     Weights for as many patches in another grid (4 x 4 into 2 x 8) are taken as they are.
 
@@ -157,12 +157,12 @@ class MlpMixer(TheirMlpMixer):
 
         Returns:
             Tensors (B, C, N), or (B, C, H // patch, W // patch) for 'featmap'. The last
-            block's is normalised.
+            block's is normalized.
         """
         if tuple(x.shape[2:]) != self.img_size:
             raise ValueError(
-                f'pictures are {" x ".join(map(str, x.shape[2:]))}, but the token-mixing MLPs '
-                f'are made for {" x ".join(map(str, self.img_size))}; resize the pictures, or '
+                f'images are {" x ".join(map(str, x.shape[2:]))}, but the token-mixing MLPs '
+                f'are made for {" x ".join(map(str, self.img_size))}; resize the images, or '
                 'build with that img_size and interpolate_tokens=True')
         x, grid = self.patch_embed(x)
         x = x.contiguous()  # else all that follows goes through two orders of memory

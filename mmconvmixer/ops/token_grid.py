@@ -1,7 +1,7 @@
 """Token-mixing weights for another grid of patches.
 
 A token-mixing MLP is W2 act(W1 x + b1) + b2 over the N = h * w patches x of a channel.
-A row of W1 and a column of W2 are pictures on the grid (h, w), as b2 is, and they are
+A row of W1 and a column of W2 are images on the grid (h, w), as b2 is, and they are
 resampled as such. W1 is also scaled by N_old / N_new, so that its sums over patches
 keep their size.
 

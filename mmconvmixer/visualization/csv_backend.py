@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.visualization import BaseVisBackend
 
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer._support.atomic_write import atomic_write
 
 NAME = 'scalars.csv'
 FIRST = ('epoch', 'iter')
@@ -88,7 +88,7 @@ class CSVVisBackend(BaseVisBackend):
         self._rewrite(rows)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with written_whole(self.path) as part:
+        with atomic_write(self.path) as part:
             lines = [self._columns, *([row.get(name) for name in self._columns] for row in rows)]
             part.write_text(''.join(map(_line, lines)), encoding='utf-8', newline='')
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.visualization.figures import check_picture_paths, save_figure
+from mmconvmixer.visualization.figures import check_image_paths, save_figure
 from mmconvmixer.visualization.runs import Run
 
 
@@ -12,14 +12,14 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
 
     Args:
         runs: those to compare.
-        path: picture to write, `.png` or `.svg`.
+        path: image to write, `.png` or `.svg`.
         metric: which of the metrics measured between epochs, in percent.
 
     Raises:
         BadConfig: a run that never measured the metric, or no run at all.
-        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.written_whole`.
+        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.atomic_write`.
     """
-    check_picture_paths([path])
+    check_image_paths([path])
     if not runs:
         raise BadConfig('there is no run to draw')
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def plot_curves(runs: Sequence[Run], path: str | Path, metric: str = 'accuracy/t
         axes.plot(*zip(*points, strict=True), marker='.',
                   label=f'{points[-1][1]:.2f}  {run.name}')
     axes.set_xlabel('epoch')
-    axes.set_ylabel(f'{metric.split("/")[-1]} on the test pictures, %')
+    axes.set_ylabel(f'{metric.split("/")[-1]} on the test images, %')
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False, title='last epoch', alignment='left')

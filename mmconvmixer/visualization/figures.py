@@ -3,8 +3,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.errors import OutputNotWritable
-from mmconvmixer._support.atomic_write import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SUFFIXES = ('.png', '.svg')
 
 
-def check_picture_paths(paths: Iterable[str | Path]) -> None:
+def check_image_paths(paths: Iterable[str | Path]) -> None:
     """Raise OutputNotWritable unless each path ends in one of `SUFFIXES`."""
     for path in paths:
         if Path(path).suffix.lower() not in SUFFIXES:
@@ -24,7 +24,7 @@ def save_figure(figure: 'Figure', path: str | Path) -> None:
     """Write a figure, as what the path's suffix says.
 
     Raises:
-        OutputNotWritable: see `mmconvmixer._support.atomic_write.written_whole`.
+        OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.visualization.figures import check_picture_paths, save_figure
+from mmconvmixer.visualization.figures import check_image_paths, save_figure
 from mmconvmixer.visualization.logs import Log
 
-# Okabe and Ito's palette, which colour-blind readers tell apart too, without its
+# Okabe and Ito's palette, which color-blind readers tell apart too, without its
 # yellow, too pale for a line; then the same in other dashes.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
 DASHES = ('-', '--', '-.', ':')
@@ -38,14 +38,14 @@ def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path]) -> None:
     rate's axis is logarithmic where a linear one would hide much of a run.
 
     Args:
-        logs: the runs, each in its own colour under its `name`.
-        paths: pictures to write, `.png` or `.svg`.
+        logs: the runs, each in its own color under its `name`.
+        paths: images to write, `.png` or `.svg`.
 
     Raises:
         BadConfig: no run, or none with any of these figures.
-        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.written_whole`.
+        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.atomic_write`.
     """
-    check_picture_paths(paths)
+    check_image_paths(paths)
     if not logs:
         raise BadConfig('there is no run to draw')
     for log in logs:

@@ -16,7 +16,7 @@ from mmconvmixer.errors import MissingPackage
 class TensorboardVisBackend(MMEngineTensorboardVisBackend):
     """mmengine's, that can do without the package.
 
-    It also writes nothing before the first figure or picture, so that tests leave
+    It also writes nothing before the first figure or image, so that tests leave
     no empty event files, shows each figure at once rather than after two
     minutes, and does not load TensorFlow, which TensorBoard would where it is
     installed: seconds and hundreds of MB to write a file.

@@ -2,13 +2,13 @@
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from mmengine.config import Config
 
-from mmconvmixer import zoo
 from mmconvmixer.errors import BadConfig, UnknownModel, nearest
+from mmconvmixer.zoo.hub import all_names, look_up
+from mmconvmixer.zoo.index import names
 
 
 def load_config(config: str | Path, overrides: dict | None = None) -> Config:
@@ -47,40 +47,13 @@ def config_path(config: str | Path) -> Path:
         return path
     if path.suffix == '.py':
         raise BadConfig(f'config {path} is not there; give the path of a .py config, or one of '
-                        f'the models: {", ".join(zoo.names())}')
-    entry = zoo.look_up(str(config))
+                        f'the models: {", ".join(names())}')
+    entry = look_up(str(config))
     if entry is None or entry.config is None:
         raise UnknownModel(f'{config} is neither a file nor a model; nearest: '
-                           f'{nearest(str(config), zoo.all_names())}. list_models() '
+                           f'{nearest(str(config), all_names())}. list_models() '
                            'names them all')
     return Path(entry.config)
-
-
-def portable(path: str | Path) -> str:
-    """Return a path as other machines know it.
-
-    Below the folder that holds configs/ for this package's own files, the last
-    part of other absolute ones, relative ones as they are.
-    """
-    for root in (zoo.package_root().resolve(), zoo.PACKAGE.parent):
-        if Path(path).resolve().is_relative_to(root):
-            return Path(path).resolve().relative_to(root).as_posix()
-    return Path(path).name if Path(path).is_absolute() else str(path)
-
-
-def portable_text(cfg: Config) -> str:
-    """Return a config's text without what belongs to one machine or one run."""
-    kept = {key: value for key, value in cfg.to_dict().items()
-            if key not in ('work_dir', 'load_from', 'resume', 'launcher', 'experiment_name')}
-    return Config(_portable_values(kept)).pretty_text
-
-
-def _portable_values(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _portable_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_portable_values, value))
-    return portable(value) if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def require(cfg: Config, *sections: str) -> None:

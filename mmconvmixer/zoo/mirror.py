@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmconvmixer import zoo
-from mmconvmixer.apis.inference import list_models
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.fetch import fetch_to, mirror_name
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
 from mmconvmixer.checkpoints.download.http import is_url
+from mmconvmixer.checkpoints.hashes import is_promised, promised_by
 from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer.zoo.models import list_models
 
 
 @dataclass
@@ -60,7 +60,7 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
 
 
 def _copy(source: Path, target: Path, promised: str) -> None:
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         shutil.copyfile(source, part)
         if not is_promised(part, promised):
             raise HashMismatch(f'{source} is not the file with sha256 {promised}; install the '

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mmconvmixer._support.atomic_write import atomic_write, check_writable, remove_leftovers
 from mmconvmixer.errors import DownloadError, MMConvMixerError, OutputNotWritable
-from mmconvmixer._support.atomic_write import check_writable, remove_leftovers, written_whole
 
 
 def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
     path = tmp_path / 'out.json'
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text('new')
         assert not path.exists()
     assert path.read_text() == 'new'
@@ -23,14 +23,14 @@ def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
 def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
     path = tmp_path / 'out.json'
     path.write_text('old')
-    with written_whole(str(path)) as part:
+    with atomic_write(str(path)) as part:
         part.write_text('new')
         assert path.read_text() == 'old'
     assert path.read_text() == 'new'
 
 
 def test_the_part_is_in_the_same_folder_and_has_the_same_suffix(tmp_path):
-    with written_whole(tmp_path / 'a.b.pkl') as part:
+    with atomic_write(tmp_path / 'a.b.pkl') as part:
         part.touch()
     assert part.parent == tmp_path
     assert part.suffix == '.pkl'
@@ -42,7 +42,7 @@ def test_after_an_exception_there_is_the_old_file_or_nothing(tmp_path, error, ol
     path = tmp_path / 'out.json'
     if old:
         path.write_text(old)
-    with pytest.raises(error), written_whole(path) as part:
+    with pytest.raises(error), atomic_write(path) as part:
         part.write_text('half of the n')
         raise error
     assert [p.read_text() for p in tmp_path.iterdir()] == ([old] if old else [])
@@ -50,7 +50,7 @@ def test_after_an_exception_there_is_the_old_file_or_nothing(tmp_path, error, ol
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
     path = tmp_path / 'out.txt'
-    with written_whole(path) as first, written_whole(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         first.write_text('first')
         second.write_text('second')
     assert path.read_text() == 'first'
@@ -77,7 +77,7 @@ def no_more_than_255_letters(tmp_path):
 def test_a_path_that_can_not_be_written_is_named_in_one_line(tmp_path, case):
     path = case(tmp_path)
     before = set(tmp_path.rglob('*'))
-    with pytest.raises(OutputNotWritable) as caught, written_whole(path) as part:
+    with pytest.raises(OutputNotWritable) as caught, atomic_write(path) as part:
         part.write_text('text')
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
     assert isinstance(caught.value, OSError)
@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(OutputNotWritable, match='out.bin'), written_whole(path) as part:
+        with pytest.raises(OutputNotWritable, match='out.bin'), atomic_write(path) as part:
             part.write_bytes(bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -100,30 +100,30 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 def test_an_error_of_what_makes_the_contents_stays_what_it_is(tmp_path):
     """Also where it is an OSError: a network that is down is no unwritable folder."""
     error = DownloadError('no network')
-    with pytest.raises(MMConvMixerError) as caught, written_whole(tmp_path / 'x.pth'):
+    with pytest.raises(MMConvMixerError) as caught, atomic_write(tmp_path / 'x.pth'):
         raise error
     assert caught.value is error
 
 
 def test_folders_on_the_way_are_made(tmp_path):
-    with written_whole(tmp_path / 'a/b/out.txt') as part:
+    with atomic_write(tmp_path / 'a/b/out.txt') as part:
         part.write_text('text')
     assert (tmp_path / 'a/b/out.txt').read_text() == 'text'
 
 
 def test_after_an_exception_folders_made_on_the_way_are_gone_too(tmp_path):
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / 'a/b/out.txt') as part:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / 'a/b/out.txt') as part:
         part.write_text('te')
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_resumable_part_outlives_an_exception_and_is_found_again(tmp_path):
-    with pytest.raises(KeyError), written_whole(tmp_path / 'out.txt', resumable=True) as part:
+    with pytest.raises(KeyError), atomic_write(tmp_path / 'out.txt', resumable=True) as part:
         part.write_text('half, ')
         raise KeyError
     assert list(tmp_path.iterdir()) == [part]
-    with written_whole(tmp_path / 'out.txt', resumable=True) as part, open(part, 'a') as file:
+    with atomic_write(tmp_path / 'out.txt', resumable=True) as part, open(part, 'a') as file:
         file.write('whole')
     assert [p.name for p in tmp_path.iterdir()] == ['out.txt']
     assert (tmp_path / 'out.txt').read_text() == 'half, whole'
@@ -132,8 +132,8 @@ def test_a_resumable_part_outlives_an_exception_and_is_found_again(tmp_path):
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     killed = """if 1:
         import os, signal, sys
-        from mmconvmixer._support.atomic_write import written_whole
-        with written_whole(sys.argv[1]) as part:
+        from mmconvmixer._support.atomic_write import atomic_write
+        with atomic_write(sys.argv[1]) as part:
             part.write_text('half')
             os.kill(os.getpid(), signal.SIGKILL)"""
     subprocess.run([sys.executable, '-c', killed, str(tmp_path / 'out.pth')], timeout=60)
@@ -177,6 +177,6 @@ def test_check_writable_turns_down_a_file_system_that_takes_no_files():
 
 def test_relative_paths_are_relative_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with written_whole('out.txt') as part:
+    with atomic_write('out.txt') as part:
         part.write_text('text')
     assert os.listdir() == ['out.txt']

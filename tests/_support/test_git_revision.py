@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from mmconvmixer import revision
+from mmconvmixer._support import git_revision as revision
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mmconvmixer import locking
-from mmconvmixer.errors import OutputNotWritable
+from mmconvmixer._support import lock as locking
 from mmconvmixer._support.lock import locked
+from mmconvmixer.errors import OutputNotWritable
 
 
 def test_one_at_a_time_is_in_and_the_file_is_gone_at_the_end(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmconvmixer._support.micro_batcher import Together
+from mmconvmixer._support.micro_batcher import MicroBatcher
 
 
 class Doubling:
@@ -36,7 +36,7 @@ def asked_while_busy(together, run, numbers, pool):
 
 def test_who_waits_goes_into_the_next_batch():
     run = Doubling()
-    together = Together(run, most=16)
+    together = MicroBatcher(run, most=16)
     with ThreadPoolExecutor(8) as pool:
         others = asked_while_busy(together, run, [1, 2, 3, 4], pool)
         assert [each.result(10) for each in others] == [2, 4, 6, 8]
@@ -45,7 +45,7 @@ def test_who_waits_goes_into_the_next_batch():
 
 def test_no_batch_is_larger_than_it_may_be():
     run = Doubling()
-    together = Together(run, most=2)
+    together = MicroBatcher(run, most=2)
     with ThreadPoolExecutor(8) as pool:
         others = asked_while_busy(together, run, [1, 2, 3, 4, 5], pool)
         assert [each.result(10) for each in others] == [2, 4, 6, 8, 10]
@@ -54,7 +54,7 @@ def test_no_batch_is_larger_than_it_may_be():
 
 def test_an_error_is_that_of_its_own_question():
     run = Doubling()
-    together = Together(run, most=16)
+    together = MicroBatcher(run, most=16)
     with ThreadPoolExecutor(8) as pool:
         one, thirteen, two = asked_while_busy(together, run, [1, 13, 2], pool)
         assert (one.result(10), two.result(10)) == (2, 4)
@@ -75,7 +75,7 @@ def test_an_interrupt_stays_in_its_thread():
             raise KeyboardInterrupt
         return answers
 
-    together = Together(interrupt_once, most=16)
+    together = MicroBatcher(interrupt_once, most=16)
     with ThreadPoolExecutor(8) as pool:
         others = asked_while_busy(together, run, [1, 2, 3], pool)
         ends = [each.exception(10) or each.result(10) for each in others]
@@ -86,4 +86,4 @@ def test_an_interrupt_stays_in_its_thread():
 
 def test_answers_too_few_are_an_error_not_a_wait():
     with pytest.raises(ValueError, match='shorter'):
-        Together(lambda numbers: [], most=4).ask(1)
+        MicroBatcher(lambda numbers: [], most=4).ask(1)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mmconvmixer import Predictor, get_model, inference_model, list_models
+from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.errors import (
     BadConfig,
     BadImage,
@@ -17,7 +18,6 @@ from mmconvmixer.errors import (
     CheckpointNotFound,
     UnknownModel,
 )
-from mmconvmixer.apis.evaluation import evaluate
 
 DIGITS = 'convmixer-64-4_digits'
 
@@ -38,10 +38,10 @@ def digit():
 
 @pytest.fixture
 def folder(tmp_path, digit):
-    """good.png, empty.png, text.jpg and a file that is no picture at all."""
+    """good.png, empty.png, text.jpg and a file that is no image at all."""
     Image.fromarray(digit).save(tmp_path / 'good.png')
     (tmp_path / 'empty.png').touch()
-    (tmp_path / 'text.jpg').write_text('no picture')
+    (tmp_path / 'text.jpg').write_text('no image')
     (tmp_path / 'notes.txt').write_text('not meant to be one')
     return tmp_path
 
@@ -57,7 +57,7 @@ def url_of(folder):
     server.server_close()
 
 
-def test_a_name_and_a_picture_give_a_class(digit):
+def test_a_name_and_a_image_give_a_class(digit):
     answer = inference_model(DIGITS, digit)
     assert (answer['pred_label'], answer['pred_class']) == (3, '3')
     assert answer['pred_score'] == answer['pred_scores'].max() > 0.5
@@ -73,7 +73,7 @@ def test_topk_ranks_the_best(predictor, digit):
     assert len(predictor(digit, topk=99)['pred_topk']) == 10
 
 
-def test_every_form_of_a_picture_gives_the_same_scores(predictor, folder, digit):
+def test_every_form_of_a_image_gives_the_same_scores(predictor, folder, digit):
     path = folder / 'good.png'
     expected = predictor(digit)['pred_scores']
     for form in (path, str(path), path.read_bytes(), Image.open(path),
@@ -88,7 +88,7 @@ def test_a_url_is_read(predictor, url_of, digit):
         predictor(f'{url_of}/missing.png')
 
 
-def test_a_colour_photo_by_path_bytes_pil_and_array_agree(tmp_path):
+def test_a_color_photo_by_path_bytes_pil_and_array_agree(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 260, 3), dtype=np.uint8)
     path = tmp_path / 'photo.png'
     Image.fromarray(pixels).save(path)
@@ -113,7 +113,7 @@ def test_an_orientation_tag_is_obeyed_in_every_form(tmp_path, digit):
 
 
 @pytest.mark.parametrize('batch_size', [1, 2, 8])
-def test_in_a_list_a_bad_picture_gets_an_error_and_the_rest_their_answers(
+def test_in_a_list_a_bad_image_gets_an_error_and_the_rest_their_answers(
         predictor, folder, digit, batch_size):
     answers = predictor([digit, folder / 'empty.png', b'', digit, folder / 'nowhere.png'],
                         batch_size=batch_size)
@@ -122,7 +122,7 @@ def test_in_a_list_a_bad_picture_gets_an_error_and_the_rest_their_answers(
     assert 'empty.png' in answers[1]['error'] and 'nowhere.png' in answers[4]['error']
 
 
-def test_a_folder_gives_its_pictures_by_name_and_leaves_other_files_alone(predictor, folder):
+def test_a_folder_gives_its_images_by_name_and_leaves_other_files_alone(predictor, folder):
     answers = predictor(folder)
     assert [answer['img_path'].split('/')[-1] for answer in answers] == [
         'empty.png', 'good.png', 'text.jpg']
@@ -130,14 +130,14 @@ def test_a_folder_gives_its_pictures_by_name_and_leaves_other_files_alone(predic
     assert 'error' in answers[0] and 'error' in answers[2]
 
 
-def test_one_bad_picture_alone_is_an_exception(predictor, folder):
+def test_one_bad_image_alone_is_an_exception(predictor, folder):
     for bad in (folder / 'empty.png', folder / 'text.jpg', folder / 'no.png', b'', 7,
                 np.zeros((0, 8), np.uint8), np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8)):
         with pytest.raises(BadImage):
             predictor(bad)
 
 
-def test_a_truncated_pil_picture_is_a_bad_picture(predictor, tmp_path):
+def test_a_truncated_pil_image_is_a_bad_image(predictor, tmp_path):
     encoded = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     Image.fromarray(noise).save(encoded, 'png')
@@ -146,12 +146,12 @@ def test_a_truncated_pil_picture_is_a_bad_picture(predictor, tmp_path):
         predictor(Image.open(io.BytesIO(half)))
 
 
-def test_a_folder_without_pictures_says_so(predictor, tmp_path):
-    with pytest.raises(BadImage, match='no picture'):
+def test_a_folder_without_images_says_so(predictor, tmp_path):
+    with pytest.raises(BadImage, match='no image'):
         predictor(tmp_path)
 
 
-def test_a_picture_gets_exactly_what_the_test_tool_gives_it(tmp_path):
+def test_a_image_gets_exactly_what_the_test_tool_gives_it(tmp_path):
     from mmengine.fileio import load
 
     from mmconvmixer.datasets import Digits

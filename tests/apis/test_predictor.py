@@ -42,22 +42,22 @@ def test_a_stream_answers_in_order_and_takes_no_more_than_it_needs(predictor, di
         itertools.islice(itertools.cycle(expected), 100))
 
 
-def test_a_bad_picture_in_a_stream_keeps_its_place(predictor, digits):
-    answers = list(predictor.stream([digits[0], b'no picture', digits[1]]))
+def test_a_bad_image_in_a_stream_keeps_its_place(predictor, digits):
+    answers = list(predictor.stream([digits[0], b'no image', digits[1]]))
     assert ['error' in answer for answer in answers] == [False, True, False]
-    assert list(predictor.stream([b'no picture'])) == [dict(error=answers[1]['error'])]
+    assert list(predictor.stream([b'no image'])) == [dict(error=answers[1]['error'])]
 
 
-def test_pictures_of_several_sizes_go_through_one_call():
+def test_images_of_several_sizes_go_through_one_call():
     """Where the pipeline leaves the size as it is."""
     predictor = Predictor(NAME)
     predictor._prepare._transform.transforms = [
         each for each in predictor._prepare._transform.transforms
         if type(each).__name__ != 'Resize']
     sizes = [(8, 8), (12, 10), (8, 8), (12, 10), (9, 9)]
-    pictures = [np.full(size, 20 * number, np.uint8) for number, size in enumerate(sizes)]
-    alone = [predictor(picture)['pred_score'] for picture in pictures]
-    together = [answer['pred_score'] for answer in predictor(pictures, batch_size=5)]
+    images = [np.full(size, 20 * number, np.uint8) for number, size in enumerate(sizes)]
+    alone = [predictor(image)['pred_score'] for image in images]
+    together = [answer['pred_score'] for answer in predictor(images, batch_size=5)]
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
@@ -65,16 +65,16 @@ def test_an_empty_list_has_no_answers(predictor):
     assert predictor([]) == []
 
 
-@pytest.mark.parametrize(('picture', 'said'), [
+@pytest.mark.parametrize(('image', 'said'), [
     (np.zeros((), np.uint8), r'uint8 \(\)'),
     (np.zeros((3, 8, 9), np.uint8), 'channels come last'),
     (np.zeros((8, 8, 4), np.uint8), 'leave out the fourth channel'),
     (np.zeros((2, 8, 8, 3), np.uint8), 'list of arrays'),
     (np.zeros((8, 8), np.float32), '0 to 255'),
 ])
-def test_an_array_that_is_no_picture_is_named_with_what_to_do(predictor, picture, said):
+def test_an_array_that_is_no_image_is_named_with_what_to_do(predictor, image, said):
     with pytest.raises(BadImage, match=said):
-        predictor(picture)
+        predictor(image)
 
 
 def test_what_an_iterable_raises_comes_after_the_answers_to_what_it_gave(predictor, digits):
@@ -137,7 +137,7 @@ def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_int8_is_calibrated_on_pictures(predictor, digits, backend):
+def test_int8_is_calibrated_on_images(predictor, digits, backend):
     for package in dict(onnxruntime=['onnxscript', 'onnxruntime'],
                         openvino=['openvino', 'nncf'])[backend]:
         pytest.importorskip(package)

@@ -41,7 +41,7 @@ def test_it_runs_without_openmmlab_s_packages_and_writes_page_and_figures(repo, 
 
 
 def test_the_floor_is_the_arithmetic_of_the_page_on_performance():
-    """768/32: 0.049 ms of products and 0.037 of taps a picture, traffic hidden behind each."""
+    """768/32: 0.049 ms of products and 0.037 of taps an image, traffic hidden behind each."""
     assert floor_milliseconds(1024, 768, 32, 7) == pytest.approx(0.049 + 0.037, abs=5e-4)
 
 

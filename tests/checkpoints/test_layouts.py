@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmconvmixer.checkpoints import build_model
-from mmconvmixer.checkpoints.layouts import LAYOUTS, recognise
+from mmconvmixer.checkpoints.layouts import LAYOUTS, recognize
 
 CONVMIXER = dict(type='ConvMixer', arch=dict(
     embed_dims=6, depth=12, patch_size=2, kernel_size=4))
@@ -25,7 +25,7 @@ def test_names_and_order_of_dimensions_go_there_and_back(layout):
     """Also of blocks with two digits."""
     ours = weights(layout.family)
     theirs = layout.from_ours(ours)
-    assert recognise(theirs) is layout
+    assert recognize(theirs) is layout
     back = layout.to_ours(theirs)
     if layout.name == 'keras':  # which counts no batches
         ours = {key: value for key, value in ours.items() if 'num_batches' not in key}
@@ -34,4 +34,4 @@ def test_names_and_order_of_dimensions_go_there_and_back(layout):
 
 
 def test_other_names_are_nobodys():
-    assert recognise({'conv1.weight': torch.ones(1), 'stem.0.weight': torch.ones(1)}) is None
+    assert recognize({'conv1.weight': torch.ones(1), 'stem.0.weight': torch.ones(1)}) is None

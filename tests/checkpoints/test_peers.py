@@ -1,7 +1,7 @@
 """Files that the peers' own code writes give the peers' own answers here.
 
 Each peer's network has random weights, biases and statistics, and is asked
-about eight real pictures; the pictures come with scikit-learn.
+about eight real images; the images come with scikit-learn.
 """
 import argparse
 import sys
@@ -22,7 +22,7 @@ SIZE = 64
 
 
 @pytest.fixture(scope='module')
-def pictures():
+def crops():
     """Eight crops of two photographs, (8, 3, SIZE, SIZE), as networks take them."""
     crops = [photograph[top:top + 4 * SIZE:4, left:left + 4 * SIZE:4]
              for photograph in load_sample_images().images
@@ -31,7 +31,7 @@ def pictures():
 
 
 @torch.no_grad()
-def randomised(network):
+def randomized(network):
     """Give every weight, bias and statistic a value that can't be mistaken for a default."""
     torch.manual_seed(0)
     for name, value in network.state_dict().items():
@@ -67,8 +67,8 @@ def ours(path):
 
 
 @torch.no_grad()
-def same_answers(path, pictures, expected):
-    got = ours(path)(pictures)
+def same_answers(path, crops, expected):
+    got = ours(path)(crops)
     assert expected.std() > 1e-2  # they say something
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
@@ -95,34 +95,34 @@ def official(dim, depth, kernel_size, patch_size, classes):
 
 
 @torch.no_grad()
-def answers_back(path, tmp_path, to, suffix, network, load, pictures):
+def answers_back(path, tmp_path, to, suffix, network, load, crops):
     """The peer, given what `convert` writes of its own file, answers as before."""
-    expected = network(pictures)
+    expected = network(crops)
     for parameter in network.parameters():
         parameter.zero_()
     load(convert(path, tmp_path / f'back{suffix}', to).path)
-    torch.testing.assert_close(network(pictures), expected, rtol=0, atol=0)
+    torch.testing.assert_close(network(crops), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 @pytest.mark.parametrize('kernel_size', [5, 8])
-def test_the_papers_sequential(pictures, tmp_path, prefix, kernel_size):
-    network = randomised(official(24, 3, kernel_size, 4, 7))
+def test_the_papers_sequential(crops, tmp_path, prefix, kernel_size):
+    network = randomized(official(24, 3, kernel_size, 4, 7))
     path = tmp_path / 'net.pth.tar'
     torch.save({prefix + key: value for key, value in network.state_dict().items()}, path)
-    same_answers(path, pictures, network(pictures))
+    same_answers(path, crops, network(crops))
     answers_back(path, tmp_path, 'official', '.pth.tar', network, lambda written:
-                 network.load_state_dict(torch.load(written, weights_only=True)), pictures)
+                 network.load_state_dict(torch.load(written, weights_only=True)), crops)
 
 
-def test_the_papers_training_checkpoint_gives_its_average(pictures, tmp_path):
-    average = randomised(official(24, 3, 5, 4, 7))
+def test_the_papers_training_checkpoint_gives_its_average(crops, tmp_path):
+    average = randomized(official(24, 3, 5, 4, 7))
     last = {key: value + 1 for key, value in average.state_dict().items()}
     path = tmp_path / 'model_best.pth.tar'
     torch.save(dict(epoch=3, arch='convmixer', state_dict=last, optimizer={}, version=2,
                     args=argparse.Namespace(model='convmixer', opt_betas=(0.9, 0.99)),
                     state_dict_ema=average.state_dict(), metric=80.1), path)
-    same_answers(path, pictures, average(pictures))
+    same_answers(path, crops, average(crops))
     assert state_dict_of(read_checkpoint(path)).averaged
     plain = state_dict_of(read_checkpoint(path), ema=False)
     torch.testing.assert_close(plain['head.fc.bias'], last['8.bias'])
@@ -130,7 +130,7 @@ def test_the_papers_training_checkpoint_gives_its_average(pictures, tmp_path):
 
 @pytest.mark.parametrize('container', ['pth', 'safetensors', 'hub folder'])
 @pytest.mark.parametrize('family', ['ConvMixer', 'MLP-Mixer'])
-def test_timm(pictures, tmp_path, family, container):
+def test_timm(crops, tmp_path, family, container):
     timm = pytest.importorskip('timm', reason='timm is not installed')
     from safetensors.torch import save_file
     if family == 'ConvMixer':
@@ -139,7 +139,7 @@ def test_timm(pictures, tmp_path, family, container):
     else:
         network = timm.models.mlp_mixer.MlpMixer(
             num_classes=7, img_size=SIZE, patch_size=8, num_blocks=2, embed_dim=24)
-    network = randomised(network)
+    network = randomized(network)
     path = tmp_path / 'net'
     if container == 'pth':
         torch.save(network.state_dict(), path)
@@ -149,10 +149,10 @@ def test_timm(pictures, tmp_path, family, container):
         path.mkdir()
         path.joinpath('config.json').write_text('{"architecture": "a name of timm\'s"}')
         save_file(network.state_dict(), path / 'model.safetensors')
-    same_answers(path, pictures, network(pictures))
+    same_answers(path, crops, network(crops))
     for suffix in ('.pth', '.safetensors'):
         answers_back(path, tmp_path, 'timm', suffix, network, lambda written:
-                     timm.models.load_checkpoint(network, str(written)), pictures)
+                     timm.models.load_checkpoint(network, str(written)), crops)
 
 
 def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
@@ -201,7 +201,7 @@ def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
     return shapes, answers
 
 
-def test_flax(pictures, tmp_path):
+def test_flax(crops, tmp_path):
     shapes, answers = flax_mixer(2, 24, 12, 40, 8, 7, SIZE)
     generator = np.random.default_rng(0)
     weights = {key: generator.normal(0.2, 0.3, shape) for key, shape in shapes.items()}
@@ -209,8 +209,8 @@ def test_flax(pictures, tmp_path):
             'pre_head_layer_norm/scale'} <= weights.keys()
     path = tmp_path / 'Mixer-B_16.npz'
     np.savez(path, **weights)
-    expected = answers(weights, pictures.permute(0, 2, 3, 1).numpy())
-    same_answers(path, pictures, expected)
+    expected = answers(weights, crops.permute(0, 2, 3, 1).numpy())
+    same_answers(path, crops, expected)
     with np.load(convert(path, tmp_path / 'back.npz', 'flax').path) as back:
         assert back.files and all(np.array_equal(back[key], weights[key]) for key in weights)
 
@@ -235,7 +235,7 @@ def test_the_zoos_mixers_answer_as_flax_at_full_size(tmp_path, name, patch):
     assert (model(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-def test_tensorflow(pictures, tmp_path):
+def test_tensorflow(crops, tmp_path):
     """A SavedModel of a Keras network whose layers have the names of the torch modules."""
     pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
     import keras
@@ -260,8 +260,8 @@ def test_tensorflow(pictures, tmp_path):
         low = 0.2 if 'variance' in variable.path else -0.3
         variable.assign(generator.uniform(low, 0.5, variable.shape))
     network.export(tmp_path / 'saved', verbose=False)
-    expected = network(pictures.permute(0, 2, 3, 1).numpy().astype('float32')).numpy()
-    same_answers(tmp_path / 'saved', pictures, torch.from_numpy(expected))
+    expected = network(crops.permute(0, 2, 3, 1).numpy().astype('float32')).numpy()
+    same_answers(tmp_path / 'saved', crops, torch.from_numpy(expected))
 
 
 def test_a_saved_model_without_tensorflow_is_an_error_that_says_what_to_install(

@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from mmconvmixer.zoo.config import load_config
-from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
 from mmconvmixer.config.image_folders import (
     Part,
     class_names,
@@ -11,6 +9,8 @@ from mmconvmixer.config.image_folders import (
     use_for_testing,
     use_for_training,
 )
+from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
+from mmconvmixer.zoo.config import load_config
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_without_a_val_folder_a_tenth_is_held_out_and_said(make, tmp_path):
     assert parts.classes == ('cat', 'dog') and parts.counts == (45, 5)
     assert parts_of(tmp_path) == (Part('', 'rest'), Part('', 'held-out'), Part('', 'held-out'))
     said = str(parts)
-    assert '\n' not in said and '2 classes, 45 pictures to train on, 5 to validate on' in said
+    assert '\n' not in said and '2 classes, 45 images to train on, 5 to validate on' in said
     assert 'no val folder, so a tenth of each class is held out' in said
 
 
@@ -46,7 +46,7 @@ def test_train_and_val_folders_are_taken_as_they_are(make, tmp_path, name):
         make(f'{folder}/cat', count)
         make(f'{folder}/dog', count)
     assert parts_of(tmp_path) == (Part('train'), Part(name), Part(name))
-    assert str(find_parts(tmp_path)).endswith(f'6 pictures to train on, 4 to validate on ({name})')
+    assert str(find_parts(tmp_path)).endswith(f'6 images to train on, 4 to validate on ({name})')
 
 
 def test_the_case_of_the_parts_names_does_not_matter(make, tmp_path):
@@ -65,7 +65,7 @@ def test_parts_of_unknown_names_are_not_trained_as_classes(make, tmp_path):
         find_parts(tmp_path)
 
 
-def test_test_pictures_validate_nothing(make, tmp_path):
+def test_test_images_validate_nothing(make, tmp_path):
     for folder in ('train', 'test'):
         make(f'{folder}/cat', 10)
         make(f'{folder}/dog', 10)
@@ -90,13 +90,13 @@ def test_val_may_lack_a_class(make, tmp_path):
     ({'train': 2, 'val/cat': 2}, DatasetNotFound, 'train has no folders in it'),
     ({'val/cat': 2, 'cat': 2}, DatasetNotFound, 'has val, but no train'),
     ({'cat': 2}, DatasetNotFound, 'one class only, cat'),
-    ({'cat': 2, 'dog': 0}, EmptyDataset, 'classes without a picture: dog'),
+    ({'cat': 2, 'dog': 0}, EmptyDataset, 'classes without an image: dog'),
     ({'train/cat': 2, 'train/dog': 2, 'val/emu': 2}, DatasetNotFound,
      'val has classes that are not trained: emu; known are cat, dog'),
     ({'train/cat': 2, 'train/dog': 2, 'test/emu': 2}, DatasetNotFound,
      'test has classes that are not trained: emu'),
-    ({'train/cat': 2, 'train/dog': 2, 'val/dog': 0}, EmptyDataset, 'val has no picture'),
-    ({'cat': 1, 'dog': 1}, EmptyDataset, 'no picture to validate on'),
+    ({'train/cat': 2, 'train/dog': 2, 'val/dog': 0}, EmptyDataset, 'val has no image'),
+    ({'cat': 1, 'dog': 1}, EmptyDataset, 'no image to validate on'),
 ])
 def test_what_is_wrong_with_a_folder_is_named(make, tmp_path, folders, error, said):
     for folder, count in folders.items():
@@ -164,7 +164,7 @@ def test_a_config_that_it_does_not_go_with_is_named(repo, animals, change, said)
     (['train', 'val', 'test'], Part('test')), (['train', 'val'], Part('val')),
     (['test'], Part('test')), (['train'], Part('train', 'held-out')),
     (['.'], Part('', 'held-out'))])
-def test_tests_are_on_pictures_that_did_not_train(repo, make, tmp_path, folders, tested):
+def test_tests_are_on_images_that_did_not_train(repo, make, tmp_path, folders, tested):
     for folder in folders:
         make(f'{folder}/dog', 10)
     cfg = load_config(repo / 'configs/convmixer/convmixer-64-4_digits.py')

@@ -70,7 +70,7 @@ def test_without_transforms_it_is_mmpretrains(images, training):
           processed(ClsDataPreprocessor(**NORM), images, training))
 
 
-def test_the_transforms_run_in_their_order_before_normalisation(images):
+def test_the_transforms_run_in_their_order_before_normalization(images):
     ours = BatchPreprocessor(RANDOM, mean=NORM['mean'], std=NORM['std'])
     torch.manual_seed(3)
     transformed = images
@@ -98,7 +98,7 @@ def test_transforms_see_rgb_and_so_does_the_network(images, to_rgb):
     equal(out[:, 1], images[:, 1].float())
 
 
-def test_gray_pictures_have_no_channels_to_turn(images):
+def test_gray_images_have_no_channels_to_turn(images):
     seen = []
     gray = images[:, :1]
     processed(BatchPreprocessor([dict(type=Mark, seen=seen)], to_rgb=True), gray)
@@ -110,7 +110,7 @@ def test_a_list_is_a_batch(images):
     equal(processed(ours, list(images)), processed(ours, images))
 
 
-def test_the_pictures_that_were_given_stay(images):
+def test_the_images_that_were_given_stay(images):
     given = images.clone()
     batch = dict(inputs=images, data_samples=None)
     BatchPreprocessor(RANDOM, **NORM)(batch, True)
@@ -139,7 +139,7 @@ def test_without_care_mixed_precision_would_reach_the_pixels(images):
         assert not torch.equal(augment(images), expected)
 
 
-def test_mixing_comes_after_the_transforms_and_normalisation(images):
+def test_mixing_comes_after_the_transforms_and_normalization(images):
     plain = BatchPreprocessor(RANDOM, **NORM, num_classes=10)
     mixing = BatchPreprocessor(RANDOM, **NORM, num_classes=10, batch_augments=dict(
         augments=dict(type='Mixup', alpha=0.5)))
@@ -156,7 +156,7 @@ def test_mixing_comes_after_the_transforms_and_normalisation(images):
     assert ((scores > 0).sum(1) == 2).any()  # some are of two classes
 
 
-def test_labels_stay_with_their_pictures(images):
+def test_labels_stay_with_their_images(images):
     dark = images // 4 * torch.tensor([0, 1])[torch.arange(16) % 2][:, None, None, None]
     ours = BatchPreprocessor(RANDOM[:1] + RANDOM[3:4])
     out = ours(dict(inputs=dark.to(torch.uint8), data_samples=samples(16)), True)
@@ -171,7 +171,7 @@ def test_a_misspelt_option_is_a_type_error():
         BatchPreprocessor(transform=[])
 
 
-# The two configs of CIFAR-10: picture by picture, and in whole batches.
+# The two configs of CIFAR-10: image by image, and in whole batches.
 
 @pytest.fixture(scope='module')
 def configs(repo):
@@ -182,7 +182,7 @@ def configs(repo):
 
 @pytest.fixture(scope='module')
 def photo():
-    """A BGR picture of edges, slopes and colours, not alike left and right."""
+    """A BGR image of edges, slopes and colors, not alike left and right."""
     y, x = np.mgrid[:32, :32]
     b = 6 * x + 40
     g = 255 - 7 * y
@@ -196,7 +196,7 @@ def preprocessor_of(cfg):
         return MODELS.build(options)
 
 
-def per_picture(cfg, loader, leave_out=()):
+def per_image(cfg, loader, leave_out=()):
     """The pipeline of a data loader's config after the loading of a file."""
     dataset = cfg[loader].dataset
     pipeline = dataset.get('dataset', dataset).pipeline
@@ -211,9 +211,9 @@ def packed(pipeline, photo):
 
 
 def augmented_by(cfg, photo, count, seed):
-    """The same picture so many times, through the training pipeline of a config."""
+    """The same image so many times, through the training pipeline of a config."""
     torch.manual_seed(seed)
-    pipeline, preprocessor = per_picture(cfg, 'train_dataloader'), preprocessor_of(cfg)
+    pipeline, preprocessor = per_image(cfg, 'train_dataloader'), preprocessor_of(cfg)
     batches = [torch.stack([packed(pipeline, photo) for _ in range(500)])
                for _ in range(count // 500)]
     return torch.cat([preprocessor(dict(inputs=batch), True)['inputs'] for batch in batches])
@@ -226,7 +226,7 @@ def z_scores(a, b):
 
 
 def signature(images):
-    """Quantities of a picture that each of the operations moves otherwise."""
+    """Quantities of an image that each of the operations moves otherwise."""
     gray = images.mean(1)
     left, right = gray[..., :16].mean((1, 2)), gray[..., 16:].mean((1, 2))
     top, bottom = gray[:, :16].mean((1, 2)), gray[:, 16:].mean((1, 2))
@@ -243,7 +243,7 @@ COUNT = 3000
 
 @pytest.fixture(scope='module')
 def both(configs, photo):
-    """Augmented pictures by either config."""
+    """Augmented images by either config."""
     return tuple(augmented_by(cfg, photo, COUNT, seed) for seed, cfg in enumerate(configs))
 
 
@@ -263,11 +263,11 @@ def assert_alike(a, b):
     assert z_scores(signature(a), signature(b)).max() < 5
 
 
-def test_whole_batches_are_augmented_like_single_pictures(both):
+def test_whole_batches_are_augmented_like_single_images(both):
     assert_alike(*both)
 
 
-def test_most_of_these_pictures_differ_from_each_other_in_either_way(both):
+def test_most_of_these_images_differ_from_each_other_in_either_way(both):
     # 23 operations with signs, twice, mirrored or not: about 1,000 outcomes.
     for images in both:
         assert len({image.numpy().tobytes() for image in images}) > 500
@@ -282,7 +282,7 @@ def test_another_distribution_would_be_noticed(configs, both, photo, change):
     transforms = cfg.data_preprocessor.transforms
     if change == 'order':  # of the channels
         cfg.data_preprocessor.to_rgb = False
-    elif change == 'one draw':  # every picture its one outcome, again and again
+    elif change == 'one draw':  # every image its one outcome, again and again
         few = both[1][:20].repeat(COUNT // 20, 1, 1, 1)
         with pytest.raises(AssertionError):
             assert_alike(both[0], few)
@@ -305,14 +305,14 @@ def test_without_random_transforms_both_give_the_same_pixels(configs, photo):
     for ours in ((in_memory, False), (bare, True)):
         out = [preprocessor_of(cfg)(dict(inputs=packed(pipeline, photo)[None]), training)['inputs']
                for cfg, pipeline, training in (
-                   (usual, per_picture(usual, 'train_dataloader', random), True),
-                   (ours[0], per_picture(in_memory, 'train_dataloader'), ours[1]))]
+                   (usual, per_image(usual, 'train_dataloader', random), True),
+                   (ours[0], per_image(in_memory, 'train_dataloader'), ours[1]))]
         equal(*out)
 
 
-def test_the_pictures_of_the_test_set_are_the_same(configs, photo):
+def test_the_images_of_the_test_set_are_the_same(configs, photo):
     usual, in_memory = (preprocessor_of(cfg)(
-        dict(inputs=packed(per_picture(cfg, 'val_dataloader'), photo)[None]))['inputs']
+        dict(inputs=packed(per_image(cfg, 'val_dataloader'), photo)[None]))['inputs']
         for cfg in configs)
     equal(in_memory, usual)
 

@@ -113,6 +113,6 @@ def test_some_of_a_part_are_of_that_part_and_more_than_there_are_is_all(tmp_path
     assert listed(CIFAR10Folder(data_root=str(tmp_path), part='rest', per_class=99)) == rest
 
 
-def test_less_than_one_picture_of_a_class_is_refused(tmp_path):
+def test_less_than_one_image_of_a_class_is_refused(tmp_path):
     with pytest.raises(ValueError, match='per_class is 0'):
         CIFAR10Folder(data_root=str(tmp_path), per_class=0)

@@ -55,7 +55,7 @@ def test_mixing_is_mmpretrains():
     assert made['inputs'].equal(expected['inputs'])
 
 
-def test_gray_pictures():
+def test_gray_images():
     expected, made = both(images(2, 1, 5, 6), mean=[100.5], std=[50.])
     assert made['inputs'].equal(expected['inputs'])
 
@@ -64,7 +64,7 @@ def test_the_given_batch_stays_and_other_numbers_are_followed():
     data = images(2, 3, 5, 6)
     kept = data.clone()
     ours = ClsDataPreprocessor(**NORM)
-    ours.mean = torch.zeros(3, 1, 1)  # as checkpoints' own normalisation is set
+    ours.mean = torch.zeros(3, 1, 1)  # as checkpoints' own normalization is set
     ours.std = torch.full((3, 1, 1), 2.)
     ours.to_rgb = False
     assert ours(dict(inputs=data))['inputs'].equal(data / 2)

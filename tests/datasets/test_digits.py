@@ -7,7 +7,7 @@ import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import Digits
 
 
-def pictures(split):
+def digit_images(split):
     return np.stack([sample['img'] for sample in Digits(split)])
 
 
@@ -19,8 +19,8 @@ def test_two_thirds_train_and_the_last_third_tests():
     assert len({sample['img_path'] for part in (train, test) for sample in part}) == 1797
 
 
-def test_pictures_are_scikit_learns_in_256_levels():
-    images = np.concatenate([pictures('train'), pictures('test')])
+def test_images_are_scikit_learns_in_256_levels():
+    images = np.concatenate([digit_images('train'), digit_images('test')])
     assert images.dtype == np.uint8 and images.shape == (1797, 8, 8)
     assert images.min() == 0 and images.max() == 255
     np.testing.assert_allclose(images / 255, load_digits().images / 16, atol=0.5 / 255)

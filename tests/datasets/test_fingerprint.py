@@ -20,14 +20,14 @@ def of_folder(folder, in_memory=False):
 
 
 @pytest.fixture
-def folder(tmp_path, picture_folder):
-    picture_folder(tmp_path / 'set', 12, classes=3)
+def folder(tmp_path, image_folder):
+    image_folder(tmp_path / 'set', 12, classes=3)
     return tmp_path / 'set'
 
 
 def test_pixels_count_not_names_order_formats_or_where_they_are_kept(folder, tmp_path):
     before = of_folder(folder)
-    assert before['pictures'] == 12 and before['of'] == 'pixels and labels'
+    assert before['images'] == 12 and before['of'] == 'pixels and labels'
     assert of_folder(folder, in_memory=True) == before
     copy = tmp_path / 'copy'
     for number, path in enumerate(sorted(folder.rglob('*.png'), reverse=True)):
@@ -51,12 +51,12 @@ def test_any_change_of_the_data_changes_it(folder, change):
     assert of_folder(folder)['sha256'] != before
 
 
-def test_wrappers_are_looked_through_and_pictures_in_annotations_count(folder):
+def test_wrappers_are_looked_through_and_images_in_annotations_count(folder):
     from mmconvmixer.datasets import SkipUnreadable
     digits = Digits('test')
     found = fingerprint(SkipUnreadable(digits))
     assert found == fingerprint(digits)
-    assert found['pictures'] == 599
+    assert found['images'] == 599
     assert found != fingerprint(Digits('train'))
 
 
@@ -83,12 +83,12 @@ def test_very_many_files_are_told_by_name_alone(folder, monkeypatch):
 
 
 def test_a_dataset_of_torch_has_a_length_and_no_more():
-    assert fingerprint([1, 2, 3]) == dict(pictures=3, sha256=None, of=None)
+    assert fingerprint([1, 2, 3]) == dict(images=3, sha256=None, of=None)
 
 
-def test_a_picture_that_can_not_be_decoded_is_no_error(folder):
+def test_a_image_that_can_not_be_decoded_is_no_error(folder):
     before = of_folder(folder)['sha256']
     (folder / 'class0/000.png').write_bytes(b'')
     after = of_folder(folder)
-    assert after['sha256'] != before and after['pictures'] == 11
+    assert after['sha256'] != before and after['images'] == 11
     assert of_folder(folder, in_memory=True) == after

@@ -17,14 +17,14 @@ CLASSES = ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
 
 
 def archive_of(count=10):
-    picture, packed = io.BytesIO(), io.BytesIO()
-    Image.new('RGB', (9, 7)).save(picture, 'jpeg')
+    image, packed = io.BytesIO(), io.BytesIO()
+    Image.new('RGB', (9, 7)).save(image, 'jpeg')
     with tarfile.open(fileobj=packed, mode='w:gz') as tar:
         for name in [f'{name}/{number}.jpg' for name in CLASSES for number in range(count)] + [
                 'LICENSE.txt']:
             info = tarfile.TarInfo(f'flower_photos/{name}')
-            info.size = len(picture.getvalue())
-            tar.addfile(info, io.BytesIO(picture.getvalue()))
+            info.size = len(image.getvalue())
+            tar.addfile(info, io.BytesIO(image.getvalue()))
     return packed.getvalue()
 
 

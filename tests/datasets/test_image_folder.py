@@ -63,7 +63,7 @@ def test_there_are_three_parts(tmp_path):
         ImageFolder(str(tmp_path), part='val')
 
 
-def test_a_folder_without_pictures_is_named(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     make(tmp_path, dog=0)
     with pytest.raises(EmptyDataset, match=str(tmp_path)):
         build_dataset(dict(type='ImageFolder', data_root=str(tmp_path)))

@@ -21,7 +21,7 @@ def test_neighbours_are_mixed():
     assert max(held_out(NAMES)) > '050.jpg' > min(held_out(NAMES))
 
 
-def test_a_picture_more_leaves_the_others_in_their_order():
+def test_a_image_more_leaves_the_others_in_their_order():
     assert [name for name in shuffled([*NAMES, 'new.jpg']) if name != 'new.jpg'] == shuffled(NAMES)
 
 

@@ -1,15 +1,15 @@
-"""Small networks whose answers depend on the picture."""
+"""Small networks whose answers depend on the image."""
 import pytest
 import torch
 
-from mmconvmixer import get_model
 from benchmarks.trained_like import trained_like
+from mmconvmixer import get_model
 from mmconvmixer.zoo.config import load_config
 
 
 @pytest.fixture
 def convmixer():
-    """Build a ConvMixer for pictures of 32 x 32, in ten classes."""
+    """Build a ConvMixer for images of 32 x 32, in ten classes."""
     def build(act='GELU', depth=3):
         torch.manual_seed(0)
         return trained_like(get_model(
@@ -20,7 +20,7 @@ def convmixer():
 
 @pytest.fixture
 def mixer():
-    """Build an MLP-Mixer for pictures of 32 x 32, in five classes."""
+    """Build an MLP-Mixer for images of 32 x 32, in five classes."""
     def build():
         torch.manual_seed(0)
         arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,

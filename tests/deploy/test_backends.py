@@ -72,7 +72,7 @@ def test_a_program_of_one_batch_size_serves_smaller_ones():
     for count in (8, 5, 8, 1, 2, 1, 9):
         images = torch.randn(count, 3, 4, 4)
         torch.testing.assert_close(run(images), images.sum((1, 2, 3)))
-    assert made == [8, 1, 9]  # one picture came again, five and two did not
+    assert made == [8, 1, 9]  # one image came again, five and two did not
 
     made.clear()
     run = static_batches(build, made_for=lambda count: 4)

@@ -18,7 +18,7 @@ from mmconvmixer.deploy.formats import (
     openvino_ir,
     torch_program,
 )
-from mmconvmixer.deploy.sample_images import sample_pictures
+from mmconvmixer.deploy.sample_images import sample_images
 from mmconvmixer.errors import BadConfig, ExportMismatch, OutputNotWritable, UnknownOption
 
 PLAIN = ['onnx', 'openvino', 'torch']
@@ -41,20 +41,20 @@ def exported(model, format, folder, **options):
     return out, export(model, format, out, **options)
 
 
-def pictures(count, size=32) -> np.ndarray:
+def random_images(count, size=32) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, 3, size, size)).astype(np.float32)
 
 
 @pytest.mark.parametrize('family', ['convmixer', 'mixer'])
 @pytest.mark.parametrize('format', PLAIN)
-def test_any_number_of_pictures_gets_the_same_logits(request, tmp_path, format, family):
+def test_any_number_of_images_gets_the_same_logits(request, tmp_path, format, family):
     model = request.getfixturevalue(family)().eval()
     out, record = exported(model, format, tmp_path, dynamic_batch=True)
     assert record['check']['max_difference'] <= 1e-4 * record['check']['largest']
     assert record['check']['top1_agreement'] == 1
     run = load_format(format).reader(out)
     for count in (1, 3):
-        images = pictures(count)
+        images = random_images(count)
         with torch.no_grad():
             expected = model.head(model.extract_feat(torch.from_numpy(images))).numpy()
         np.testing.assert_allclose(run(images), expected, rtol=1e-3, atol=1e-4)
@@ -64,7 +64,7 @@ def test_any_number_of_pictures_gets_the_same_logits(request, tmp_path, format, 
 def test_features_are_pooled(convmixer, tmp_path, format):
     model = convmixer()
     out, record = exported(model, format, tmp_path, features=True)
-    images = pictures(1)
+    images = random_images(1)
     with torch.no_grad():
         expected, = model.extract_feat(torch.from_numpy(images))
     np.testing.assert_allclose(load_format(format).reader(out)(images), expected.numpy(),
@@ -80,7 +80,7 @@ def test_a_feature_extractor_is_exported_without_being_asked_for_features(tmp_pa
                       backbone=dict(type='ConvMixer', arch='16/2-p32-k3'))
     out, record = exported(model, format, tmp_path)
     assert 'top1_agreement' not in record['check'] and not record.get('classes')
-    images = pictures(1, 224)
+    images = random_images(1, 224)
     with torch.no_grad():
         expected = model(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(load_format(format).reader(out)(images), expected, rtol=1e-3,
@@ -112,11 +112,11 @@ def test_an_onnx_file_is_checked_static_and_has_its_norms_folded(convmixer, tmp_
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
 
 
-def test_a_static_file_takes_one_picture(convmixer, tmp_path):
+def test_a_static_file_takes_one_image(convmixer, tmp_path):
     out, record = exported(convmixer(), 'torch', tmp_path, dynamic_batch=False)
     assert record['inputs']['images']['shape'] == [1, 3, 32, 32]
     with pytest.raises(AssertionError, match='Guard failed'):
-        torch_program.reader(out)(pictures(2))
+        torch_program.reader(out)(random_images(2))
 
 
 @pytest.mark.parametrize('format', ['onnx', 'openvino'])
@@ -126,9 +126,9 @@ def test_a_self_contained_file_names_what_the_predictor_names(tmp_path, format):
     assert record['check']['top1_agreement'] == 1
     run = load_format(format, self_contained=True).reader(out)
     predict = Predictor(model)
-    for picture in sample_pictures(3):
-        names, scores = run(picture)
-        expected = predict(np.ascontiguousarray(picture[..., ::-1]), topk=3)['pred_topk']
+    for image in sample_images(3):
+        names, scores = run(image)
+        expected = predict(np.ascontiguousarray(image[..., ::-1]), topk=3)['pred_topk']
         assert names == [each['pred_class'] for each in expected]
         np.testing.assert_allclose(scores, [each['pred_score'] for each in expected], atol=1e-4)
 
@@ -150,9 +150,9 @@ def test_a_self_contained_file_resizes_and_crops_as_the_pipeline_does(
     out, _ = exported(model, format, tmp_path, self_contained=True)
     run = load_format(format, self_contained=True).reader(out)
     predict = Predictor(model)
-    for picture in (*sample_pictures(3), sample_pictures(1)[0].transpose(1, 0, 2)):
-        _, scores = run(np.ascontiguousarray(picture))
-        expected = predict(np.ascontiguousarray(picture[..., ::-1]))
+    for image in (*sample_images(3), sample_images(1)[0].transpose(1, 0, 2)):
+        _, scores = run(np.ascontiguousarray(image))
+        expected = predict(np.ascontiguousarray(image[..., ::-1]))
         assert scores[0] == pytest.approx(expected['pred_score'], abs=0.02)
 
 
@@ -200,11 +200,11 @@ def test_a_fault_in_folding_is_noticed(convmixer, tmp_path, monkeypatch):
 @pytest.mark.parametrize(('constant', 'wrong'), [
     ('_CHANNELS', {**onnx_self_contained._CHANNELS, 'RGB': onnx_self_contained._CHANNELS['BGR']}),
     ('_numbers', lambda values: '{7.0, 7.0, 7.0}')])
-def test_a_fault_in_preparing_pictures_is_noticed(
+def test_a_fault_in_preparing_images_is_noticed(
         convmixer, tmp_path, monkeypatch, constant, wrong):
     pytest.importorskip('onnxruntime')
     monkeypatch.setattr(onnx_self_contained, constant, wrong)
-    with pytest.raises(ExportMismatch, match='raw pictures'):
+    with pytest.raises(ExportMismatch, match='raw images'):
         export(convmixer(), 'onnx', tmp_path / 'net.onnx', self_contained=True)
 
 
@@ -259,7 +259,7 @@ def test_an_interrupted_move_leaves_what_was_there(convmixer, tmp_path, monkeypa
 
 @pytest.mark.parametrize('image_size', [0, 3])
 def test_sizes_that_can_not_be(convmixer, tmp_path, image_size):
-    with pytest.raises((BadConfig, UnknownOption), match='image_size is 0|pictures of'):
+    with pytest.raises((BadConfig, UnknownOption), match='image_size is 0|images of'):
         export(convmixer(), 'torch', tmp_path / 'net.pt2', image_size=image_size)
 
 
@@ -274,7 +274,7 @@ def test_a_file_is_replaced_by_a_good_one(convmixer, tmp_path):
     out = tmp_path / 'net.pt2'
     out.write_bytes(b'the last one')
     export(convmixer(), 'torch', out)
-    assert torch_program.reader(out)(pictures(1)).shape == (1, 10)
+    assert torch_program.reader(out)(random_images(1)).shape == (1, 10)
 
 
 @pytest.mark.parametrize(('options', 'said'), [
@@ -308,7 +308,7 @@ def test_a_pipeline_that_no_file_can_say_is_an_error(convmixer, tmp_path):
 
 
 def test_a_mixer_takes_the_size_it_was_built_for(mixer, tmp_path):
-    with pytest.raises(BadConfig, match='built for pictures of 32 x 32.*would get 64 x 64'):
+    with pytest.raises(BadConfig, match='built for images of 32 x 32.*would get 64 x 64'):
         export(mixer(), 'torch', tmp_path / 'net.pt2', image_size=64)
 
 
@@ -355,10 +355,10 @@ def test_a_savedmodel_is_replaced_and_other_folders_are_not(convmixer, tmp_path)
 
 def test_int8_of_litert_is_calibrated(convmixer, tmp_path):
     pytest.importorskip('tensorflow')
-    folder = tmp_path / 'pictures'
+    folder = tmp_path / 'images'
     folder.mkdir()
-    for number, picture in enumerate(sample_pictures(8)):
-        Image.fromarray(picture).save(folder / f'{number}.png')
+    for number, image in enumerate(sample_images(8)):
+        Image.fromarray(image).save(folder / f'{number}.png')
     record = export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8', calib=folder)
     assert 1e-3 < record['check']['max_difference'] / record['check']['largest'] < 0.5
     with pytest.raises(UnknownOption, match='belong together'):

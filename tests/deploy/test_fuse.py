@@ -104,7 +104,7 @@ def test_nothing_that_was_handed_out_is_overwritten():
     assert largest_difference(fused(images), first) == 0
 
 
-def test_gradients_for_the_picture_still_flow():
+def test_gradients_for_the_image_still_flow():
     model = with_statistics(ConvMixer(TINY))
     images = torch.randn(1, 3, 16, 16, requires_grad=True)
     expected, = torch.autograd.grad(model(images)[0].square().sum(), images)

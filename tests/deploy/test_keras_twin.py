@@ -14,19 +14,19 @@ pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
 
 def convmixer(arch='8/3-p4-k5', **backbone):
-    return randomised(get_model('convmixer-128-4_cifar10', head=dict(in_channels=8),
+    return randomized(get_model('convmixer-128-4_cifar10', head=dict(in_channels=8),
                                 backbone=dict(arch=arch, **backbone)))
 
 
 def mixer(size=32, drop_rate=0., **backbone):
     arch = dict(embed_dims=8, num_layers=2, tokens_mlp_dims=6, channels_mlp_dims=16,
                 _delete_=True)
-    return randomised(get_model(
+    return randomized(get_model(
         'mlp-mixer-base-p16_3rdparty_64xb64_in1k', head=dict(in_channels=8, num_classes=5),
         backbone=dict(arch=arch, img_size=size, drop_rate=drop_rate, **backbone)))
 
 
-def randomised(model):
+def randomized(model):
     """Let no two weights be equal, nor any norm do nothing."""
     generator = torch.Generator().manual_seed(0)
     for name, value in model.state_dict().items():
@@ -82,7 +82,7 @@ def test_mlp_mixer(size, features):
 
 
 def test_mlp_mixer_with_the_numerics_of_flax():
-    """eps 1e-6 tells where the pictures are almost one colour."""
+    """eps 1e-6 tells where the images are almost one color."""
     model, x = mixer(), 1e-3 * images(3, 3, 32, 32)
     plain = keras_twin(model)(nhwc(x))
     for module in model.modules():
@@ -148,7 +148,7 @@ def test_dropout_leaves_out_as_much_as_torchs():
     assert (np.abs(np.log(actual.std(0) / spread)) < 0.4).all()
 
 
-def test_stochastic_depth_leaves_out_whole_pictures():
+def test_stochastic_depth_leaves_out_whole_images():
     model = convmixer('8/2-p4-k5', drop_path_rate=0.5)
     x = images(1, 3, 16, 16).expand(64, -1, -1, -1)
     twin = keras_twin(model)

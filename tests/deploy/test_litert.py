@@ -58,7 +58,7 @@ def error(actual, expected):
 
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('network', [(), ('ReLU', 4), 'mixer'], indirect=True)
-def test_any_number_of_pictures(network, features, tmp_path):
+def test_any_number_of_images(network, features, tmp_path):
     job, path = job_of(network, features=features), tmp_path / 'net.tflite'
     litert.write(job, path)
     run = litert.reader(path)
@@ -67,7 +67,7 @@ def test_any_number_of_pictures(network, features, tmp_path):
         assert error(run(x), expected_of(job, x)) < 1e-5
 
 
-def test_one_picture_at_a_time(mixer, tmp_path):
+def test_one_image_at_a_time(mixer, tmp_path):
     job, path = job_of(mixer(), dynamic_batch=False), tmp_path / 'net.tflite'
     litert.write(job, path)
     run, x = litert.reader(path), images(2)
@@ -89,7 +89,7 @@ def test_int8(network, tmp_path):
         assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_the_ranges_are_read_off_the_pictures(tmp_path):
+def test_the_ranges_are_read_off_the_images(tmp_path):
     job, path, x = job_of(convmixer()), tmp_path / 'net.tflite', images(8)
     litert.write_int8(job, path, [images(16, seed=1)])
     fitting = error(litert.reader(path)(x), expected_of(job, x))
@@ -127,6 +127,6 @@ def test_the_interface_is_that_of_the_file(dynamic_batch, batch, tmp_path):
     np.testing.assert_allclose(logits, litert.reader(path)(images(1)), rtol=1e-6)
 
 
-def test_int8_without_pictures_is_an_error_that_says_what_to_call(tmp_path):
+def test_int8_without_images_is_an_error_that_says_what_to_call(tmp_path):
     with pytest.raises(BadConfig, match='write_int8'):
         litert.write(job_of(convmixer(), dtype='int8'), tmp_path / 'net.tflite')

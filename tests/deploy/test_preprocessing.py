@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from mmconvmixer import get_model
-from mmconvmixer.zoo.config import load_config
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.zoo.config import load_config
 
 
 def with_pipeline(*steps, **options):
@@ -27,7 +27,7 @@ def test_the_papers_imagenet_pipeline():
     assert (found.channels, found.in_channels) == ('RGB', 3)
 
 
-def test_gray_pictures_and_opencvs_resizing():
+def test_gray_images_and_opencvs_resizing():
     found = preprocessing_of(get_model('convmixer-64-4_digits'))
     assert (found.channels, found.in_channels, found.image_size) == ('GRAY', 1, (8, 8))
     assert (found.resize, found.interpolation, found.antialias) == ('exact', 'area', True)

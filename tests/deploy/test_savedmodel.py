@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from mmconvmixer import get_model
 from mmconvmixer.apis.inference import Predictor
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.zoo.config import load_config
 from mmconvmixer.deploy.formats import savedmodel
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import family_of
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.sample_images import sample_pictures
+from mmconvmixer.deploy.sample_images import sample_images
 from mmconvmixer.errors import BadConfig
+from mmconvmixer.zoo.config import load_config
 
 pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
@@ -98,12 +98,12 @@ def images(job, count, size=None):
         (count, channels, *(size or (height, width)))).astype(np.float32)
 
 
-def logits_of(job, picture):
+def logits_of(job, image):
     """What the package itself answers to (H, W, 3) uint8 RGB or encoded bytes."""
-    if isinstance(picture, np.ndarray):
-        picture = np.ascontiguousarray(picture[..., ::-1])
+    if isinstance(image, np.ndarray):
+        image = np.ascontiguousarray(image[..., ::-1])
     batch = job.model.data_preprocessor(
-        default_collate([Predictor(job.model)._prepare(picture)]), False)
+        default_collate([Predictor(job.model)._prepare(image)]), False)
     with torch.no_grad():
         return job.model(batch['inputs'], mode='tensor')[0].numpy()
 
@@ -117,7 +117,7 @@ def same(actual, expected, tolerance=1e-5):
 
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('name, key', [('convmixer', 'output'), ('mixer', 'output_0')])
-def test_serving_default_takes_normalised_images(name, key, features, saved):
+def test_serving_default_takes_normalized_images(name, key, features, saved):
     job, path = saved(name, features)
     for count in (1, 3):
         x = images(job, count)
@@ -136,7 +136,7 @@ def test_convmixer_takes_images_of_any_size(saved):
 
 @pytest.mark.parametrize('name', BUILDERS)
 def test_height_is_height_and_width_is_width(name, saved):
-    """A picture mirrored on its diagonal is another picture, also to what we wrote."""
+    """An image mirrored on its diagonal is another image, also to what we wrote."""
     job, path = saved(name)
     run, x = savedmodel.reader(path), images(job, 2)
     with torch.no_grad():
@@ -146,21 +146,21 @@ def test_height_is_height_and_width_is_width(name, saved):
 
 
 @pytest.mark.parametrize('name', BUILDERS)
-def test_serving_images_prepares_pictures_as_the_package_does(name, saved):
+def test_serving_images_prepares_images_as_the_package_does(name, saved):
     job, path = saved(name)
-    for picture in sample_pictures(3):
+    for image in sample_images(3):
         answer, = asked(path, 'serving_images',
-                        images=picture[None] / np.float32(255)).values()
-        same(answer[0], logits_of(job, picture), 1e-3)
+                        images=image[None] / np.float32(255)).values()
+        same(answer[0], logits_of(job, image), 1e-3)
 
 
 @pytest.mark.parametrize('name', BUILDERS)
 def test_serving_bytes_takes_files_of_several_sizes_and_kinds(name, saved):
     job, path = saved(name)
     files = []
-    for picture, kind in zip(sample_pictures(4), ('PNG', 'JPEG', 'PNG', 'JPEG'), strict=True):
+    for image, kind in zip(sample_images(4), ('PNG', 'JPEG', 'PNG', 'JPEG'), strict=True):
         file = io.BytesIO()
-        Image.fromarray(picture).save(file, kind, quality=90)
+        Image.fromarray(image).save(file, kind, quality=90)
         files.append(file.getvalue())
     answers, = asked(path, 'serving_bytes', image_bytes=files).values()
     for answer, file in zip(answers, files, strict=True):
@@ -174,13 +174,13 @@ def test_a_resizing_that_tensorflow_has_not_is_an_error_that_says_so(tmp_path):
     assert not (tmp_path / 'net').exists()
 
 
-def test_pictures_of_another_size_than_the_network_are_an_error_that_says_so(tmp_path):
+def test_images_of_another_size_than_the_network_are_an_error_that_says_so(tmp_path):
     model = mixer()
     with pytest.raises(BadConfig, match='3 channels of 32 x 32 pixels'):
         savedmodel.write(Job(model, preprocessing_of(model, 64)), tmp_path / 'net')
 
 
-def test_one_picture_at_a_time(tmp_path):
+def test_one_image_at_a_time(tmp_path):
     model = mixer()
     job = Job(model, preprocessing_of(model), dynamic_batch=False)
     savedmodel.write(job, tmp_path / 'net')

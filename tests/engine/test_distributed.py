@@ -49,20 +49,20 @@ def slurm(shell, tmp_path, free_port):
 
 
 @pytest.fixture(scope='module')
-def many_pictures(picture_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('pictures')
-    return folder, picture_folder(folder, 1001)
+def many_images(image_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
+    return folder, image_folder(folder, 1001)
 
 
 THREE_METRICS = [dict(type='Accuracy', topk=(1, 3)), dict(type='SingleLabelMetric')]
 
 
 @pytest.mark.parametrize('corrupt', [(), (0, 500, 777)], ids=['all readable', 'three corrupt'])
-def test_two_processes_over_1001_pictures_give_the_metrics_of_one_to_the_last_digit(
-        shell, evaluate, folder_config, many_pictures, trained, tmp_path, free_port, corrupt):
+def test_two_processes_over_1001_images_give_the_metrics_of_one_to_the_last_digit(
+        shell, evaluate, folder_config, many_images, trained, tmp_path, free_port, corrupt):
     folder = tmp_path / 'data'
-    shutil.copytree(many_pictures[0], folder)
-    names = [str(folder / path.relative_to(many_pictures[0])) for path in many_pictures[1]]
+    shutil.copytree(many_images[0], folder)
+    names = [str(folder / path.relative_to(many_images[0])) for path in many_images[1]]
     for number in corrupt:
         with open(names[number], 'r+b') as file:
             file.truncate(40)

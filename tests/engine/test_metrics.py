@@ -22,7 +22,7 @@ def test_accuracy_of_each_class_has_the_classes_names():
         'accuracy/per_class': {'cat': 50., 'dog': 100.}}
 
 
-def test_a_class_without_a_picture_has_no_accuracy_and_without_names_numbers_do():
+def test_a_class_without_a_image_has_no_accuracy_and_without_names_numbers_do():
     assert evaluate(PerClassAccuracy(), [[.1, .9]], [1]) == {'accuracy/per_class': {'1': 100.}}
 
 

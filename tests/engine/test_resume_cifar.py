@@ -13,7 +13,7 @@ EPOCHS = 4
 @pytest.mark.slow
 def test_a_run_killed_in_every_epoch_ends_in_the_weights_of_one_never_stopped(
         unpacked, shell, repo, tmp_path, weights_of, same_weights):
-    """128/4 on 5,000 pictures, from memory, with the shipped recipe's augmentation."""
+    """128/4 on 5,000 images, from memory, with the shipped recipe's augmentation."""
     command = [
         sys.executable, 'tools/train.py', 'configs/convmixer/convmixer-128-4_cifar10.py',
         '--no-validate', '--cfg-options', 'randomness.deterministic=True',

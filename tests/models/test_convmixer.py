@@ -58,7 +58,7 @@ def is_channels_last(x):
 
 
 def step(model, x):
-    """Gradients of a loss that no normalisation makes constant."""
+    """Gradients of a loss that no normalization makes constant."""
     torch.manual_seed(1)
     outs = model(x)
     # randn_like would follow the memory layout, which is not mmpretrain's.

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from mmconvmixer import get_model, inference_model
+from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.checkpoints import load_weights
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 from mmconvmixer.models import FeatureExtractor
-from mmconvmixer.apis.evaluation import evaluate
 
 SMALL = dict(type='ConvMixer', arch='8/2-p4-k3')
 CLASSIFIER = dict(backbone=SMALL, head=dict(in_channels=8, num_classes=5))
@@ -55,7 +55,7 @@ def test_what_takes_a_head_is_refused(pair, mode):
 
 def test_it_names_no_classes(pair):
     with pytest.raises(BadConfig, match='names no classes'):
-        inference_model(pair[1], 'picture.jpg')
+        inference_model(pair[1], 'image.jpg')
 
 
 def test_a_head_is_no_part_of_it():

@@ -276,7 +276,7 @@ def test_insisting_where_they_do_not_run_is_an_error(monkeypatch):
 
 
 def losses(impl, seed, steps):
-    """Train to tell which quarter of a noisy picture is bright."""
+    """Train to tell which quarter of a noisy image is bright."""
     torch.manual_seed(seed)
     backbone = ConvMixer(dict(embed_dims=8, depth=2, patch_size=2, kernel_size=3), impl=impl)
     model = nn.Sequential(backbone, nn.Linear(8 * 4, 4)).to(DEVICE)
@@ -312,7 +312,7 @@ def test_200_steps_with_either_end_at_the_same_loss(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', ['768/32', '1024/20', '1536/20'])
 def test_a_published_variant_agrees_end_to_end(arch):
-    """On pictures of three patches a side; tests/gpu has whole ones."""
+    """On images of three patches a side; tests/gpu has whole ones."""
     fused, plain = (ConvMixer(arch, impl=impl).to(DEVICE) for impl in ('fused', 'reference'))
     plain.load_state_dict(fused.state_dict())
     exact = copy.deepcopy(plain).double()

@@ -77,7 +77,7 @@ def test_out_indices_out_of_range(index):
         tiny(out_indices=[index])
 
 
-def test_maps_lie_as_the_picture_does():
+def test_maps_lie_as_the_image_does():
     """A patch that alone differs stands at its place in the map."""
     model = tiny((8, 16), out_type='featmap', out_indices=0)
     nn.init.zeros_(model.layers[0].token_mix.layers[1].weight)  # no talk between patches
@@ -98,7 +98,7 @@ def test_raw_and_maps_are_the_same_numbers():
 
 @pytest.mark.parametrize('img_size, nearest', [(18, '16 x 16'), ((16, 15), '16 x 16'),
                                                (2, '4 x 4')])
-def test_pictures_that_are_no_whole_number_of_patches(img_size, nearest):
+def test_images_that_are_no_whole_number_of_patches(img_size, nearest):
     with pytest.raises(ValueError, match=f'whole number of patches of 4; nearest: {nearest}'):
         tiny(img_size)
 
@@ -109,8 +109,8 @@ def test_sizes_that_are_none(img_size):
         tiny(img_size)
 
 
-def test_pictures_of_another_size_than_the_networks():
-    with pytest.raises(ValueError, match='pictures are 16 x 20, but .* for 16 x 16'):
+def test_images_of_another_size_than_the_networks():
+    with pytest.raises(ValueError, match='images are 16 x 20, but .* for 16 x 16'):
         tiny()(torch.zeros(1, 3, 16, 20))
 
 
@@ -148,8 +148,8 @@ def test_interpolation_goes_with_another_head_and_what_fits_in_part():
     torch.testing.assert_close(large.layers[0].ln1.bias, weights['layers.0.ln1.bias'])
 
 
-def test_an_interpolated_network_sees_a_smooth_picture_as_before():
-    """Twice the patches, of a picture of twice the size: the same thing in each place."""
+def test_an_interpolated_network_sees_a_smooth_image_as_before():
+    """Twice the patches, of an image of twice the size: the same thing in each place."""
     small, large = tiny(32), tiny(64, interpolate_tokens=True)
     with torch.no_grad():  # token mixing that changes slowly over the grid
         ramp = torch.linspace(-1, 1, 8)
@@ -165,7 +165,7 @@ def test_an_interpolated_network_sees_a_smooth_picture_as_before():
     field = torch.stack([steps[:, None] * steps, steps[:, None] + steps,
                          torch.cos(2 * steps)[:, None] * steps])
 
-    def blocks(side):  # each patch in one colour: the patch embedding sees no edges
+    def blocks(side):  # each patch in one color: the patch embedding sees no edges
         return nn.functional.interpolate(field[None], side, mode='bicubic').repeat_interleave(
             4, 2).repeat_interleave(4, 3)
 

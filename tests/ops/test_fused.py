@@ -222,7 +222,7 @@ def test_a_vector_of_another_length_is_an_error():
         fused.act_affine(random(1, 6, 5, 5), random(2), random(6), 'relu')
 
 
-def test_normalisation_keeps_its_digits_where_the_mean_is_large():
+def test_normalization_keeps_its_digits_where_the_mean_is_large():
     x = (torch.randn(4, 3, 8, 8, device=DEVICE) + 100).requires_grad_()
     tensors = [x, random(3), random(3)]
     got = fused.act_norm(*tensors, 1e-5, 'relu')[0]

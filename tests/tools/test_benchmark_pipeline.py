@@ -17,26 +17,26 @@ def folder(tmp_path):
 def test_it_compares_the_inputs_and_prints_every_stages_times(tool, folder):
     run = tool('benchmark_pipeline', folder, '--rounds', 2, '--batch-size', 2, experiment=False)
     assert run.code == 0, run.err
-    assert '3 pictures in batches of 2, 2 rounds' in run.out
+    assert '3 images in batches of 2, 2 rounds' in run.out
     assert 'largest difference of a network input: 0\n' in run.out
-    for stage in ('decode', 'resize and crop', 'pack', 'collate and normalise', 'all'):
+    for stage in ('decode', 'resize and crop', 'pack', 'collate and normalize', 'all'):
         before, after, ratio = map(float, re.search(
             rf'^{stage} +([\d.]+) \(\S+\) +([\d.]+) \(\S+\) +([\d.]+)$', run.out,
             re.MULTILINE).groups())
         assert before > 0 and after > 0 and ratio > 0
     for count in ('1 thread', '2 threads'):
         for name in ('mmpretrain', 'here'):
-            assert re.search(rf'^{count}, by the clock: {name} \d+ pictures/s', run.out, re.M)
+            assert re.search(rf'^{count}, by the clock: {name} \d+ images/s', run.out, re.M)
 
 
 def test_inputs_that_differ_are_not_timed(tool, folder, monkeypatch):
-    monkeypatch.setattr('mmconvmixer.datasets.data_preprocessor.normalise',
+    monkeypatch.setattr('mmconvmixer.datasets.data_preprocessor.normalize',
                         lambda images, mean, std, flip: images.float())
     with pytest.raises(SystemExit, match='different inputs'):
         tool('benchmark_pipeline', folder, '--rounds', 1, experiment=False)
 
 
-def test_a_folder_without_pictures_is_said(tool, tmp_path):
+def test_a_folder_without_images_is_said(tool, tmp_path):
     run = tool('benchmark_pipeline', tmp_path, experiment=False)
     assert run.code == 2
-    assert 'has no picture in it' in run.err
+    assert 'has no image in it' in run.err

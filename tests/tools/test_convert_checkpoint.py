@@ -5,8 +5,8 @@ from mmengine import Config
 from safetensors.torch import load_file
 
 from mmconvmixer import get_model, inference_model
-from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.apis.training import train
+from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.zoo import find
 
 OTHERS = [('timm', '.pth'), ('timm', '.safetensors'), ('official', '.pth.tar'),
@@ -93,9 +93,9 @@ def test_a_run_remembers_how_its_first_weights_library_computes(repo, tmp_path):
 
 
 @pytest.mark.parametrize('to, suffix', OTHERS)
-def test_a_picture_is_classified_with_other_libraries_files(tmp_path, to, suffix):
-    picture = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+def test_a_image_is_classified_with_other_libraries_files(tmp_path, to, suffix):
+    image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     other = convert(find('convmixer-64-4_digits').weights, tmp_path / f'net{suffix}', to).path
-    got, expected = (inference_model('convmixer-64-4_digits', picture, pretrained=each)
+    got, expected = (inference_model('convmixer-64-4_digits', image, pretrained=each)
                      for each in (str(other), True))
     np.testing.assert_array_equal(got['pred_scores'], expected['pred_scores'])

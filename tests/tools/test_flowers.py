@@ -26,7 +26,7 @@ SMALL = {
 
 @pytest.fixture
 def published(server, monkeypatch):
-    """Six pictures of each flower, at a loopback address."""
+    """Six images of each flower, at a loopback address."""
     generator = np.random.default_rng(0)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode='w:gz') as tar:
@@ -76,7 +76,7 @@ def test_the_recipe_runs_from_download_to_answer(
     path = tmp_path / 'work_dirs/small/epoch_8.pth'
     saved = read_checkpoint(path)
     assert saved['meta']['iter'] == 8 and saved['meta']['dataset_meta']['classes'][0] == 'daisy'
-    assert saved['meta']['data']['train']['pictures'] == 25
+    assert saved['meta']['data']['train']['images'] == 25
     for key, value in before.items():  # near the weights that it began with, but for the head
         if key.startswith('backbone.') and 'running' not in key and 'num_batches' not in key:
             assert (saved['state_dict'][key] - value).abs().max() < 0.3, key

@@ -1,4 +1,4 @@
-"""--data DIR of the tools: pictures of one's own, end to end."""
+"""--data DIR of the tools: images of one's own, end to end."""
 import shutil
 
 import pytest
@@ -11,19 +11,19 @@ DIGITS = 'convmixer-64-4_digits'
 
 
 @pytest.fixture
-def pictures(picture_folder, tmp_path_factory):
-    """Three classes of 20 gray pictures."""
-    folder = tmp_path_factory.mktemp('pictures')
-    picture_folder(folder, 60, classes=3)
+def images(image_folder, tmp_path_factory):
+    """Three classes of 20 gray images."""
+    folder = tmp_path_factory.mktemp('images')
+    image_folder(folder, 60, classes=3)
     return folder
 
 
 @pytest.fixture
-def digits_to_three(repo, pictures, tool, tmp_path):
-    """Fine-tune the digits' network on the pictures."""
+def digits_to_three(repo, images, tool, tmp_path):
+    """Fine-tune the digits' network on the images."""
     config = repo / f'configs/convmixer/{DIGITS}.py'
 
-    def call(*options, data=pictures):
+    def call(*options, data=images):
         done = tool('train', config, '--data', data, '--work-dir', tmp_path / 'work', *options,
                     '--cfg-options', f'load_from={DIGITS}', 'train_cfg.max_epochs=1',
                     'train_cfg.val_interval=1', 'optim_wrapper.optimizer.lr=0.0001')
@@ -33,9 +33,9 @@ def digits_to_three(repo, pictures, tool, tmp_path):
 
 
 def test_a_run_says_what_it_found_and_starts_the_head_anew(
-        digits_to_three, pictures, tmp_path):
+        digits_to_three, images, tmp_path):
     done = digits_to_three()
-    assert (f'{pictures}: 3 classes, 54 pictures to train on, 6 to validate on: there is no val '
+    assert (f'{images}: 3 classes, 54 images to train on, 6 to validate on: there is no val '
             'folder, so a tenth of each class is held out') in done.out
     said = [line for line in done.out.splitlines() if 'The head starts anew' in line]
     assert len(said) == 1 and 'for 3 classes' in said[0] and '(10 classes) is left out' in said[0]
@@ -47,26 +47,26 @@ def test_a_run_says_what_it_found_and_starts_the_head_anew(
     assert torch.allclose(checkpoint['state_dict'][name], before[name], atol=1e-3)
 
 
-def test_its_pictures_are_tested_and_named_with_the_config_beside_the_checkpoint(
-        digits_to_three, tool, repo, pictures, tmp_path):
+def test_its_images_are_tested_and_named_with_the_config_beside_the_checkpoint(
+        digits_to_three, tool, repo, images, tmp_path):
     digits_to_three()
     work = tmp_path / 'work'
     own = tool('test', work / f'{DIGITS}.py', work / 'epoch_1.pth', '--work-dir', tmp_path / 'a')
     given = tool('test', repo / f'configs/convmixer/{DIGITS}.py', work / 'epoch_1.pth', '--data',
-                 pictures, '--work-dir', tmp_path / 'b')
+                 images, '--work-dir', tmp_path / 'b')
     assert own.code == given.code == 0, own.err + given.err
     assert own.out.splitlines()[-1] == given.out.splitlines()[-1]
     assert 'accuracy/top1' in own.out.splitlines()[-1] and '[1/1]' in own.out
-    answer = inference_model(str(work / f'{DIGITS}.py'), str(pictures / 'class1/000.png'),
+    answer = inference_model(str(work / f'{DIGITS}.py'), str(images / 'class1/000.png'),
                              pretrained=str(work / 'epoch_1.pth'), topk=3)
     assert {entry['pred_class'] for entry in answer['pred_topk']} == {'class0', 'class1', 'class2'}
 
 
 def test_weights_for_the_very_classes_keep_their_head_and_resumption_does(
-        digits_to_three, tool, repo, pictures, tmp_path):
+        digits_to_three, tool, repo, images, tmp_path):
     digits_to_three()
     work = tmp_path / 'work'
-    common = ['train', repo / f'configs/convmixer/{DIGITS}.py', '--data', pictures,
+    common = ['train', repo / f'configs/convmixer/{DIGITS}.py', '--data', images,
               '--no-validate']
     more = tool(*common, '--work-dir', tmp_path / 'more', '--cfg-options',
                 f'load_from={work}/epoch_1.pth', 'train_cfg.max_epochs=1')
@@ -96,9 +96,9 @@ def test_a_new_head_excuses_nothing_else(bad_input, toy_config, bad_checkpoints,
 
 
 def test_the_evaluation_of_another_head_stays_an_error(
-        bad_input, tmp_path_factory, repo, picture_folder):
+        bad_input, tmp_path_factory, repo, image_folder):
     folder = tmp_path_factory.mktemp('two')
-    picture_folder(folder, 40, classes=2)
+    image_folder(folder, 40, classes=2)
     said = bad_input('test', repo / f'configs/convmixer/{DIGITS}.py', zoo.find(DIGITS).weights,
                      '--data', folder)
     assert 'has classes that are not trained: class0, class1' in said
@@ -108,11 +108,11 @@ def test_the_evaluation_of_another_head_stays_an_error(
     (lambda folder: shutil.rmtree(folder), 'is not there'),
     (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in range(3)], 'no folders in it'),
     (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in (1, 2)], 'one class only'),
-    (lambda folder: (folder / 'empty').mkdir(), 'without a picture: empty')])
-def test_a_folder_that_is_no_data_set_is_one_line(bad_input, toy_config, pictures, spoil, said):
-    spoil(pictures)
-    answer = bad_input('train', toy_config, '--data', pictures)
-    assert said in answer and str(pictures) in answer
+    (lambda folder: (folder / 'empty').mkdir(), 'without an image: empty')])
+def test_a_folder_that_is_no_data_set_is_one_line(bad_input, toy_config, images, spoil, said):
+    spoil(images)
+    answer = bad_input('train', toy_config, '--data', images)
+    assert said in answer and str(images) in answer
 
 
 @pytest.mark.parametrize('freeze, said', [
@@ -132,13 +132,13 @@ def test_flowers_without_folder_and_network_are_one_line(
 
 
 def test_two_processes_freeze_and_start_anew_alike(
-        shell, repo, pictures, tmp_path, free_port, weights_of):
+        shell, repo, images, tmp_path, free_port, weights_of):
     done = shell(['tools/dist_train.sh', repo / f'configs/convmixer/{DIGITS}.py', '2', '--data',
-                  pictures, '--work-dir', tmp_path / 'work', '--cfg-options',
+                  images, '--work-dir', tmp_path / 'work', '--cfg-options',
                   f'load_from={DIGITS}', 'train_cfg.max_epochs=1', 'freeze=head'],
                  env={**shell.keywords['env'], 'PORT': str(free_port)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count('3 classes, 54 pictures') == 1
+    assert done.stdout.count('3 classes, 54 images') == 1
     after, before = weights_of(tmp_path / 'work/epoch_1.pth'), get_model(
         DIGITS, pretrained=True).state_dict()
     assert all(torch.equal(value, before[key]) for key, value in after.items()

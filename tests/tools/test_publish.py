@@ -41,7 +41,7 @@ def test_its_figures_are_measured_with_the_rounded_weights(
     counter = published['state_dict']['backbone.stem.2.num_batches_tracked']
     assert counter.dtype == torch.int64
     said = published['meta']['published']
-    assert said['dtype'] == dtype and said['data']['pictures'] == 599
+    assert said['dtype'] == dtype and said['data']['images'] == 599
     assert said['metrics'] == evaluate(path, tmp_path / 'again')
     assert f'accuracy/top1 {said["metrics"]["accuracy/top1"]:.2f}' in run.out
 

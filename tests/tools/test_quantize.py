@@ -7,8 +7,8 @@ from sklearn.datasets import load_digits
 
 
 @pytest.fixture
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('pictures')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
     for number, image in enumerate(load_digits().images[:30]):
         Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8)).save(
             folder / f'{number:02d}.png')
@@ -23,48 +23,48 @@ def test_its_options_are_these(tools, options_of):
 
 @pytest.mark.parametrize('format, name', [('openvino', 'net.xml'), ('onnx', 'net.onnx')])
 def test_it_prints_top_1_before_and_after_and_writes_the_file(
-        tool, pictures, tmp_path, format, name):
+        tool, images, tmp_path, format, name):
     for package in ('openvino', 'nncf', 'onnxruntime', 'onnxscript'):
         pytest.importorskip(package)
     done = tool('quantize', 'convmixer-64-4_digits', '--format', format, '--out', tmp_path / name,
-                '--calib', pictures, '--count', 30, '--max-drop', 0.5, experiment=False)
+                '--calib', images, '--count', 30, '--max-drop', 0.5, experiment=False)
     assert done.code == 0, done.err
     record = json.loads((tmp_path / f'{name}.json').read_text())
     after = record['top1']['after']
     assert done.out.splitlines() == [
         f'top-1 before 99.00  after {after:.2f}  drop {record["top1"]["before"] - after:.2f}',
-        f'wrote {tmp_path / name}, calibrated on 30 pictures']
+        f'wrote {tmp_path / name}, calibrated on 30 images']
     assert (tmp_path / name).is_file()
 
 
-def test_it_goes_without_a_test_set(tool, toy_config, trained, pictures, tmp_path):
+def test_it_goes_without_a_test_set(tool, toy_config, trained, images, tmp_path):
     pytest.importorskip('onnxscript')
     done = tool('quantize', toy_config, '--checkpoint', trained, '--format', 'onnx', '--out',
-                tmp_path / 'net.onnx', '--calib', pictures, '--count', 4, '--no-evaluate',
+                tmp_path / 'net.onnx', '--calib', images, '--count', 4, '--no-evaluate',
                 experiment=False)
     assert done.code == 0, done.err
     assert 'top-1' not in done.out
-    assert done.out.splitlines()[-1] == f'wrote {tmp_path / "net.onnx"}, calibrated on 4 pictures'
+    assert done.out.splitlines()[-1] == f'wrote {tmp_path / "net.onnx"}, calibrated on 4 images'
 
 
 @pytest.mark.parametrize('options, said', [
     (('--format', 'pickle'), "format 'pickle' has no int8; these have: openvino, onnx"),
     (('--calib', 'missing'), 'missing is not there'),
-    (('--calib', 'empty'), 'empty has no picture in it'),
+    (('--calib', 'empty'), 'empty has no image in it'),
     (('--out', 'net.txt'), 'does not end in .onnx'),
     (('--checkpoint', 'missing.pth'), 'missing.pth'),
     (('--max-drop', '0.5', '--no-evaluate'), 'a test set'),
 ])
-def test_what_is_wrong_is_one_line(bad_input, pictures, tmp_path, options, said):
+def test_what_is_wrong_is_one_line(bad_input, images, tmp_path, options, said):
     pytest.importorskip('onnxscript')
     (tmp_path / 'empty').mkdir()
     assert said in bad_input('quantize', 'convmixer-64-4_digits', '--format', 'onnx', '--out',
-                             'net.onnx', '--calib', pictures, *options, experiment=False)
+                             'net.onnx', '--calib', images, *options, experiment=False)
 
 
-def test_a_missing_test_folder_is_one_line(bad_input, folder_config, trained, pictures, tmp_path):
+def test_a_missing_test_folder_is_one_line(bad_input, folder_config, trained, images, tmp_path):
     pytest.importorskip('onnxscript')
     config = folder_config(tmp_path / 'nowhere')
     said = bad_input('quantize', config, '--checkpoint', trained, '--format', 'onnx', '--out',
-                     'net.onnx', '--calib', pictures, experiment=False)
+                     'net.onnx', '--calib', images, experiment=False)
     assert f'{tmp_path}/nowhere' in said

@@ -45,7 +45,7 @@ def test_it_prints_the_accuracy_as_its_last_line_and_returns_0(
     assert (tmp_path / 'work').is_dir()
 
 
-def test_its_accuracy_is_that_of_the_network_on_the_pictures(
+def test_its_accuracy_is_that_of_the_network_on_the_images(
         evaluate, toy_config, trained, weights_of, tmp_path):
     from mmpretrain import get_model
     from sklearn.datasets import load_digits
@@ -111,27 +111,27 @@ def test_metrics_that_are_no_single_number_are_printed_and_written(
     assert 'single-label/f1-score_classwise' in done.out.splitlines()[-1]
 
 
-def test_show_dir_gets_one_picture_per_sample_whatever_their_names(
-        tool, folder_config, picture_folder, trained, tmp_path):
-    picture_folder(tmp_path / 'data', 23)  # class0/000.png, class1/000.png, ...
+def test_show_dir_gets_one_image_per_sample_whatever_their_names(
+        tool, folder_config, image_folder, trained, tmp_path):
+    image_folder(tmp_path / 'data', 23)  # class0/000.png, class1/000.png, ...
     done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir',
                 tmp_path / 'work', '--show-dir', tmp_path / 'shown')
     assert done.code == 0, done.err
     assert len([path for path in (tmp_path / 'shown').rglob('*') if path.is_file()]) == 23
 
 
-def test_show_dir_takes_pictures_that_are_no_files_and_leaves_out_by_interval(
+def test_show_dir_takes_images_that_are_no_files_and_leaves_out_by_interval(
         tool, toy_config, trained, tmp_path):
     done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work',
                 '--show-dir', tmp_path / 'shown', '--interval', '100')
     assert done.code == 0, done.err
-    pictures = list((tmp_path / 'shown').rglob('*.png'))
-    assert len(pictures) == 6  # of 599
+    images = list((tmp_path / 'shown').rglob('*.png'))
+    assert len(images) == 6  # of 599
     import cv2
-    assert all(cv2.imread(str(path)).std() > 5 for path in pictures)
+    assert all(cv2.imread(str(path)).std() > 5 for path in images)
 
 
-def test_tta_averages_a_picture_and_its_mirror_image(evaluate, toy_config, trained, tmp_path):
+def test_tta_averages_a_image_and_its_mirror_image(evaluate, toy_config, trained, tmp_path):
     def scores(name, **options):
         evaluate(trained, tmp_path, out=str(tmp_path / f'{name}.pkl'), **options)
         return torch.stack([entry['pred_score']
@@ -146,10 +146,10 @@ def test_tta_averages_a_picture_and_its_mirror_image(evaluate, toy_config, train
     torch.testing.assert_close(scores('tta', tta=True), (plain + flipped) / 2)
 
 
-def test_tta_leaves_out_a_corrupt_picture_and_names_it(
-        tool, folder_config, picture_folder, trained, tmp_path):
-    paths = picture_folder(tmp_path / 'data', 12)
-    paths[5].write_bytes(b'no picture')
+def test_tta_leaves_out_a_corrupt_image_and_names_it(
+        tool, folder_config, image_folder, trained, tmp_path):
+    paths = image_folder(tmp_path / 'data', 12)
+    paths[5].write_bytes(b'no image')
     out = tmp_path / 'pred.json'
     done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir',
                 tmp_path / 'work', '--tta', '--out', out)
@@ -196,9 +196,9 @@ def test_no_strict_loads_what_fits_and_says_what_does_not(
     assert said in done.out
 
 
-def test_a_corrupt_picture_is_left_out_and_named_at_the_end(
-        tool, folder_config, picture_folder, trained, tmp_path):
-    paths = picture_folder(tmp_path / 'data', 30)
+def test_a_corrupt_image_is_left_out_and_named_at_the_end(
+        tool, folder_config, image_folder, trained, tmp_path):
+    paths = image_folder(tmp_path / 'data', 30)
     paths[3].write_bytes(b'')
     paths[4].write_bytes(paths[4].read_bytes()[:50])
     out = tmp_path / 'pred.json'
@@ -207,7 +207,7 @@ def test_a_corrupt_picture_is_left_out_and_named_at_the_end(
     assert done.code == 0, done.err
     warnings = [line for line in done.out.splitlines() if 'could not be read' in line]
     assert len(warnings) == 1
-    assert '2 pictures' in warnings[0]
+    assert '2 images' in warnings[0]
     assert all(str(path) in warnings[0] for path in paths[3:5])
     assert {entry['img_path'] for entry in json.loads(out.read_text())} == {
         str(path) for path in paths} - {str(path) for path in paths[3:5]}
@@ -220,9 +220,9 @@ def elsewhere(tmp_path_factory):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_corrupt_picture_ends_the_run_if_asked_to(
-        bad_input, folder_config, picture_folder, trained, tmp_path, elsewhere, workers):
-    paths = picture_folder(tmp_path / 'data', 12)
+def test_a_corrupt_image_ends_the_run_if_asked_to(
+        bad_input, folder_config, image_folder, trained, tmp_path, elsewhere, workers):
+    paths = image_folder(tmp_path / 'data', 12)
     paths[3].write_bytes(b'')
     config = folder_config(tmp_path / 'data', on_unreadable='raise',
                            **{'test_dataloader.num_workers': workers})
@@ -231,13 +231,13 @@ def test_a_corrupt_picture_ends_the_run_if_asked_to(
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_folder_of_nothing_but_corrupt_pictures_is_an_error(
-        bad_input, folder_config, picture_folder, trained, tmp_path, elsewhere, workers):
-    for path in picture_folder(tmp_path / 'data', 10):
-        path.write_bytes(b'no picture')
+def test_a_folder_of_nothing_but_corrupt_images_is_an_error(
+        bad_input, folder_config, image_folder, trained, tmp_path, elsewhere, workers):
+    for path in image_folder(tmp_path / 'data', 10):
+        path.write_bytes(b'no image')
     config = folder_config(tmp_path / 'data', **{'test_dataloader.num_workers': workers})
     said = bad_input('test', config, trained, '--work-dir', elsewhere)
-    assert 'none of 10 pictures can be decoded' in said
+    assert 'none of 10 images can be decoded' in said
 
 
 def test_a_bad_checkpoint_is_one_line(bad_input, toy_config, bad_checkpoint):
@@ -309,14 +309,14 @@ def test_a_missing_dataset_folder_is_one_line(bad_input, folder_config, trained,
     assert f'{tmp_path}/nowhere' in said
 
 
-@pytest.mark.parametrize('content', ['nothing', 'empty classes', 'no pictures'])
+@pytest.mark.parametrize('content', ['nothing', 'empty classes', 'no images'])
 def test_an_empty_dataset_folder_is_one_line(
         bad_input, folder_config, trained, tmp_path, content):
     (tmp_path / 'data').mkdir()
     if content != 'nothing':
         (tmp_path / 'data/class0').mkdir()
-    if content == 'no pictures':
-        (tmp_path / 'data/class0/notes.txt').write_text('no picture')
+    if content == 'no images':
+        (tmp_path / 'data/class0/notes.txt').write_text('no image')
     said = bad_input('test', folder_config(tmp_path / 'data'), trained)
     assert f'{tmp_path}/data' in said
 

@@ -118,8 +118,8 @@ def test_no_strict_starts_from_what_fits(tool, toy_config, bad_checkpoints, tmp_
     assert said in done.out
 
 
-def picture_training(toy_config, folder, path, extra=''):
-    """Write a config that trains on a folder of pictures."""
+def image_training(toy_config, folder, path, extra=''):
+    """Write a config that trains on a folder of images."""
     path.write_text(f"""
 _base_ = ['{toy_config}']
 train_dataloader = dict(batch_size=8, dataset=dict(
@@ -129,25 +129,25 @@ train_dataloader = dict(batch_size=8, dataset=dict(
     return path
 
 
-def test_a_corrupt_picture_costs_one_picture_and_is_named_at_the_end(
-        tool, toy_config, picture_folder, tmp_path):
-    paths = picture_folder(tmp_path / 'data', 40)
-    paths[7].write_bytes(b'no picture')
-    config = picture_training(toy_config, tmp_path / 'data', tmp_path / 'config.py')
+def test_a_corrupt_image_costs_one_image_and_is_named_at_the_end(
+        tool, toy_config, image_folder, tmp_path):
+    paths = image_folder(tmp_path / 'data', 40)
+    paths[7].write_bytes(b'no image')
+    config = image_training(toy_config, tmp_path / 'data', tmp_path / 'config.py')
     done = tool('train', config, '--work-dir', tmp_path / 'work', '--no-validate')
     assert done.code == 0, done.err
     assert (tmp_path / 'work/epoch_1.pth').is_file()
     named = [line for line in done.out.splitlines() if 'could not be read' in line]
-    assert len(named) == 1 and '1 pictures' in named[0] and str(paths[7]) in named[0]
+    assert len(named) == 1 and '1 images' in named[0] and str(paths[7]) in named[0]
     assert 'Epoch(train) [1][5/5]' in done.out
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_corrupt_picture_ends_the_run_if_asked_to(
-        bad_input, toy_config, picture_folder, tmp_path, tmp_path_factory, workers):
-    paths = picture_folder(tmp_path / 'data', 40)
-    paths[7].write_bytes(b'no picture')
-    config = picture_training(toy_config, tmp_path / 'data', tmp_path / 'config.py',
+def test_a_corrupt_image_ends_the_run_if_asked_to(
+        bad_input, toy_config, image_folder, tmp_path, tmp_path_factory, workers):
+    paths = image_folder(tmp_path / 'data', 40)
+    paths[7].write_bytes(b'no image')
+    config = image_training(toy_config, tmp_path / 'data', tmp_path / 'config.py',
                               "on_unreadable = 'raise'")
     said = bad_input('train', config, '--no-validate', '--work-dir',
                      tmp_path_factory.mktemp('work'), '--cfg-options',
@@ -229,9 +229,9 @@ def test_an_empty_dataset_folder_is_one_line(bad_input, toy_config, tmp_path, lo
 
 
 def test_a_folder_without_cifar_s_classes_is_one_line(
-        bad_input, picture_folder, repo, tmp_path):
-    picture_folder(tmp_path / 'data/train', 3)
-    picture_folder(tmp_path / 'data/test', 3)
+        bad_input, image_folder, repo, tmp_path):
+    image_folder(tmp_path / 'data/train', 3)
+    image_folder(tmp_path / 'data/test', 3)
     said = bad_input('train', repo / 'configs/convmixer/convmixer-128-4_cifar10.py',
                      '--cfg-options', f'train_dataloader.dataset.dataset.data_root={tmp_path}/data',
                      f'val_dataloader.dataset.dataset.data_root={tmp_path}/data')

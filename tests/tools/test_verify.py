@@ -24,7 +24,7 @@ def test_a_published_file_reaches_its_figures(published, verify):
     run = verify(published)
     assert run.code == 0, run.err
     assert 'accuracy/per_class/7' in run.out and 'calibration/ece' in run.out
-    assert 'test data: the published pictures' in run.out
+    assert 'test data: the published images' in run.out
     assert run.out.splitlines()[-1].startswith('0 of 13 figures differ')
 
 
@@ -59,12 +59,12 @@ def test_a_figure_that_the_config_does_not_measure_differs(published, verify, tm
     assert run.code == 1 and 'nan' in run.out
 
 
-def test_other_pictures_than_the_published_are_noticed(
-        published, verify, tmp_path, picture_folder, folder_config):
-    picture_folder(tmp_path / 'other', 20)
+def test_other_images_than_the_published_are_noticed(
+        published, verify, tmp_path, image_folder, folder_config):
+    image_folder(tmp_path / 'other', 20)
     run = verify(published, folder_config(tmp_path / 'other'), '--data', tmp_path / 'other')
     assert run.code == 1
-    assert 'NOT the pictures' in run.out
+    assert 'NOT the images' in run.out
 
 
 def test_a_training_checkpoint_has_nothing_published(bad_input, trained):
@@ -92,7 +92,7 @@ def test_figures_that_are_none_are_one_line(bad_input, published, toy_config, tm
     bad_input('verify', tmp_path / 'strange.pth', '--config', toy_config, experiment=False)
 
 
-def test_one_picture_of_a_class_may_be_decided_otherwise(published, verify, tmp_path):
+def test_one_image_of_a_class_may_be_decided_otherwise(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     per_class = checkpoint['meta']['published']['metrics']['accuracy/per_class']
     per_class['7'] += 100 / 60

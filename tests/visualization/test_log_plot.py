@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mmconvmixer.errors import BadConfig, OutputNotWritable
-from mmconvmixer.visualization import Log, log_picture, plot_logs
+from mmconvmixer.visualization import Log, log_image, plot_logs
 
 
 def log(name='mine', epochs=3, length=50, top1=True, lr=0.1, epoch_length=50):
@@ -25,7 +25,7 @@ def drawn(tmp_path, monkeypatch):
     """Draw; return the figure rather than its file."""
     def draw(*logs):
         figures = []
-        monkeypatch.setattr(log_picture, 'save_figure',
+        monkeypatch.setattr(log_image, 'save_figure',
                             lambda figure, path: figures.append(figure))
         with warnings.catch_warnings():
             warnings.simplefilter('error')  # matplotlib's, of a layout that does not fit
@@ -98,11 +98,11 @@ def test_every_name_is_in_the_legend_as_it_is(drawn):
     assert [label.replace(r'\$', '$').strip().split(':')[0] for label in labels(figure)] == names
 
 
-def test_runs_differ_in_colour_and_after_seven_in_dashes(drawn):
+def test_runs_differ_in_color_and_after_seven_in_dashes(drawn):
     figure = drawn(*(log(f'run{number}') for number in range(20)))
     looks = [(line.get_color(), line.get_linestyle()) for line in figure.legends[0].get_lines()]
     assert len(set(looks)) == 20
-    assert len({colour for colour, _ in looks[:7]}) == 7
+    assert len({color for color, _ in looks[:7]}) == 7
 
 
 def test_a_long_loss_is_smoothed_with_the_lines_pale_beneath(drawn):
@@ -115,10 +115,10 @@ def test_a_long_loss_is_smoothed_with_the_lines_pale_beneath(drawn):
 
 def test_the_running_mean_is_that_of_the_neighbours():
     values = np.array([8., 4., 6., 2., 4.])
-    np.testing.assert_allclose(log_picture.running_mean(values, 1), [8, 6, 4, 4, 3])
-    np.testing.assert_allclose(log_picture.running_mean(values, 0), values)
+    np.testing.assert_allclose(log_image.running_mean(values, 1), [8, 6, 4, 4, 3])
+    np.testing.assert_allclose(log_image.running_mean(values, 0), values)
     line = np.arange(9.)
-    np.testing.assert_allclose(log_picture.running_mean(line, 3)[:6], line[:6])
+    np.testing.assert_allclose(log_image.running_mean(line, 3)[:6], line[:6])
 
 
 STEPS = [0.1] * 30 + [0.01] * 30 + [0.001] * 30
@@ -129,7 +129,7 @@ COSINE = [0.05 * (1 + np.cos(np.pi * t)) for t in np.linspace(0, 1, 100)]
     ([STEPS], True), ([COSINE], False), ([COSINE, [0.003] * 9], True),
     ([COSINE, [0.03] * 9], False), ([[0.]], False), ([[], [1.]], False)])
 def test_the_rate_is_logarithmic_where_a_linear_axis_would_hide_it(curves, log_scale):
-    assert log_picture.wants_log_scale(curves) is log_scale
+    assert log_image.wants_log_scale(curves) is log_scale
 
 
 def test_of_runs_with_the_same_rates_all_are_seen(drawn):
@@ -160,7 +160,7 @@ def test_png_and_svg_hold_the_names(tmp_path):
     assert 'mine: top-1 53.00 % after epoch 3' in (tmp_path / 'X.SVG').read_text()
 
 
-def test_it_wants_runs_with_figures_and_picture_files(tmp_path):
+def test_it_wants_runs_with_figures_and_image_files(tmp_path):
     with pytest.raises(BadConfig, match='no run'):
         plot_logs([], [tmp_path / 'x.png'])
     with pytest.raises(BadConfig, match='none of loss, accuracy/top1, .*; it has time'):

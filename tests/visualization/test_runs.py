@@ -70,7 +70,7 @@ def test_a_run_that_was_never_validated_has_no_figures(folder):
         plot_curves(read_runs(folder), folder / 'curves.png')
 
 
-def test_curves_want_runs_and_a_picture_file(folder, tmp_path):
+def test_curves_want_runs_and_a_image_file(folder, tmp_path):
     with pytest.raises(BadConfig, match='no run'):
         plot_curves([], tmp_path / 'curves.png')
     with pytest.raises(OutputNotWritable, match='.png or .svg'):

@@ -1,4 +1,4 @@
-"""The shipped CIFAR weights, on all 10,000 test pictures, have the published figures."""
+"""The shipped CIFAR weights, on all 10,000 test images, have the published figures."""
 import pytest
 
 from mmconvmixer import zoo
@@ -23,7 +23,7 @@ def test_the_metafile_says_what_the_file_says(name):
 def test_verify_reaches_every_figure(name, tool, unpacked):
     run = tool('verify', name, '--data', unpacked(name.split('_')[-1], 'test'), experiment=False)
     assert run.code == 0, run.out
-    assert 'test data: the published pictures' in run.out
+    assert 'test data: the published images' in run.out
 
 
 @pytest.mark.parametrize('name', SHIPPED)

@@ -50,8 +50,8 @@ def test_parameters_and_flops_of_the_metafile_are_the_built_models(name):
     assert entry.metadata.data['Parameters'] == sum(p.numel() for p in model.parameters())
     data = name.removesuffix('-features').split('_')[-1]
     side = {'in1k': 224, 'in21k': 224, 'cifar10': 32, 'cifar100': 32, 'digits': 8}[data]
-    picture = torch.zeros(1, 1 if data == 'digits' else 3, side, side)
-    flops = FlopAnalyzer(model, (picture,)).unsupported_ops_warnings(False)
+    image = torch.zeros(1, 1 if data == 'digits' else 3, side, side)
+    flops = FlopAnalyzer(model, (image,)).unsupported_ops_warnings(False)
     flops.uncalled_modules_warnings(False)
     assert entry.metadata.data['FLOPs'] == flops.total()
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 as class folders of pictures; CIFAR-100 changes type, root and classes.
+"""CIFAR-10 as class folders of images; CIFAR-100 changes type, root and classes.
 
 data/cifar10/{train,test}/<class>/<any name>.png
 """
@@ -35,7 +35,7 @@ val_dataloader = dict(
         data_root='data/cifar10',
         data_prefix='test',
         test_mode=True,
-        # CIFAR's own pictures pass the Resize unchanged.
+        # CIFAR's own images pass the Resize unchanged.
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=(32, 32), interpolation='area'),

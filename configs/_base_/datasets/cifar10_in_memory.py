@@ -1,7 +1,7 @@
 """CIFAR-10 in memory, augmented in whole batches on the training device.
 
-The transforms of cifar10.py, each picture with its own draws; the test set goes
-through the usual pipeline, picture by picture, with the same pixels.
+The transforms of cifar10.py, each image with its own draws; the test set goes
+through the usual pipeline, image by image, with the same pixels.
 """
 _base_ = ['cifar10.py']
 

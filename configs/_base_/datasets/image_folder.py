@@ -1,6 +1,6 @@
 """Photographs in folders, one a class, as the MLP-Mixer collection fine-tunes on them.
 
-data/pictures/<class>/<any name>.jpg, a tenth of each class held out to validate on; or
+data/images/<class>/<any name>.jpg, a tenth of each class held out to validate on; or
 `tools/train.py CONFIG --data DIR`, which also finds the classes and a DIR/val.
 """
 data_preprocessor = dict(
@@ -14,7 +14,7 @@ train_dataloader = dict(
     num_workers=2,
     dataset=dict(
         type='ImageFolder',
-        data_root='data/pictures',
+        data_root='data/images',
         part='rest',
         pipeline=[
             dict(type='LoadImageFromFile'),
@@ -29,7 +29,7 @@ val_dataloader = dict(
     num_workers=2,
     dataset=dict(
         type='ImageFolder',
-        data_root='data/pictures',
+        data_root='data/images',
         part='held-out',
         test_mode=True,
         # Squashed, not cropped.

@@ -12,7 +12,7 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
-            # timm's interpolation "random": one of two for each picture.
+            # timm's interpolation "random": one of two for each image.
             dict(
                 type='RandomChoice',
                 transforms=[[

@@ -1,4 +1,4 @@
-"""The paper's ImageNet recipe (locuslab/convmixer README): 10 GPUs x 64 pictures.
+"""The paper's ImageNet recipe (locuslab/convmixer README): 10 GPUs x 64 images.
 
 A config that trains for other than 150 epochs sets the schedule's points again:
 0, 2/5, 4/5 and all of it.

@@ -8,12 +8,12 @@ from urllib.parse import unquote, urlparse
 import torch
 from mmengine.dist import barrier, is_main_process
 
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
-from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url, warn_of
-from mmconvmixer.checkpoints.download.partial import download_file
-from mmconvmixer.errors import DownloadError, HashMismatch
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.lock import locked
+from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url, warn_of
+from mmconvmixer.checkpoints.download.partial import download_file
+from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.errors import DownloadError, HashMismatch
 
 
 def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -> Path:

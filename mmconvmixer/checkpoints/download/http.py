@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from mmconvmixer.errors import DownloadError
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.errors import DownloadError
 
 TIMEOUT = 30  # seconds without a byte
 TRIES = 5  # in a row that bring nothing new

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from mmengine.logging import print_log
 
-from mmconvmixer.checkpoints.hashes import is_promised
 from mmconvmixer.checkpoints.download.http import is_url
+from mmconvmixer.checkpoints.hashes import is_promised
 
 VARIABLE = 'MMCONVMIXER_MIRROR'
 

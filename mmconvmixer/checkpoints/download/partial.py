@@ -2,10 +2,10 @@
 import io
 from pathlib import Path
 
-from mmconvmixer.checkpoints.hashes import is_promised, sha256_of
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.http import download
+from mmconvmixer.checkpoints.hashes import is_promised, sha256_of
 from mmconvmixer.errors import HashMismatch
-from mmconvmixer._support.atomic_write import written_whole
 
 
 def download_file(url: str, target: Path, promised: str) -> None:
@@ -25,7 +25,7 @@ def download_file(url: str, target: Path, promised: str) -> None:
         HashMismatch: the file is not the promised one; it is not kept.
         OutputNotWritable: the folder is read-only, full or no folder.
     """
-    with written_whole(target, resumable=True) as part:
+    with atomic_write(target, resumable=True) as part:
         note = part.with_name(f'{part.name}.from')
         # The process may have ended between the last byte and the name.
         complete = bool(promised) and is_promised(part, promised)

@@ -14,10 +14,10 @@ from mmconvmixer.checkpoints.layouts.mlp_mixer import FLAX, TIMM_MIXER
 LAYOUTS = (mmpretrain.CONVMIXER, mmpretrain.MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX,
            keras.CONVMIXER, keras.MIXER)
 
-__all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognise']
+__all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognize']
 
 
-def recognise(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognize(weights: Mapping[str, Tensor]) -> Layout | None:
     """Return the layout that has these names, None if none has."""
     return next((layout for layout in LAYOUTS if layout.signature <= weights.keys()), None)
 

@@ -1,4 +1,4 @@
-"""Brightness, contrast and saturation, in an order drawn for each picture."""
+"""Brightness, contrast and saturation, in an order drawn for each image."""
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
@@ -25,7 +25,7 @@ class BatchColorJitter:
 
 
 def jittered(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
-    """Change picture n by `factors[:, n]`, in the order `orders[:, n]`.
+    """Change image n by `factors[:, n]`, in the order `orders[:, n]`.
 
     Args:
         images: (N, 3, H, W) uint8, RGB.
@@ -35,7 +35,7 @@ def jittered(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
     for chosen in orders:
         factor = factors.gather(0, chosen[None])[0][:, None, None, None]
         gray = rgb_to_grayscale(images)
-        # What a factor of 0 leaves: black, the mean gray, the gray picture.
+        # What a factor of 0 leaves: black, the mean gray, the gray image.
         mean = gray.float().mean((1, 2, 3), keepdim=True).expand_as(gray)
         neutral = torch.where((chosen == 2)[:, None, None, None], gray.float(), mean)
         neutral = neutral * (chosen != 0)[:, None, None, None]

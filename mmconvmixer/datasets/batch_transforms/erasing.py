@@ -1,4 +1,4 @@
-"""Random erasing where the published recipes have it: last, on the normalised batch."""
+"""Random erasing where the published recipes have it: last, on the normalized batch."""
 import math
 import random
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from torch import Tensor
 class MixThenErase:
     """One of several batch augmentations, then random erasing.
 
-    mmpretrain's `RandomErasing` works on uint8 pictures before normalisation,
-    where noise of the normalised scale is rounded and cut off at 0 and 255.
+    mmpretrain's `RandomErasing` works on uint8 images before normalization,
+    where noise of the normalized scale is rounded and cut off at 0 and 255.
 
     Args:
         augments: mmpretrain batch augmentations; one is drawn for each batch
             (an empty list mixes nothing).
-        erase_prob: chance that a picture loses a rectangle.
-        area: smallest and largest share of the picture.
+        erase_prob: chance that an image loses a rectangle.
+        area: smallest and largest share of the image.
         min_aspect: height to width lies between this and its inverse.
-        fill: 'noise' of each pixel's own, or 'zero', the mean colour.
+        fill: 'noise' of each pixel's own, or 'zero', the mean color.
 
     Raises:
         ValueError: another fill.
@@ -44,7 +44,7 @@ class MixThenErase:
         """Augment a batch.
 
         Args:
-            images: (N, C, H, W), normalised.
+            images: (N, C, H, W), normalized.
             scores: (N, classes), one-hot.
 
         Returns:

@@ -25,7 +25,7 @@ class BatchRandomCrop:
 
 
 def shifted(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
-    """Crop picture n of the padded batch (N, C, H, W) at `top[n]`, `left[n]`."""
+    """Crop image n of the padded batch (N, C, H, W) at `top[n]`, `left[n]`."""
     height, width = images.shape[2:]
     padded = F.pad(images, [padding] * 4)
     crops = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: every crop there is
@@ -36,7 +36,7 @@ class BatchRandomFlip:
     """Mirror left to right.
 
     Args:
-        prob: chance of each picture.
+        prob: chance of each image.
 
     Source: torchvision `RandomHorizontalFlip`.
     """
@@ -50,10 +50,10 @@ class BatchRandomFlip:
 
 
 class BatchRandomResizedCrop:
-    """A square part of each picture, blown up to the whole size.
+    """A square part of each image, blown up to the whole size.
 
     Args:
-        scale: smallest and largest share of the picture's area.
+        scale: smallest and largest share of the image's area.
 
     Source: torchvision `RandomResizedCrop(size, scale, ratio=(1, 1))`, bilinear.
     """
@@ -72,11 +72,11 @@ class BatchRandomResizedCrop:
 
 
 def resized_crops(images: Tensor, top: Tensor, left: Tensor, side: Tensor) -> Tensor:
-    """Blow up the square (top, left, side), each (N,), of every picture (N, C, H, W)."""
+    """Blow up the square (top, left, side), each (N,), of every image (N, C, H, W)."""
     height, width = images.shape[2:]
     y = _sources(top, side, height)
     x = _sources(left, side, width)
-    # grid_sample's coordinates: -1 and 1 are the outer edges of the picture.
+    # grid_sample's coordinates: -1 and 1 are the outer edges of the image.
     grid = torch.stack([
         ((2 * x + 1) / width - 1)[:, None, :].expand(-1, height, -1),
         ((2 * y + 1) / height - 1)[:, :, None].expand(-1, -1, width)], dim=3)

@@ -29,10 +29,10 @@ OPERATIONS: dict[str, tuple[float, bool, Callable]] = {
 
 
 class BatchRandAugment:
-    """Apply `num_ops` operations, drawn for each picture, one after the other.
+    """Apply `num_ops` operations, drawn for each image, one after the other.
 
     Args:
-        num_ops: operations on each picture.
+        num_ops: operations on each image.
         magnitude: their level, 0 to 30.
 
     Source: torchvision `RandAugment(num_ops, magnitude)` (nearest pixel, black
@@ -53,7 +53,7 @@ class BatchRandAugment:
 
 
 def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
-    """Apply one operation to each picture.
+    """Apply one operation to each image.
 
     Args:
         images: (N, 3, H, W) uint8, RGB.
@@ -63,7 +63,7 @@ def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -
     """
     signed = torch.tensor([sign for _, sign, _ in OPERATIONS.values()])
     keys = 2 * draws + negative * signed[draws]
-    # Pictures of the same operation side by side, found on the CPU: their numbers are
+    # Images of the same operation side by side, found on the CPU: their numbers are
     # known without asking the device.
     order = keys.argsort(stable=True)
     counts = keys.bincount(minlength=2 * len(OPERATIONS)).tolist()

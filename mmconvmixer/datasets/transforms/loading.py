@@ -1,16 +1,16 @@
-"""Pictures in, whatever they come in: a path, bytes, an array."""
+"""Images in, whatever they come in: a path, bytes, an array."""
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
 
 class LoadImage(LoadImageFromFile):
-    """`LoadImageFromFile` that also takes a picture already in memory.
+    """`LoadImageFromFile` that also takes an image already in memory.
 
     Given `img` (H, W) or (H, W, 3) BGR uint8, that array is used; given
     `img_bytes`, they are decoded; else the file `img_path` is read. All three
-    end in the same pixels for the same picture (within 2 of 255 where a coloured
-    array is made gray: decoders weigh colours a little differently).
+    end in the same pixels for the same image (within 2 of 255 where a colored
+    array is made gray: decoders weigh colors a little differently).
 
     Args: those of mmcv's `LoadImageFromFile`.
     """

@@ -1,6 +1,6 @@
-"""Pillow's antialiased resizing of part of a picture, to the last bit.
+"""Pillow's antialiased resizing of part of an image, to the last bit.
 
-A pixel of a resized row or column is a weighted sum of a few of the picture's. Pillow's
+A pixel of a resized row or column is a weighted sum of a few of the image's. Pillow's
 weights are multiples of 2^-22 and its sums 32-bit integers, which every processor and
 every order of summing agree on; so are those here, of many columns at once.
 """
@@ -31,7 +31,7 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
 
 
 class Filter(NamedTuple):
-    """A resampling filter: its radius in pixels of the smaller picture, and its values."""
+    """A resampling filter: its radius in pixels of the smaller image, and its values."""
     support: float
     values: Callable[[np.ndarray], np.ndarray]
     pillow: Image.Resampling
@@ -70,7 +70,7 @@ def is_available() -> bool:
 
 def resize_part(img: np.ndarray, height: Axis, width: Axis, interpolation: str,
                 order: Order) -> np.ndarray:
-    """Return part of a resized picture.
+    """Return part of a resized image.
 
     The same as `Image.fromarray(img).resize((width.after, height.after), ...)`, cut.
 
@@ -88,7 +88,7 @@ def resize_part(img: np.ndarray, height: Axis, width: Axis, interpolation: str,
     rows, columns = _taps(height, interpolation), _taps(width, interpolation)
     part = img[rows.first:rows.stop, columns.first:columns.stop]
     # Along the height whole rows are added up, many numbers an instruction; along the
-    # width not, so there the picture is turned.
+    # width not, so there the image is turned.
     if order(height, width):
         made = cv2.transpose(_along_height(rows, np.ascontiguousarray(part)))
         made = cv2.transpose(_along_height(columns, made))

@@ -10,14 +10,14 @@ from mmconvmixer.datasets.transforms.resampling import (
     resize_part,
 )
 
-# What CenterCrop cuts besides the picture.
+# What CenterCrop cuts besides the image.
 _ANNOTATIONS = ('gt_seg_map', 'gt_bboxes', 'gt_keypoints')
 
 
 class ResizeCenterCrop(BaseTransform):
     """`ResizeEdge(scale, 'short')`, then `CenterCrop(crop_size)`: the same pixels and keys.
 
-    It is faster where Numba is installed, for gray and three-channel uint8 pictures
+    It is faster where Numba is installed, for gray and three-channel uint8 images
     with backend 'pillow' and 'bilinear' or 'bicubic'; all else goes through those two.
 
     Args:
@@ -34,7 +34,7 @@ class ResizeCenterCrop(BaseTransform):
         self.crop_size = self.pair[1].crop_size
         self.backend = backend
         self.interpolation = interpolation
-        # Compiled here and not at the first picture: processes forked later have it too.
+        # Compiled here and not at the first image: processes forked later have it too.
         self.order = (pillow_order(interpolation)
                       if is_available() and backend == 'pillow' and interpolation in FILTERS
                       else None)

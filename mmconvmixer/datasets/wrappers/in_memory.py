@@ -1,4 +1,4 @@
-"""Small pictures, decoded once and kept: whole batches come out by one index."""
+"""Small images, decoded once and kept: whole batches come out by one index."""
 import logging
 from collections.abc import Sequence
 from operator import itemgetter
@@ -9,24 +9,24 @@ from mmpretrain.registry import DATASETS
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
+from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
-from mmconvmixer._support.progress import Progress
 
 
 class InMemory(Dataset):
     """The samples of a dataset, prepared once, as one uint8 tensor.
 
-    CIFAR's 50,000 training pictures take 154 MB. A loader gets whole batches
+    CIFAR's 50,000 training images take 154 MB. A loader gets whole batches
     (`__getitems__`) and should have `num_workers=0`: there is nothing left to
     do for others. Random transforms belong to the `BatchPreprocessor`, which
     draws anew for every batch; in `dataset.pipeline` they would be drawn once.
 
     Args:
-        dataset: config of a map-style dataset whose pictures have one size and
+        dataset: config of a map-style dataset whose images have one size and
             whose pipeline ends in `PackInputs`.
-        on_unreadable: 'skip' leaves out pictures that can't be decoded and
+        on_unreadable: 'skip' leaves out images that can't be decoded and
             names them in the log, 'raise' stops at the first.
 
     Attributes:
@@ -34,9 +34,9 @@ class InMemory(Dataset):
         labels: (N,) int64.
 
     Raises:
-        BadImage: on_unreadable='raise' and a picture can't be decoded.
-        EmptyDataset: not one picture can be decoded.
-        BadConfig: pictures of several sizes.
+        BadImage: on_unreadable='raise' and an image can't be decoded.
+        EmptyDataset: not one image can be decoded.
+        BadConfig: images of several sizes.
     """
 
     def __init__(self, dataset: dict, on_unreadable: str = 'skip'):
@@ -44,27 +44,27 @@ class InMemory(Dataset):
         self.metainfo = source.metainfo
         shape = source[0]['inputs'].shape
         if source[0]['inputs'].dtype != torch.uint8:
-            raise BadConfig(f'InMemory keeps uint8 pictures, but its pipeline makes '
-                            f'{source[0]["inputs"].dtype}; leave normalisation to the '
+            raise BadConfig(f'InMemory keeps uint8 images, but its pipeline makes '
+                            f'{source[0]["inputs"].dtype}; leave normalization to the '
                             'data_preprocessor')
         # Filled in place: a list of tensors and their stack would take twice as much.
         images = torch.empty(len(source), *shape, dtype=torch.uint8)
         labels, self._paths, unreadable = [], [], []
-        progress = Progress('reading', len(source), 'pictures')
+        progress = Progress('reading', len(source), 'images')
         for number in range(len(source)):
             image, sample = itemgetter('inputs', 'data_samples')(source[number])
             skipped = sample.get('unreadable')
-            if skipped:  # what came instead is another sample's picture
+            if skipped:  # what came instead is another sample's image
                 unreadable.append(skipped[0])
                 continue
             if image.shape != shape:
                 raise BadConfig(
-                    f'InMemory keeps pictures of one size, but {sample.get("img_path")} is '
+                    f'InMemory keeps images of one size, but {sample.get("img_path")} is '
                     f'{tuple(image.shape)} where the first is {tuple(shape)}; add a Resize to '
                     'its pipeline')
             images[len(labels)] = image
             if 'gt_label' not in sample or len(sample.gt_label) != 1:
-                raise BadConfig(f'InMemory keeps one label for a picture, but '
+                raise BadConfig(f'InMemory keeps one label for an image, but '
                                 f'{sample.get("img_path")} has '
                                 f'{sample.get("gt_label", "none")}')
             labels.append(int(sample.gt_label))
@@ -72,7 +72,7 @@ class InMemory(Dataset):
             progress.update(number + 1)
         self.images, self.labels = images[:len(labels)], torch.tensor(labels)
         if unreadable:
-            print_log(f'{len(unreadable)} pictures could not be read and are left out: '
+            print_log(f'{len(unreadable)} images could not be read and are left out: '
                       f'{", ".join(unreadable)}', 'current', logging.WARNING)
 
     def __len__(self) -> int:

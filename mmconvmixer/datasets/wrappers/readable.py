@@ -1,4 +1,4 @@
-"""One corrupt picture among many should cost one picture, not the run."""
+"""One corrupt image among many should cost one image, not the run."""
 from typing import Any
 
 import mmcv
@@ -9,11 +9,11 @@ from mmconvmixer.errors import BadImage, EmptyDataset
 
 
 class SkipUnreadable(DatasetWrapper):
-    """A dataset that hands out the next sample where a picture can't be decoded.
+    """A dataset that hands out the next sample where an image can't be decoded.
 
     The stand-in's `data_samples` then carries `unreadable`, the paths passed
     over: evaluation leaves it out, and a hook reports the paths at the end.
-    Only a picture that can't be decoded is passed over; an error of a transform
+    Only an image that can't be decoded is passed over; an error of a transform
     stays an error.
 
     Args:
@@ -23,7 +23,7 @@ class SkipUnreadable(DatasetWrapper):
 
     Raises:
         BadImage: on_unreadable='raise'.
-        EmptyDataset: not one picture can be decoded.
+        EmptyDataset: not one image can be decoded.
     """
 
     def __init__(self, dataset, on_unreadable: str = 'skip'):
@@ -49,7 +49,7 @@ class SkipUnreadable(DatasetWrapper):
                                    'it, or leave on_unreadable at skip') from error
                 unreadable.append(path)
         else:
-            raise EmptyDataset(f'none of {len(self)} pictures can be decoded, the first: '
+            raise EmptyDataset(f'none of {len(self)} images can be decoded, the first: '
                                f'{unreadable[0]}')
         if unreadable:
             views = sample['data_samples']
@@ -65,8 +65,8 @@ class SkipUnreadable(DatasetWrapper):
 
 
 def is_readable(path: str) -> bool:
-    """Whether the file at `path` (local or remote) decodes to a picture."""
+    """Whether the file at `path` (local or remote) decodes to an image."""
     try:
         return mmcv.imfrombytes(get(path)) is not None
-    except Exception:  # whatever a decoder or a storage backend throws: no picture
+    except Exception:  # whatever a decoder or a storage backend throws: no image
         return False

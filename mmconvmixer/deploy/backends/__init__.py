@@ -67,7 +67,7 @@ def build_backend(job: Job, backend: str, precision: str,
         backend: a key of `BACKENDS`; 'auto' tries all that are installed, leaves out
             those whose answers differ, and takes the fastest.
         precision: of `PRECISIONS`. On a processor without it, float32, which is said.
-        calibration: for 'int8', batches (N, C, H, W) of real pictures.
+        calibration: for 'int8', batches (N, C, H, W) of real images.
         batch_size: that 'auto' measures with.
 
     Raises:
@@ -76,7 +76,7 @@ def build_backend(job: Job, backend: str, precision: str,
     check_options(backend, precision)
     precision = supported_precision(precision)
     if precision == 'int8' and not calibration:
-        raise UnknownOption('precision int8 is calibrated on real pictures; give calib, a folder '
+        raise UnknownOption('precision int8 is calibrated on real images; give calib, a folder '
                             'with some of them (--calib DIR)')
     if backend == 'auto':
         from mmconvmixer.deploy.backends.auto import fastest

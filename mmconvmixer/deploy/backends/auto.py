@@ -50,5 +50,5 @@ def fastest(job: Job, names: list[str], precision: str,
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     best = min(medians, key=medians.get)
     rates = ', '.join(f'{name} {batch_size / median:.3g}' for name, median in medians.items())
-    print_log(f'auto: {best} in {precision} (pictures a second: {rates})', 'current')
+    print_log(f'auto: {best} in {precision} (images a second: {rates})', 'current')
     return runs[best]

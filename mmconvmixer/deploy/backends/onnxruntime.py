@@ -19,8 +19,8 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')
         if precision == 'int8':
-            from mmconvmixer.deploy.quantization import quantise_onnx
-            quantise_onnx(job, calibration, path)
+            from mmconvmixer.deploy.quantization import quantize_onnx
+            quantize_onnx(job, calibration, path)
         else:
             onnx_file.write(job, path)
         session = onnx_file.reader(path, torch.get_num_threads())

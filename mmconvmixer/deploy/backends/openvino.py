@@ -16,8 +16,8 @@ PACKAGES = dict(float32=('openvino',), bfloat16=('openvino',), int8=('openvino',
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
     job = replace(job, dynamic_batch=True)
     if precision == 'int8':
-        from mmconvmixer.deploy.quantization import quantise_openvino
-        model = quantise_openvino(job, calibration)
+        from mmconvmixer.deploy.quantization import quantize_openvino
+        model = quantize_openvino(job, calibration)
     else:
         model = openvino_ir.convert(job)
     # What int8 leaves in floating point goes in bfloat16, where the processor has it.
@@ -28,8 +28,8 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
         together = _together(model, options, (size, *job.input_shape))
         if size == 1:
             return together
-        # The maps of one picture of a large network fit into a core's cache, those of
-        # eight don't; small networks are better off with all pictures in one call.
+        # The maps of one image of a large network fit into a core's cache, those of
+        # eight don't; small networks are better off with all images in one call.
         apart = _apart(model, options, job.input_shape)
         images = torch.zeros(size, *job.input_shape)
         return min((together, apart), key=lambda run: quickest(run, images))
@@ -37,7 +37,7 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
 
 
 def _together(model, options: dict, shape: tuple[int, ...]) -> Run:
-    """Return a function of so many pictures, in one call with all threads."""
+    """Return a function of so many images, in one call with all threads."""
     compiled = _compiled(model, options, shape)
 
     def run(images: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def _together(model, options: dict, shape: tuple[int, ...]) -> Run:
 
 
 def _apart(model, options: dict, shape: tuple[int, ...]) -> Run:
-    """Return a function of any number of pictures, each by itself on one thread."""
+    """Return a function of any number of images, each by itself on one thread."""
     import openvino
     streams = options['INFERENCE_NUM_THREADS']
     compiled = _compiled(model, dict(options, NUM_STREAMS=streams), (1, *shape))
@@ -57,8 +57,8 @@ def _apart(model, options: dict, shape: tuple[int, ...]) -> Run:
         {number: request.get_output_tensor().data.copy()}))
 
     def run(images: Tensor) -> Tensor:
-        for number, picture in enumerate(images.contiguous().numpy()):
-            queue.start_async([picture[None]], number)
+        for number, image in enumerate(images.contiguous().numpy()):
+            queue.start_async([image[None]], number)
         queue.wait_all()
         return torch.from_numpy(np.concatenate([outputs.pop(number)
                                                 for number in range(len(images))]))

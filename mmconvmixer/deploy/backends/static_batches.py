@@ -10,10 +10,10 @@ Run = Callable[[Tensor], Tensor]
 
 def static_batches(build: Callable[[int], Run],
                    made_for: Callable[[int], int] = lambda count: count) -> Run:
-    """Return a function of any number of pictures, by programs for fixed numbers.
+    """Return a function of any number of images, by programs for fixed numbers.
 
     A number that comes for the first time, such as what is left at the end of a
-    list, is filled up with pictures of zeros for a larger program, if there is one;
+    list, is filled up with images of zeros for a larger program, if there is one;
     when it comes again it gets its own.
 
     Args:

@@ -3,7 +3,7 @@
 A module has `SUFFIX` ('' for a folder), `DTYPES`, `write(job, path)` and
 `reader(path)`, which returns a function images (N, C, H, W) -> outputs, computed by
 the format's own runtime. Those of self-contained files have `write` and a `reader`
-whose function is picture (H, W, 3) -> names and scores of the best classes.
+whose function is image (H, W, 3) -> names and scores of the best classes.
 """
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,8 +21,8 @@ class Format:
         module: in this folder.
         extra: of this package, which installs `packages`.
         packages: modules that it imports.
-        dynamic_batch: whether it takes any number of pictures unless told otherwise.
-        self_contained: module that writes raw pictures in, named classes out.
+        dynamic_batch: whether it takes any number of images unless told otherwise.
+        self_contained: module that writes raw images in, named classes out.
     """
     module: str
     extra: str = ''

@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite): one `.tflite` file, for phones and small boards.
 
-Images go in as (N, H, W, C) float32, normalised; int8 files take and give float32, too.
+Images go in as (N, H, W, C) float32, normalized; int8 files take and give float32, too.
 """
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,12 +27,12 @@ def write(job: Job, path: Path) -> None:
 
     Raises:
         BadConfig: a classifier that has no twin in Keras; a job in int8, which
-            needs pictures: `write_int8`.
+            needs images: `write_int8`.
         MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
     if job.dtype != 'float32':
         raise BadConfig(f'write makes a float32 file, not {job.dtype}; for int8, call write_int8 '
-                        'with pictures to read the ranges off')
+                        'with images to read the ranges off')
     path.write_bytes(_converter(job, keras_twin(job.model, job.features)).convert())
 
 
@@ -40,29 +40,29 @@ def write_int8(job: Job, path: Path, batches: Iterable[np.ndarray]) -> None:
     """Write the network with weights and activations in int8.
 
     Args:
-        batches: of pictures like those that will come, (N, C, H, W) float32,
-            normalised; the range of every activation is read off them. A hundred
-            pictures are plenty.
+        batches: of images like those that will come, (N, C, H, W) float32,
+            normalized; the range of every activation is read off them. A hundred
+            images are plenty.
 
     Raises: what `write` does.
     """
     network = norms_as_convolutions(keras_twin(job.model, job.features))
     import tensorflow as tf
 
-    def pictures():
+    def images():
         for batch in batches:
             for image in batch.transpose(0, 2, 3, 1):
                 yield [image[None]]
     converter = _converter(job, network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = pictures
+    converter.representative_dataset = images
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     path.write_bytes(converter.convert())
 
 
 def reader(path: Path, threads: int = 1, xnnpack: bool = True
            ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return images (N, C, H, W), normalised -> outputs (N, classes or features).
+    """Return images (N, C, H, W), normalized -> outputs (N, classes or features).
 
     Args:
         xnnpack: the kernels that are LiteRT's default; else its older ones. In int8

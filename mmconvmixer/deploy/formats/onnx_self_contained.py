@@ -1,9 +1,9 @@
 """ONNX with what comes before and after the network in the same file.
 
-One raw picture in: `picture` (H, W, 3) uint8, RGB, of any size. The best classes
+One raw image in: `image` (H, W, 3) uint8, RGB, of any size. The best classes
 out: `classes` (k,) strings, `scores` (k,) float32, `labels` (k,) int64.
 
-The graphs are in ONNX's text form: resizing, cropping and normalising with the
+The graphs are in ONNX's text form: resizing, cropping and normalizing with the
 sizes and the rounding of mmpretrain's transforms.
 """
 import tempfile
@@ -31,10 +31,10 @@ def write(job: Job, path: Path) -> None:
     import onnx
     from onnx import compose, parser
     if type(job.model.head).predict is not ClsHead.predict:
-        raise UnknownOption(f'--self-contained has one class for a picture, by softmax; a '
+        raise UnknownOption(f'--self-contained has one class for an image, by softmax; a '
                             f'{type(job.model.head).__name__} says something else')
     if job.preprocessing.resize == 'none':
-        raise UnknownOption('--self-contained is for pictures of any size, and the test pipeline '
+        raise UnknownOption('--self-contained is for images of any size, and the test pipeline '
                             'resizes none')
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
@@ -52,12 +52,12 @@ def write(job: Job, path: Path) -> None:
 
 
 def reader(path: Path) -> Callable[[np.ndarray], tuple[list[str], np.ndarray]]:
-    """Return picture (H, W, 3) -> names and scores of the best classes."""
+    """Return image (H, W, 3) -> names and scores of the best classes."""
     import onnxruntime
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
-    def run(picture: np.ndarray) -> tuple[list[str], np.ndarray]:
-        classes, scores = session.run(['classes', 'scores'], {'picture': picture})
+    def run(image: np.ndarray) -> tuple[list[str], np.ndarray]:
+        classes, scores = session.run(['classes', 'scores'], {'image': image})
         return classes.tolist(), scores
     return run
 
@@ -66,7 +66,7 @@ def _before(steps: Preprocessing) -> str:
     height, width = steps.image_size
     per_channel = f'float[1, {steps.in_channels}, 1, 1]'
     return f"""{_HEADER}
-    preprocessing (uint8[height, width, 3] picture)
+    preprocessing (uint8[height, width, 3] image)
         => (float[1, {steps.in_channels}, {height}, {width}] images)
     <
         int64[1] zero = {{0}}, int64[2] spatial = {{2, 3}}, float half = {{0.5}},
@@ -74,7 +74,7 @@ def _before(steps: Preprocessing) -> str:
         {per_channel} mean = {_numbers(steps.mean)}, {per_channel} std = {_numbers(steps.std)}
     >
     {{
-        planar = Transpose <perm = [2, 0, 1]> (picture)
+        planar = Transpose <perm = [2, 0, 1]> (image)
         rgb = Unsqueeze (planar, zero)
         {_CHANNELS[steps.channels]}
         shape = Shape <start = 2> (pixels)
@@ -82,8 +82,8 @@ def _before(steps: Preprocessing) -> str:
         {_resize(steps)}
         {_CROP}
         values = Cast <to = 1> (cropped)
-        centred = Sub (values, mean)
-        images = Div (centred, std)
+        centerd = Sub (values, mean)
+        images = Div (centerd, std)
     }}"""
 
 
@@ -91,7 +91,7 @@ _CHANNELS = dict(
     RGB='pixels = Identity (rgb)',
     BGR="""order = Constant <value = int64[3] {2, 1, 0}> ()
         pixels = Gather <axis = 1> (rgb, order)""",
-    # As decoders make gray pictures: ITU-R BT.601, rounded.
+    # As decoders make gray images: ITU-R BT.601, rounded.
     GRAY="""parts = Constant <value = float[1, 3, 1, 1] {0.299, 0.587, 0.114}> ()
         rgb_values = Cast <to = 1> (rgb)
         weighted = Mul (rgb_values, parts)
@@ -102,7 +102,7 @@ _CHANNELS = dict(
 
 
 def _sizes(steps: Preprocessing) -> str:
-    """The resized picture's height and width, `sizes` (2,)."""
+    """The resized image's height and width, `sizes` (2,)."""
     if steps.resize == 'short':
         # The long edge is rounded down: whole-number division.
         return f"""edge = Constant <value = int64[1] {{{steps.resize_to[0]}}}> ()

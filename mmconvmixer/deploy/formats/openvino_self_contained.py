@@ -1,4 +1,4 @@
-"""OpenVINO's IR of the self-contained ONNX file: a raw picture in, named classes out."""
+"""OpenVINO's IR of the self-contained ONNX file: a raw image in, named classes out."""
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from mmconvmixer.deploy.preprocessing import Preprocessing
 def write(job: Job, path: Path) -> None:
     import openvino
     with tempfile.TemporaryDirectory() as folder:
-        onnx_path = Path(folder, 'picture.onnx')
+        onnx_path = Path(folder, 'image.onnx')
         onnx_self_contained.write(job, onnx_path)
         model = openvino.convert_model(onnx_path)
         if job.preprocessing.antialias and job.preprocessing.interpolation != 'area':
@@ -41,11 +41,11 @@ def _resize_as_pillow(model, steps: Preprocessing) -> None:
 
 
 def reader(path: Path) -> Callable[[np.ndarray], tuple[list[str], np.ndarray]]:
-    """Return picture (H, W, 3) -> names and scores of the best classes."""
+    """Return image (H, W, 3) -> names and scores of the best classes."""
     import openvino
     compiled = openvino.Core().compile_model(path, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
 
-    def run(picture: np.ndarray) -> tuple[list[str], np.ndarray]:
-        outputs = compiled(picture)
+    def run(image: np.ndarray) -> tuple[list[str], np.ndarray]:
+        outputs = compiled(image)
         return outputs['classes'].tolist(), outputs['scores']
     return run

@@ -28,7 +28,7 @@ def write(job: Job, path: Path) -> None:
     """Write the folder, which is not there yet.
 
     Raises:
-        BadConfig: a classifier that has no twin in Keras, or pictures that
+        BadConfig: a classifier that has no twin in Keras, or images that
             TensorFlow can't resize so.
         MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
@@ -56,7 +56,7 @@ def write(job: Job, path: Path) -> None:
 
 
 def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return images (N, C, H, W), normalised -> outputs (N, classes or features)."""
+    """Return images (N, C, H, W), normalized -> outputs (N, classes or features)."""
     import tensorflow as tf
     saved = tf.saved_model.load(str(path))
 

@@ -1,4 +1,4 @@
-"""The test pipeline as TensorFlow operators: resize, crop the middle, normalise.
+"""The test pipeline as TensorFlow operators: resize, crop the middle, normalize.
 
 The pixels are those of Pillow and cv2, which round to whole numbers after each step.
 """
@@ -15,89 +15,89 @@ _CV2 = ('bicubic', 'bilinear', 'area', 'nearest')
 
 
 def check_resizable(preprocessing: Preprocessing) -> None:
-    """Raise BadConfig if the pictures are resized in a way that `prepared` doesn't know."""
+    """Raise BadConfig if the images are resized in a way that `prepared` doesn't know."""
     name, antialias = preprocessing.interpolation, preprocessing.antialias
     if preprocessing.resize != 'none' and name not in _CV2 and not (antialias and name in _PILLOW):
-        raise BadConfig(f'pictures are resized by {name!r} of {"Pillow" if antialias else "cv2"}, '
+        raise BadConfig(f'images are resized by {name!r} of {"Pillow" if antialias else "cv2"}, '
                         f'which is not there in TensorFlow; of Pillow {", ".join(_PILLOW)} and '
                         f'nearest are, of cv2 {", ".join(_CV2)}')
 
 
 def decoded(content: 'tf.Tensor') -> 'tf.Tensor':
-    """Return the picture (H, W, 3) float32 RGB in 0..255 of one JPEG or PNG file's bytes."""
+    """Return the image (H, W, 3) float32 RGB in 0..255 of one JPEG or PNG file's bytes."""
     import tensorflow as tf
     # The slower of TensorFlow's two ways is that of all other decoders. PNGs it takes, too.
-    picture = tf.io.decode_jpeg(content, channels=3, dct_method='INTEGER_ACCURATE')
-    return tf.cast(picture, tf.float32)
+    image = tf.io.decode_jpeg(content, channels=3, dct_method='INTEGER_ACCURATE')
+    return tf.cast(image, tf.float32)
 
 
-def prepared(pictures: 'tf.Tensor', preprocessing: Preprocessing) -> 'tf.Tensor':
+def prepared(images: 'tf.Tensor', preprocessing: Preprocessing) -> 'tf.Tensor':
     """Return what the network takes.
 
     Args:
-        pictures: (N, H, W, 3) float32 RGB in 0..255.
+        images: (N, H, W, 3) float32 RGB in 0..255.
         preprocessing: of the network, checked by `check_resizable`.
 
     Returns:
-        (N, *image_size, C) float32, normalised.
+        (N, *image_size, C) float32, normalized.
     """
     import tensorflow as tf
     if preprocessing.channels == 'GRAY':
-        pictures = _whole(tf.tensordot(pictures, [[0.299], [0.587], [0.114]], 1))
+        images = _whole(tf.tensordot(images, [[0.299], [0.587], [0.114]], 1))
     elif preprocessing.channels == 'BGR':
-        pictures = pictures[..., ::-1]
+        images = images[..., ::-1]
     if preprocessing.resize != 'none':
-        pictures = _resized(pictures, _target(pictures, preprocessing), preprocessing)
-    pictures = _middle(pictures, preprocessing.image_size)
-    return (pictures - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
+        images = _resized(images, _target(images, preprocessing), preprocessing)
+    images = _middle(images, preprocessing.image_size)
+    return (images - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
 
 
-def _target(pictures: 'tf.Tensor', preprocessing: Preprocessing) -> 'tuple[tf.Tensor, tf.Tensor]':
+def _target(images: 'tf.Tensor', preprocessing: Preprocessing) -> 'tuple[tf.Tensor, tf.Tensor]':
     """Return the height and width to resize to."""
     import tensorflow as tf
     if preprocessing.resize == 'exact':
         return tuple(map(tf.constant, preprocessing.resize_to))
-    shape, short = tf.shape(pictures), preprocessing.resize_to[0]
+    shape, short = tf.shape(images), preprocessing.resize_to[0]
     height, width = shape[1], shape[2]
     least = tf.minimum(height, width)
     return short * height // least, short * width // least
 
 
-def _middle(pictures: 'tf.Tensor', size: tuple[int, int]) -> 'tf.Tensor':
+def _middle(images: 'tf.Tensor', size: tuple[int, int]) -> 'tf.Tensor':
     import tensorflow as tf
-    margin = tf.maximum(tf.shape(pictures)[1:3] - size, 0)
+    margin = tf.maximum(tf.shape(images)[1:3] - size, 0)
     # Halves go to the even number in both.
     top, left = tf.unstack(tf.cast(tf.round(tf.cast(margin, tf.float32) / 2), tf.int32))
-    return tf.ensure_shape(pictures[:, top:top + size[0], left:left + size[1]],
+    return tf.ensure_shape(images[:, top:top + size[0], left:left + size[1]],
                            (None, *size, None))
 
 
-def _resized(pictures: 'tf.Tensor', size: 'tuple[tf.Tensor, tf.Tensor]',
+def _resized(images: 'tf.Tensor', size: 'tuple[tf.Tensor, tf.Tensor]',
              preprocessing: Preprocessing) -> 'tf.Tensor':
     import tensorflow as tf
     name, antialias = preprocessing.interpolation, preprocessing.antialias
     height, width = size
     if name == 'nearest':
         rows, columns = (_nearest(new, old, antialias)
-                         for new, old in zip(size, tf.unstack(tf.shape(pictures)[1:3]),
+                         for new, old in zip(size, tf.unstack(tf.shape(images)[1:3]),
                                              strict=True))
-        return tf.gather(tf.gather(pictures, rows, axis=1), columns, axis=2)
+        return tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
     if name == 'area':
-        pictures = tf.einsum('nhwc,xw->nhxc', pictures, _overlaps(width, tf.shape(pictures)[2]))
-        return _whole(tf.einsum('nhwc,yh->nywc', pictures,
-                                _overlaps(height, tf.shape(pictures)[1])))
+        images = tf.einsum('nhwc,xw->nhxc', images, _overlaps(width, tf.shape(images)[2]))
+        return _whole(tf.einsum('nhwc,yh->nywc', images,
+                                _overlaps(height, tf.shape(images)[1])))
     if antialias:  # Pillow: the width first, and whole numbers in between
-        for target in ((tf.shape(pictures)[1], width), (height, width)):
-            pictures = _whole(tf.image.resize(pictures, target, _PILLOW[name], antialias=True))
-        return pictures
+        for target in ((tf.shape(images)[1], width), (height, width)):
+            images = _whole(tf.image.resize(images, target, _PILLOW[name], antialias=True))
+        return images
     for axis, edge in ((2, width), (1, height)):
-        pictures = _interpolated(pictures, axis, edge, name)
-    return _whole(pictures)
+        images = _interpolated(images, axis, edge, name)
+    return _whole(images)
 
 
-def _whole(pictures: 'tf.Tensor') -> 'tf.Tensor':
+def _whole(images: 'tf.Tensor') -> 'tf.Tensor':
     import tensorflow as tf
-    return tf.clip_by_value(tf.floor(pictures + 0.5), 0, 255)
+    return tf.clip_by_value(tf.floor(images + 0.5), 0, 255)
 
 
 def _nearest(new: 'tf.Tensor', old: 'tf.Tensor', pillow: bool) -> 'tf.Tensor':
@@ -117,10 +117,10 @@ def _overlaps(new: 'tf.Tensor', old: 'tf.Tensor') -> 'tf.Tensor':
     return tf.nn.relu(shared) / scale
 
 
-def _interpolated(pictures: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str) -> 'tf.Tensor':
+def _interpolated(images: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str) -> 'tf.Tensor':
     """Resize along one axis as cv2 does: two or four neighbours, the border repeated."""
     import tensorflow as tf
-    old = tf.shape(pictures)[axis]
+    old = tf.shape(images)[axis]
     position = ((tf.cast(tf.range(new), tf.float32) + 0.5)
                 * (tf.cast(old, tf.float32) / tf.cast(new, tf.float32)) - 0.5)
     first = tf.floor(position)
@@ -133,7 +133,7 @@ def _interpolated(pictures: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str)
                       (2, _outer(2 - part))]
     shape = [-1, 1] if axis == 2 else [-1, 1, 1]
     return tf.add_n([
-        tf.gather(pictures, tf.clip_by_value(index + offset, 0, old - 1), axis=axis)
+        tf.gather(images, tf.clip_by_value(index + offset, 0, old - 1), axis=axis)
         * tf.reshape(weight, shape) for offset, weight in neighbours])
 
 

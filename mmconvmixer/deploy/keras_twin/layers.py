@@ -55,7 +55,7 @@ def conv(module: nn.Conv2d, name: str) -> 'keras.layers.Layer':
 
 
 def drop_path(x: 'keras.KerasTensor', rate: float, name: str) -> 'keras.KerasTensor':
-    """Leave out `x` for whole pictures at random, in training."""
+    """Leave out `x` for whole images at random, in training."""
     import keras
     shape = (None, *[1] * (x.ndim - 1))
     return keras.layers.Dropout(rate, noise_shape=shape, name=name)(x) if rate else x

@@ -36,7 +36,7 @@ def family_of(model: BaseModel) -> str:
 
 
 def width_of(model: BaseModel, features: bool) -> int:
-    """Return how many numbers the twin gives for a picture."""
+    """Return how many numbers the twin gives for an image."""
     return model.backbone.embed_dims if features else model.head.fc.out_features
 
 
@@ -53,7 +53,7 @@ def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
         features: leave out the head.
 
     Returns:
-        A network of normalised images (N, H, W, C) float32 that gives logits
+        A network of normalized images (N, H, W, C) float32 that gives logits
         (N, classes) or features (N, embed_dims). ConvMixer takes any H and W from
         patch_size on, MLP-Mixer its own.
 

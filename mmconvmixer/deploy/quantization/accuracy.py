@@ -7,10 +7,10 @@ from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
-from mmconvmixer.zoo.config import require
+from mmconvmixer.apis.publishing import data_root_override
 from mmconvmixer.datasets import SkipUnreadable, check_folders
 from mmconvmixer.datasets.build import build_dataset
-from mmconvmixer.apis.publishing import data_root_override
+from mmconvmixer.zoo.config import require
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -18,7 +18,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 class TestSet:
     """A config's test set in batches (images (N, C, H, W) float32, labels (N,) int64).
 
-    Pictures that can't be decoded are left out. It can be gone through again and again.
+    Images that can't be decoded are left out. It can be gone through again and again.
 
     Args:
         model: what `get_model` returned.
@@ -50,7 +50,7 @@ class TestSet:
         for start in range(0, len(self._samples), self.batch_size):
             end = min(start + self.batch_size, len(self._samples))
             samples = [self._samples[number] for number in range(start, end)]
-            # Else the stand-in for a corrupt picture would count twice.
+            # Else the stand-in for a corrupt image would count twice.
             samples = [sample for sample in samples if 'unreadable' not in sample['data_samples']]
             if samples:
                 batch = self._preprocess(default_collate(samples), training=False)

@@ -1,4 +1,4 @@
-"""The real pictures that ranges of activations are read from."""
+"""The real images that ranges of activations are read from."""
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -9,40 +9,40 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
+from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES, ImageInput, ImagePipeline
 from mmconvmixer.errors import BadImage, DatasetNotFound, UnknownOption
-from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES, Picture, PicturePipeline
 
 COUNT = 300
 
 
-def calibration_batches(model: BaseModel, source: str | os.PathLike | list[Picture] | None,
+def calibration_batches(model: BaseModel, source: str | os.PathLike | list[ImageInput] | None,
                         count: int = COUNT) -> list[np.ndarray]:
-    """Return pictures as a network takes them.
+    """Return images as a network takes them.
 
     Args:
         model: what `get_model` returned; its config's test pipeline prepares them.
-        source: a folder, with all folders below, or a list of pictures. The same
-            pictures are taken each time, at even distances in their order or that
+        source: a folder, with all folders below, or a list of images. The same
+            images are taken each time, at even distances in their order or that
             of their paths, so that no class is left out.
         count: how many; where there are fewer, all. One that can't be decoded is
             left out with a warning.
 
     Returns:
-        Arrays (1, C, H, W) float32, normalised, all of one shape.
+        Arrays (1, C, H, W) float32, normalized, all of one shape.
 
     Raises:
-        UnknownOption: there are no pictures given.
+        UnknownOption: there are no images given.
         DatasetNotFound: there is no such folder.
-        BadImage: it has no picture that can be decoded, or their sizes differ where
+        BadImage: it has no image that can be decoded, or their sizes differ where
             the test pipeline does not resize.
     """
     if source is None or (isinstance(source, list | tuple) and not source):
-        raise UnknownOption('int8 is calibrated on real pictures: give calib (--calib DIR), a '
+        raise UnknownOption('int8 is calibrated on real images: give calib (--calib DIR), a '
                             'folder of some like those that the network will see')
     is_folder = isinstance(source, str | os.PathLike)
-    paths = _evenly(_pictures_below(Path(source)) if is_folder else source, count)
+    paths = _evenly(_images_below(Path(source)) if is_folder else source, count)
     where = f'folder {source}' if is_folder else 'the list'
-    prepare = PicturePipeline(model)
+    prepare = ImagePipeline(model)
     batches: list[np.ndarray] = []
     for path in paths:
         try:
@@ -53,14 +53,14 @@ def calibration_batches(model: BaseModel, source: str | os.PathLike | list[Pictu
         batch = model.data_preprocessor(default_collate([sample]), training=False)
         images = batch['inputs'].float().cpu().numpy()
         if batches and images.shape != batches[0].shape:
-            raise BadImage(f'calibration picture {path} is {images.shape[3]} x {images.shape[2]}, '
+            raise BadImage(f'calibration image {path} is {images.shape[3]} x {images.shape[2]}, '
                            'those before are {} x {}, and the test pipeline does not resize '
                            'them'.format(*batches[0].shape[:1:-1]))
         batches.append(images)
     if not batches:
-        raise BadImage(f'none of the {len(paths)} calibration pictures in {where} can be decoded')
+        raise BadImage(f'none of the {len(paths)} calibration images in {where} can be decoded')
     if len(batches) < count and is_folder:
-        print_log(f'calibration uses {len(batches)} pictures, {count} were asked for: {where} has '
+        print_log(f'calibration uses {len(batches)} images, {count} were asked for: {where} has '
                   'no more', 'current', logging.WARNING)
     return batches
 
@@ -72,18 +72,18 @@ def one_at_a_time(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             yield np.ascontiguousarray(batch[number:number + 1], np.float32)
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetNotFound(f'calibration folder {folder} is not there; give --calib a folder '
-                              'of pictures like those that the network will see')
+                              'of images like those that the network will see')
     found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise BadImage(f'calibration folder {folder} has no picture in it; these count: '
+        raise BadImage(f'calibration folder {folder} has no image in it; these count: '
                        f'{", ".join(sorted(IMAGE_SUFFIXES))}')
     return found
 
 
-def _evenly(paths: list[Picture], count: int) -> list[Picture]:
+def _evenly(paths: list[ImageInput], count: int) -> list[ImageInput]:
     """Return `count` of the paths, the middle of each of `count` equal parts."""
     if len(paths) <= count:
         return paths

@@ -9,8 +9,9 @@ from pathlib import Path
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
+from mmconvmixer._support.atomic_write import atomic_write, check_writable
 from mmconvmixer.checkpoints.hashes import sha256_of
-from mmconvmixer.zoo.config import portable
+from mmconvmixer.config.portable import portable
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import FORMATS
 from mmconvmixer.deploy.job import Job
@@ -22,22 +23,21 @@ from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.deploy.quantization.calibration import COUNT, calibration_batches
 from mmconvmixer.deploy.quantization.max_drop import keep_worst
 from mmconvmixer.errors import AccuracyDrop, BadImage, OutputNotWritable, UnknownOption
-from mmconvmixer._support.atomic_write import check_writable, written_whole
 
 INT8_FORMATS = dict(openvino=nncf_int8, onnx=onnxruntime_int8)
 
 
-def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str | os.PathLike, *,
+def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str | os.PathLike, *,
              count: int = COUNT, max_drop: float | None = None, data: str | None = None,
              evaluate: bool = True) -> dict:
     """Write a classifier in int8, and measure what that costs.
 
     Args:
         model: what `get_model` returned.
-        format: 'openvino' (.xml, with a .bin beside it, for one picture at a time) or
+        format: 'openvino' (.xml, with a .bin beside it, for one image at a time) or
             'onnx' (for any number).
         out: the file; `<out>.json` is written beside it.
-        calib: folder of real pictures, see `calibration_batches`.
+        calib: folder of real images, see `calibration_batches`.
         count: how many of them.
         max_drop: of top-1, in points: layers stay in floating point until it fits.
         data: folder of the test set. Default: the config's.
@@ -45,7 +45,7 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
 
     Returns:
         What is written to `<out>.json`: model, format, precision, shape of the input,
-        preprocessing, classes, calibration (folder name, pictures), top1 (before,
+        preprocessing, classes, calibration (folder name, images), top1 (before,
         after; None if not measured), kept_in_float (layers), files (sha256).
 
     Raises:
@@ -61,7 +61,7 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
         raise UnknownOption(f'max_drop is {max_drop}: it takes points of top-1 from 0 on, and a '
                             'test set to measure them on')
     if count < 1:
-        raise UnknownOption(f'count is {count}: calibration takes one picture at least')
+        raise UnknownOption(f'count is {count}: calibration takes one image at least')
     method = INT8_FORMATS[format]
     require_packages(f'int8 for {format}', 'deploy', *method.PACKAGES)
     out = _checked_out(Path(out), method.SUFFIX)
@@ -70,14 +70,14 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     job = Job(model, preprocessing_of(model), dynamic_batch=True)
     job = replace(job, classes=classes_of(model, job.width))
     if batches[0].shape[1:] != job.input_shape:
-        raise BadImage(f'the calibration pictures become {batches[0].shape[1:]}, the network '
+        raise BadImage(f'the calibration images become {batches[0].shape[1:]}, the network '
                        f'takes {job.input_shape}: the test pipeline does not resize them')
     if not has_int8():
         print_log('this processor has no int8 instructions (VNNI): the file will be slow here',
                   'current', logging.WARNING)
 
     float_network = method.prepared(job)
-    network, accuracy, kept = method.quantised(float_network, batches), None, []
+    network, accuracy, kept = method.quantized(float_network, batches), None, []
     if test_set is not None:
         accuracy = top1(dict(before=method.float_runner(float_network),
                              after=method.runner(network)), test_set)
@@ -88,7 +88,7 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
 
     if max_drop is not None and accuracy['before'] - accuracy['after'] > max_drop:
         network, kept = keep_worst(
-            method.layers(float_network), partial(method.quantised, float_network), method.runner,
+            method.layers(float_network), partial(method.quantized, float_network), method.runner,
             method.float_runner(float_network), batches, fits)
         if not fits(network):
             raise AccuracyDrop(
@@ -101,10 +101,10 @@ def quantise(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
         precision='int8',
         inputs=dict(images=dict(shape=[batch, *job.input_shape], dtype='float32')),
         preprocessing=job.preprocessing.as_dict(), classes=job.classes,
-        calibration=dict(folder=Path(calib).resolve().name, pictures=len(batches)),
+        calibration=dict(folder=Path(calib).resolve().name, images=len(batches)),
         top1=accuracy, kept_in_float=kept,
         files={path.name: sha256_of(path) for path in files})
-    with written_whole(f'{out}.json') as part:
+    with atomic_write(f'{out}.json') as part:
         part.write_text(json.dumps(record, indent=2) + '\n')
     return record
 

@@ -6,19 +6,19 @@ import numpy as np
 
 from mmconvmixer.deploy.quantization.accuracy import Run
 
-RANKED_ON = 64  # pictures
+RANKED_ON = 64  # images
 
-Quantise = Callable[[list[np.ndarray], Collection[str]], Any]
+Quantize = Callable[[list[np.ndarray], Collection[str]], Any]
 
 
-def keep_worst(names: Iterable[str], quantise: Quantise, runner: Callable[[Any], Run],
+def keep_worst(names: Iterable[str], quantize: Quantize, runner: Callable[[Any], Run],
                float_run: Run, batches: list[np.ndarray], fits: Callable[[Any], bool]
                ) -> tuple[Any, list[str]]:
     """Return a network in int8 that is good enough, with few layers in floating point.
 
     Args:
         names: the layers.
-        quantise: batches, layers in floating point -> network.
+        quantize: batches, layers in floating point -> network.
         runner: network -> its function images -> outputs.
         float_run: of the network in floating point.
         batches: for calibration.
@@ -28,10 +28,10 @@ def keep_worst(names: Iterable[str], quantise: Quantise, runner: Callable[[Any],
         The network, and the layers in floating point, the worst first: all of them
         where nothing less was enough, which the caller has to judge.
     """
-    worst_first = rank(names, quantise, runner, float_run, batches[:RANKED_ON])
+    worst_first = rank(names, quantize, runner, float_run, batches[:RANKED_ON])
 
     def attempt(count: int) -> tuple[Any, bool]:
-        network = quantise(batches, worst_first[:count])
+        network = quantize(batches, worst_first[:count])
         return network, fits(network)
 
     too_few, count = 0, 1
@@ -49,13 +49,13 @@ def keep_worst(names: Iterable[str], quantise: Quantise, runner: Callable[[Any],
     return network, worst_first[:count]
 
 
-def rank(names: Iterable[str], quantise: Quantise, runner: Callable[[Any], Run],
+def rank(names: Iterable[str], quantize: Quantize, runner: Callable[[Any], Run],
          float_run: Run, batches: list[np.ndarray]) -> list[str]:
-    """Return the layers, first the one whose quantisation alone changes the outputs most."""
+    """Return the layers, first the one whose quantization alone changes the outputs most."""
     names, images = list(names), np.concatenate(batches)
     expected = float_run(images)
     errors = {}
     for name in names:
-        run = runner(quantise(batches, [each for each in names if each != name]))
+        run = runner(quantize(batches, [each for each in names if each != name]))
         errors[name] = float(np.linalg.norm(run(images) - expected))
     return sorted(names, key=errors.get, reverse=True)

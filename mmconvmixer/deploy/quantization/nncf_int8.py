@@ -9,8 +9,8 @@ settings are what measured fastest (docs/quantization.md) on processors with VNN
   OpenVINO's kernel for depthwise convolution on symmetric int8 is its slow one.
 - But symmetric at the entrance of the 1x1 convolutions, whose kernel is the faster
   without a zero point.
-- Ranges that make the error over a histogram of all pictures smallest. The mean of
-  the pictures' ranges, which is NNCF's default, cuts off what is rare but large.
+- Ranges that make the error over a histogram of all images smallest. The mean of
+  the images' ranges, which is NNCF's default, cuts off what is rare but large.
 """
 import contextlib
 import logging
@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.deploy.formats import FORMATS, openvino_ir
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.quantization.accuracy import Run
 from mmconvmixer.deploy.quantization.calibration import one_at_a_time
-from mmconvmixer._support.atomic_write import written_whole
 
 SUFFIX = openvino_ir.SUFFIX
 PACKAGES = ('openvino', 'nncf')
@@ -34,19 +34,19 @@ PACKAGES = ('openvino', 'nncf')
 _LAYERS = ('Convolution', 'GroupConvolution', 'MatMul')
 
 
-def quantise_openvino(job: Job, batches: Iterable[np.ndarray]):
+def quantize_openvino(job: Job, batches: Iterable[np.ndarray]):
     """Return the network in int8.
 
     Args:
-        job: what is quantised; its dtype is not looked at.
-        batches: of real pictures, (N, C, H, W) float32, normalised; all are used.
+        job: what is quantized; its dtype is not looked at.
+        batches: of real images, (N, C, H, W) float32, normalized; all are used.
 
     Returns:
         An `openvino.Model`: images (N or 1, C, H, W) float32 -> logits or features
         float32. Compile it with INFERENCE_PRECISION_HINT='bf16' where the processor
         has bfloat16, for what is left of floating point.
     """
-    return quantised(prepared(job), batches)
+    return quantized(prepared(job), batches)
 
 
 def prepared(job: Job):
@@ -59,23 +59,23 @@ def prepared(job: Job):
     return model
 
 
-def quantised(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
     """Return a network in int8.
 
     Args:
         model: what `prepared` returned; it is left as it is.
-        batches: see `quantise_openvino`.
+        batches: see `quantize_openvino`.
         keep: layers (of `layers`) that stay in floating point.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
-    known, pictures = layers(model), list(one_at_a_time(batches))
+    known, images = layers(model), list(one_at_a_time(batches))
     ignored = nncf.IgnoredScope(names=[op for layer in keep for op in known[layer]],
                                 validate=False)
     with _quiet():
         return _make_pointwise_symmetric(nncf.quantize(
-            model.clone(), nncf.Dataset(pictures), subset_size=len(pictures),
+            model.clone(), nncf.Dataset(images), subset_size=len(images),
             preset=nncf.QuantizationPreset.MIXED, ignored_scope=ignored,
             advanced_parameters=AdvancedQuantizationParameters(
                 activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM)))
@@ -119,7 +119,7 @@ def save(model, path: Path) -> list[Path]:
         model.reshape([1, *list(model.input().get_partial_shape())[1:]])
     weights = path.with_suffix('.bin')
     # The graph last: it is what names the other file.
-    with written_whole(path) as graph_part, written_whole(weights) as weights_part:
+    with atomic_write(path) as graph_part, atomic_write(weights) as weights_part:
         try:
             openvino.save_model(model, graph_part, compress_to_fp16=False)
             graph_part.with_suffix('.bin').replace(weights_part)

@@ -1,4 +1,4 @@
-"""An ONNX graph made ready for int8: the same function, easier to quantise."""
+"""An ONNX graph made ready for int8: the same function, easier to quantize."""
 import numpy as np
 
 GELU_IS_NOTHING_BELOW = -4.  # there it is -1.3e-4, and goes on towards 0
@@ -10,7 +10,7 @@ def prepare(model) -> None:
     - `scale * relu(conv(x))` becomes `relu(conv(x))` with the scale in the weights,
       where all scales are positive: int8 then needs no operator, and no rounding, for it.
     - `gelu(conv(x))` becomes `gelu(max(conv(x), -4))`: what lies below makes no
-      difference, but the 256 levels would have to reach down to it. Quantisation
+      difference, but the 256 levels would have to reach down to it. Quantization
       does the clipping by its range; the operator goes.
     """
     _fold_scales(model.graph)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.deploy.formats import onnx_file
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.quantization import onnx_graph
 from mmconvmixer.deploy.quantization.accuracy import Run
 from mmconvmixer.deploy.quantization.calibration import one_at_a_time
-from mmconvmixer._support.atomic_write import written_whole
 
 SUFFIX = onnx_file.SUFFIX
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
@@ -25,15 +25,15 @@ _LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
 _ELEMENTWISE = ['Add', 'Mul']
 
 
-def quantise_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
+def quantize_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in int8.
 
     Args:
-        job: what is quantised; its dtype is not looked at.
-        batches: of real pictures, (N, C, H, W) float32, normalised; all are used.
+        job: what is quantized; its dtype is not looked at.
+        batches: of real images, (N, C, H, W) float32, normalized; all are used.
         path: .onnx
     """
-    save(quantised(prepared(job), batches), path)
+    save(quantized(prepared(job), batches), path)
 
 
 def prepared(job: Job):
@@ -48,12 +48,12 @@ def prepared(job: Job):
     return model
 
 
-def quantised(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
     """Return a network in int8, an `onnx.ModelProto`.
 
     Args:
         model: what `prepared` returned; it is left as it is.
-        batches: see `quantise_onnx`.
+        batches: see `quantize_onnx`.
         keep: layers (of `layers`) that stay in float32.
     """
     import onnx
@@ -101,7 +101,7 @@ float_runner = runner
 
 def save(model, path: Path) -> list[Path]:
     import onnx
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         onnx.save(model, part)
     return [path]
 
@@ -111,9 +111,9 @@ def _reader(batches: Iterable[np.ndarray]):
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self._pictures: Iterator[np.ndarray] = one_at_a_time(batches)
+            self._images: Iterator[np.ndarray] = one_at_a_time(batches)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            picture = next(self._pictures, None)
-            return None if picture is None else dict(images=picture)
+            image = next(self._images, None)
+            return None if image is None else dict(images=image)
     return Reader()

@@ -13,12 +13,12 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
-from mmconvmixer.zoo.config import portable, portable_text
-from mmconvmixer.datasets.fingerprint import fingerprint
-from mmconvmixer.engine.metrics import as_plain
-from mmconvmixer._support.atomic_write import written_whole
+from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer._support.environment import environment
 from mmconvmixer._support.git_revision import git_revision
+from mmconvmixer.config.portable import portable, portable_text
+from mmconvmixer.datasets.fingerprint import fingerprint
+from mmconvmixer.engine.metrics import as_plain
 
 NAME = 'run.json'
 
@@ -102,7 +102,7 @@ class RecordHook(Hook):
         seconds = self._seconds_before + time.perf_counter() - self._started
         record = {**self.origin, 'history': self.history, 'seconds': round(seconds, 1), **end}
         record['cfg'] = record.pop('cfg')  # long: last
-        with written_whole(Path(runner.work_dir, NAME)) as part:
+        with atomic_write(Path(runner.work_dir, NAME)) as part:
             part.write_text(json.dumps(record, indent=1))
 
 
@@ -112,7 +112,7 @@ def _fingerprint(runner, dataset) -> dict:
     except Exception as error:  # of anybody's dataset class; no reason to end a run
         runner.logger.log(logging.WARNING, 'the data has no fingerprint: %s: %s',
                           type(error).__name__, error)
-        return dict(pictures=len(dataset), sha256=None, of=None)
+        return dict(images=len(dataset), sha256=None, of=None)
 
 
 def _earlier(runner) -> tuple[list[dict], float]:

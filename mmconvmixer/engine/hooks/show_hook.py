@@ -1,4 +1,4 @@
-"""Pictures with what the model says of them."""
+"""Images with what the model says of them."""
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from mmpretrain.engine import VisualizationHook
 class ShowHook(VisualizationHook):
     """mmpretrain's `VisualizationHook` for tests, with its output mended.
 
-    mmpretrain's names a file by the picture's base name alone, so `cat/1.png`
+    mmpretrain's names a file by the image's base name alone, so `cat/1.png`
     overwrites `dog/1.png`; draws BGR as RGB; and its text does not fit on
-    pictures of 32 pixels. Here: `<folder>_<name>.png`, in right colours, at
+    images of 32 pixels. Here: `<folder>_<name>.png`, in right colors, at
     least 224 pixels high and wide. (Of several processes, mmengine's visualizer
-    draws in the first only: that one's share of the pictures.)
+    draws in the first only: that one's share of the images.)
 
     Args: those of `VisualizationHook`.
     """

@@ -1,4 +1,4 @@
-"""Naming the pictures that could not be read, once, when the work is done."""
+"""Naming the images that could not be read, once, when the work is done."""
 import logging
 from collections.abc import Iterable, Iterator
 
@@ -23,7 +23,7 @@ class UnreadableHook(Hook):
                 self.paths.update(sample.get('unreadable', ()))
 
     def after_train(self, runner) -> None:
-        self._report(runner, 'other pictures stood in for them')
+        self._report(runner, 'other images stood in for them')
 
     def after_test(self, runner) -> None:
         self._report(runner, 'the metrics leave them out')
@@ -31,7 +31,7 @@ class UnreadableHook(Hook):
     def _report(self, runner, consequence: str) -> None:
         paths = sorted(set().union(*all_gather_object(self.paths)))
         if paths and is_main_process():
-            runner.logger.log(logging.WARNING, '%d pictures could not be read; %s: %s',
+            runner.logger.log(logging.WARNING, '%d images could not be read; %s: %s',
                               len(paths), consequence, ', '.join(paths))
 
 

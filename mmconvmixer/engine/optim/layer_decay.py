@@ -1,4 +1,4 @@
-"""Lower learning rates the nearer a layer is to the picture."""
+"""Lower learning rates the nearer a layer is to the image."""
 import inspect
 from collections.abc import Callable
 from functools import partial

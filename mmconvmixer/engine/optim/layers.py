@@ -1,4 +1,4 @@
-"""Which layer of a network a parameter is in, counted from the picture to the answer."""
+"""Which layer of a network a parameter is in, counted from the image to the answer."""
 import re
 
 from torch import nn

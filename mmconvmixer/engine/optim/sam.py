@@ -16,8 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmconvmixer.engine.optim.amp import AmpOptimWrapper
 from mmconvmixer.engine.hooks.random_state_hook import random_state, set_random_state
+from mmconvmixer.engine.optim.amp import AmpOptimWrapper
 from mmconvmixer.errors import BadConfig
 
 
@@ -186,7 +186,7 @@ class SAMOptimWrapper(_SharpnessAware, OptimWrapper):
       evaluated and saved.
     - Several processes: each climbs by the gradient of its own batch, and only
       the second gradients are averaged: the m-sharpness of Foret et al. (section
-      4.1), with m = the batch of one process, which generalised better there
+      4.1), with m = the batch of one process, which generalized better there
       than one climb for all, and needs no more communication than a plain step.
     - `accumulative_counts`: each batch climbs by its own gradient, for the same
       reason; the second gradients accumulate.

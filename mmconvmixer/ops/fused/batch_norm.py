@@ -1,4 +1,4 @@
-"""Activation and BatchNorm over (rows, channels), a row being one position of one picture.
+"""Activation and BatchNorm over (rows, channels), a row being one position of one image.
 
 The activation is computed again wherever it is needed: reading its input and
 computing is cheaper than writing and reading its output, and only the input
@@ -119,7 +119,7 @@ def gradient_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, weight_ptr, grad_mean_ptr, product_mean_ptr,
         out_ptr, out_sums_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Gradient by x of weight * normalised(act(x)) + bias, and its sum for each part of the rows.
+    """Gradient by x of weight * normalized(act(x)) + bias, and its sum for each part of the rows.
 
     That sum is the gradient by the bias of the convolution which made x.
     grad_mean and product_mean are the sums of `gradient_sums_kernel` over the
@@ -144,8 +144,8 @@ def gradient_kernel(
         offset = row.to(tl.int64)[:, None] * channels + c[None, :]
         x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
         grad = tl.load(grad_ptr + offset, mask=inside, other=0.).to(tl.float32)
-        normalised = (activate(x, ACT) - mean) * rstd
-        out = weight * rstd * (grad - grad_mean - normalised * product_mean) * derivative(x, ACT)
+        normalized = (activate(x, ACT) - mean) * rstd
+        out = weight * rstd * (grad - grad_mean - normalized * product_mean) * derivative(x, ACT)
         tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
         sums += tl.where(inside, out, 0.)
     tl.store(out_sums_ptr + part * channels + c, tl.sum(sums, axis=0), mask=c_inside)
@@ -196,7 +196,7 @@ def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: int,
 
 def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
                   act: int) -> tuple[Tensor, Tensor]:
-    """Return the sums over rows of grad and of grad * normalised(act(x)), (C,) in float32."""
+    """Return the sums over rows of grad and of grad * normalized(act(x)), (C,) in float32."""
     rows, channels = x_RC.shape
     block_rows, block_c = _blocks(rows, channels)
     c_blocks = triton.cdiv(channels, block_c)
@@ -213,7 +213,7 @@ def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
 def input_gradient(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
                    weight_C: Tensor, grad_mean_C: Tensor, product_mean_C: Tensor,
                    act: int) -> tuple[Tensor, Tensor]:
-    """Return the gradient by x of weight * normalised(act(x)) + bias, and its sums over rows.
+    """Return the gradient by x of weight * normalized(act(x)) + bias, and its sums over rows.
 
     The gradient is in x's dtype; the sums, (C,) in float32, are of what it was
     before it was rounded to that.

@@ -1,7 +1,7 @@
 """Depthwise convolution: stride 1, 'same' padding, channels-last.
 
 Up to 9x9 the vector units are the limit, and every instruction that is not a
-multiply-add costs. A tile is `COLUMNS` columns of one picture; a thread holds
+multiply-add costs. A tile is `COLUMNS` columns of one image; a thread holds
 two channels of one tile. It goes down the rows, reads each number once, and
 keeps in registers the K sums of each column, of the K output rows in which the
 input row at hand takes part.
@@ -16,7 +16,7 @@ from .activations import IDENTITY, activate
 from .tiles import programs_wanted, tile, vector
 
 
-# Sizes of pictures and batches may change without compiling again.
+# Sizes of images and batches may change without compiling again.
 @triton.jit(do_not_specialize=['tiles', 'height', 'width', 'strip_height', 'strips', 'w_tiles',
                                'c_blocks'])
 def depthwise_kernel(
@@ -85,7 +85,7 @@ def depthwise_kernel(
                 c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
                 HAS_ADDED)
 
-    # Rows that end beyond the picture's last one.
+    # Rows that end beyond the image's last one.
     for beyond in tl.static_range(K - 1 - BEFORE):
         finished = ()
         for n in tl.static_range(COLUMNS):

@@ -1,6 +1,6 @@
 """Gradients of a depthwise convolution by its weight and bias.
 
-A tile is `COLUMNS` columns of one picture; a thread holds two channels of one
+A tile is `COLUMNS` columns of one image; a thread holds two channels of one
 tile. It goes down the rows of x, and keeps in registers `TAPS` x K sums, one
 for each kernel row that it has and each kernel column; they are added up over
 threads once, at the end. The sums of all programs lie side by side and are added

@@ -139,7 +139,7 @@ def _statistics(x_RC: Tensor, act: int, group: str) -> tuple[Tensor, Tensor, Ten
     return mean, squares / count, count
 
 
-def _normalised(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
+def _normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
                 eps: float, act: int, added_RC: Tensor | None = None) -> Tensor:
     """Return BatchNorm of act(x) with these statistics (+ added)."""
     scale = weight.float() * torch.rsqrt(variance + eps)
@@ -169,7 +169,7 @@ def _act_norm(x, residual, weight, bias, eps, act, group):
     x = _bhwc(x)
     mean, variance, count = _statistics(_rows(x), ACTS[act], group)
     added = None if residual is None else _rows(_bhwc(residual))
-    y = _normalised(_rows(x), mean, variance, weight, bias, eps, ACTS[act], added)
+    y = _normalized(_rows(x), mean, variance, weight, bias, eps, ACTS[act], added)
     return _bchw(y.view(x.shape)), mean, variance, count
 
 
@@ -244,12 +244,12 @@ def _block(x, depthwise_weight, depthwise_bias, space_weight, space_bias, pointw
     x = _bhwc(x)
     u = depthwise(x, depthwise_weight.flatten(0, 1), bias_C=depthwise_bias)
     space_mean, space_var, count = _statistics(_rows(u), ACTS[act], group)
-    y = _normalised(_rows(u), space_mean, space_var, space_weight, space_bias, space_eps,
+    y = _normalized(_rows(u), space_mean, space_var, space_weight, space_bias, space_eps,
                     ACTS[act], _rows(x))
     with torch.autocast(x.device.type, enabled=False):
         z = F.linear(y, pointwise_weight.flatten(1).to(y.dtype), pointwise_bias.to(y.dtype))
     channel_mean, channel_var, _ = _statistics(z, ACTS[act], group)
-    out = _normalised(z, channel_mean, channel_var, channel_weight, channel_bias, channel_eps,
+    out = _normalized(z, channel_mean, channel_var, channel_weight, channel_bias, channel_eps,
                       ACTS[act])
     return (_bchw(out.view(x.shape)), space_mean, space_var, channel_mean, channel_var, count,
             _bchw(u), _bchw(z.view(x.shape)))
@@ -273,10 +273,10 @@ def _block_gradient(
         _rows(grad), z, channel_weight, channel_mean, channel_var, count, channel_eps, ACTS[act],
         group)
     # Writing x and y again costs less than keeping them for every block would.
-    x = _rows(_bhwc(x)) if origin is None else _normalised(
+    x = _rows(_bhwc(x)) if origin is None else _normalized(
         _rows(_bhwc(origin)), origin_mean, origin_var, origin_weight, origin_bias, origin_eps,
         ACTS[act])
-    y = _normalised(u, space_mean, space_var, space_weight, space_bias, space_eps, ACTS[act], x)
+    y = _normalized(u, space_mean, space_var, space_weight, space_bias, space_eps, ACTS[act], x)
     by_pointwise = (by_z.t() @ y).to(pointwise_weight.dtype).view_as(pointwise_weight)
     by_y = by_z @ pointwise_weight.flatten(1).to(by_z.dtype)
     by_u, by_space_weight, by_space_bias, by_depthwise_bias = _act_norm_gradients(

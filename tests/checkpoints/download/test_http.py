@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-import mmconvmixer.checkpoints.download.http
 import mmconvmixer._support.progress
+import mmconvmixer.checkpoints.download.http
 from mmconvmixer.checkpoints import fetch
 from mmconvmixer.errors import DownloadError, HashMismatch, OutputNotWritable
 
@@ -203,7 +203,8 @@ def test_an_interrupted_call_leaves_its_part_to_the_next(
         host, answer, tmp_path, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
-    monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'time', SimpleNamespace(sleep=interrupt))
+    monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'time',
+                        SimpleNamespace(sleep=interrupt))
     host.answers = [answer(CONTENT, cut=3000), answer(CONTENT)]
     with pytest.raises(KeyboardInterrupt):
         fetch(f'{host.url}/{GOOD}', tmp_path)

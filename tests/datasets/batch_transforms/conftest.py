@@ -1,4 +1,4 @@
-"""Pictures to transform, and what random draws should look like."""
+"""Images to transform, and what random draws should look like."""
 import numpy as np
 import pytest
 import torch
@@ -12,8 +12,8 @@ def seeded():
 
 
 @pytest.fixture(scope='session')
-def pictures():
-    """Make uint8 pictures (N, 3, H, W): in turn noise, and colours that run smoothly."""
+def random_images():
+    """Make uint8 images (N, 3, H, W): in turn noise, and colors that run smoothly."""
     def make(count, height=32, width=32):
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand(count, 3, height, width, generator=generator)
@@ -26,22 +26,22 @@ def pictures():
 
 @pytest.fixture(scope='session')
 def numbered():
-    """Make equal pictures whose pixels hold their row, their column and 255."""
+    """Make equal images whose pixels hold their row, their column and 255."""
     def make(count, height, width):
         row = torch.arange(height)[:, None].expand(-1, width)
         column = torch.arange(width)[None].expand(height, -1)
-        picture = torch.stack([row, column, torch.full_like(row, 255)]).to(torch.uint8)
-        return picture.expand(count, -1, -1, -1)
+        image = torch.stack([row, column, torch.full_like(row, 255)]).to(torch.uint8)
+        return image.expand(count, -1, -1, -1)
     return make
 
 
 @pytest.fixture(scope='session')
 def assert_independent():
-    """Check draws (calls, pictures): no two of a row go together, nor two of a column."""
+    """Check draws (calls, images): no two of a row go together, nor two of a column."""
     def check(draws):
         draws = torch.as_tensor(draws).double().numpy()
         assert len(set(draws.sum(1))) > 1  # calls differ
-        assert len(set(draws.sum(0))) > 1  # pictures of a call differ
+        assert len(set(draws.sum(0))) > 1  # images of a call differ
         for a, b in ((draws[:, 1:], draws[:, :-1]), (draws[1:], draws[:-1]),
                      (draws[:, ::-1][:, :draws.shape[1] // 2],
                       draws[:, :draws.shape[1] // 2])):

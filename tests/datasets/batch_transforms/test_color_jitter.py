@@ -23,23 +23,23 @@ def alone(image, factors, order):
     return image
 
 
-def every_order(pictures, strength, times=8):
-    """Pictures, factors and orders: each of the six orders so many times, mixed."""
+def every_order(random_images, strength, times=8):
+    """Images, factors and orders: each of the six orders so many times, mixed."""
     orders = torch.tensor(ORDERS * times).T
     factors = torch.empty(orders.shape).uniform_(1 - strength, 1 + strength)
-    return pictures(orders.shape[1]), factors, orders
+    return random_images(orders.shape[1]), factors, orders
 
 
 @pytest.mark.parametrize('strength', [0.1, 0.4, 1.])
-def test_each_picture_gets_what_torchvision_does_to_it_alone_in_each_order(pictures, strength):
-    images, factors, orders = every_order(pictures, strength)
+def test_each_image_gets_what_torchvision_does_to_it_alone_in_each_order(random_images, strength):
+    images, factors, orders = every_order(random_images, strength)
     expected = [alone(*each) for each in zip(images, factors.T, orders.T.tolist(), strict=True)]
     assert_close(jittered(images, factors, orders), torch.stack(expected), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('chosen', range(3))
 @pytest.mark.parametrize('factor', [0., 0.5, 1., 1.3, 2.])
-def test_black_white_gray_and_pure_colours_too(chosen, factor):
+def test_black_white_gray_and_pure_colors_too(chosen, factor):
     images = torch.tensor([[0, 0, 0], [255, 255, 255], [100, 100, 100], [255, 0, 0], [0, 255, 0],
                            [0, 0, 255]], dtype=torch.uint8)[..., None, None].repeat(1, 1, 4, 6)
     images[:, :, 0] = 77  # else all have the contrast 0
@@ -52,12 +52,12 @@ def test_black_white_gray_and_pure_colours_too(chosen, factor):
 
 
 @pytest.mark.parametrize('strength, levels, share', [(0.1, 3, 0.06), (0.4, 4, 0.2)])
-def test_pil_differs_by_how_it_rounds_gray(pictures, strength, levels, share):
+def test_pil_differs_by_how_it_rounds_gray(random_images, strength, levels, share):
     """PIL rounds gray and its mean where tensors are cut off: a level before each blending.
 
     Later factors multiply it, so it may come out as some levels.
     """
-    images, factors, orders = every_order(pictures, strength)
+    images, factors, orders = every_order(random_images, strength)
     pil = torch.stack([
         TF.pil_to_tensor(alone(TF.to_pil_image(image), *each))
         for image, *each in zip(images, factors.T, orders.T.tolist(), strict=True)])
@@ -67,7 +67,7 @@ def test_pil_differs_by_how_it_rounds_gray(pictures, strength, levels, share):
 
 
 @pytest.fixture
-def draws_of(pictures, monkeypatch):
+def draws_of(random_images, monkeypatch):
     """Draw with `BatchColorJitter`: factors and orders, (3, calls, N) both."""
     def draw(strength, calls=150, count=40):
         drawn = []
@@ -77,7 +77,7 @@ def draws_of(pictures, monkeypatch):
             return jittered(images, factors, orders)
 
         monkeypatch.setattr(color_jitter, 'jittered', spy)
-        images = pictures(count, 4, 4)
+        images = random_images(count, 4, 4)
         for _ in range(calls):
             out = BatchColorJitter(strength)(images)
             assert torch.equal(out, jittered(images, *drawn[-1]))
@@ -119,13 +119,13 @@ def test_orders_are_drawn_as_torchvision_draws_them(
     assert abs(apart) < 4 / places.numel() ** 0.5
 
 
-def test_strength_0_changes_nothing(pictures):
-    images = pictures(8)
+def test_strength_0_changes_nothing(random_images):
+    images = random_images(8)
     assert torch.equal(BatchColorJitter(0.)(images), images)
 
 
-def test_the_batch_that_was_given_stays(pictures):
-    images = pictures(8)
+def test_the_batch_that_was_given_stays(random_images):
+    images = random_images(8)
     given = images.clone()
     out = BatchColorJitter(0.4)(images)
     assert out.dtype == torch.uint8 and not torch.equal(out, images)

@@ -36,7 +36,7 @@ def rectangle(erased):
 
 
 def erase(count=1, shape=(3, SIZE, SIZE), **options):
-    """Erase in pictures of 5s; where no 5 is left, something was erased."""
+    """Erase in images of 5s; where no 5 is left, something was erased."""
     images = torch.full((count, *shape), 5.)
     scores = torch.eye(10)[torch.arange(count) % 10]
     out, out_scores = MixThenErase([unmixed], **options)(images.clone(), scores)
@@ -46,7 +46,7 @@ def erase(count=1, shape=(3, SIZE, SIZE), **options):
 
 
 @pytest.mark.parametrize('probability', [0.25, 0.5])
-def test_that_share_of_the_pictures_loses_a_rectangle(probability):
+def test_that_share_of_the_images_loses_a_rectangle(probability):
     out = erase(2000, (1, 8, 8), erase_prob=probability)
     share = (out != 5).flatten(1).any(1).double().mean().item()
     # Four standard deviations of 2,000 draws.
@@ -111,7 +111,7 @@ def test_the_number_format_stays(dtype):
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 1), (3, 2, 2), (3, 1, 40)])
-def test_pictures_too_small_for_a_rectangle_stay_or_lose_a_fitting_one(shape):
+def test_images_too_small_for_a_rectangle_stay_or_lose_a_fitting_one(shape):
     for image in erase(20, shape, erase_prob=1.):
         assert (image == 5).any()
 
@@ -122,10 +122,10 @@ def test_mixing_comes_first_and_makes_the_scores():
     images = torch.arange(8.).reshape(8, 1, 1, 1).expand(8, 3, SIZE, SIZE).contiguous()
     out, scores = augment(images, torch.eye(8))
     torch.testing.assert_close(scores.sum(1), torch.ones(8))
-    values = scores @ torch.arange(8.)  # a picture and its score are mixed alike
+    values = scores @ torch.arange(8.)  # an image and its score are mixed alike
     for image, value in zip(out, values, strict=True):
         kept = (image - value).abs() < 1e-5
-        assert rectangle(~kept.all(0))  # noise lies on mixed pictures, unmixed itself
+        assert rectangle(~kept.all(0))  # noise lies on mixed images, unmixed itself
 
 
 def test_one_of_the_augmentations_is_drawn_for_each_batch():
@@ -196,7 +196,7 @@ def test_noise_is_the_fill_when_none_is_asked_for():
     assert torch.equal(*outs)
 
 
-def test_the_zero_of_a_normalised_picture_is_its_mean_colour():
+def test_the_zero_of_a_normalized_image_is_its_mean_color():
     mean, std = torch.tensor([125., 120., 110.])[:, None, None], 60.
     images = (torch.randint(256, (40, 3, SIZE, SIZE)) - mean) / std
     out, _ = MixThenErase([unmixed], erase_prob=1., fill='zero')(images.clone(), torch.eye(40))

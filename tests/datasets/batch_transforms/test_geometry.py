@@ -17,10 +17,10 @@ def same(ours, theirs):
 
 
 @pytest.mark.parametrize('height, width, padding', [(8, 8, 4), (5, 9, 2), (7, 3, 0)])
-def test_each_picture_is_cropped_as_torchvision_crops_it_alone(
-        pictures, height, width, padding):
+def test_each_image_is_cropped_as_torchvision_crops_it_alone(
+        random_images, height, width, padding):
     offsets = torch.cartesian_prod(*2 * [torch.arange(2 * padding + 1)]).reshape(-1, 2)
-    images = pictures(len(offsets), height, width)
+    images = random_images(len(offsets), height, width)
     same(shifted(images, *offsets.T, padding=padding),
          [TF.crop(TF.pad(image, padding), top, left, height, width)
           for image, (top, left) in zip(images, offsets.tolist(), strict=True)])
@@ -31,7 +31,7 @@ def test_crop_offsets_are_drawn_as_torchvision_draws_them(
     padding, size = 3, 11
     images = numbered(40, size, size)
     crop = BatchRandomCrop(padding)
-    # The middle pixel always is of the picture: it says where it comes from.
+    # The middle pixel always is of the image: it says where it comes from.
     middle = torch.stack([crop(images)[:, :2, 5, 5].int() for _ in range(200)]) - 5
     theirs = [T.RandomCrop.get_params(torch.empty(3, 17, 17), (size, size))[:2]
               for _ in range(8000)]
@@ -47,8 +47,8 @@ def test_crop_offsets_are_drawn_as_torchvision_draws_them(
 
 @pytest.mark.parametrize('prob', [0., 0.25, 0.5, 1.])
 def test_that_share_is_mirrored_and_the_others_stay(
-        pictures, assert_independent, assert_shares, prob):
-    images = pictures(40, 4, 5)
+        random_images, assert_independent, assert_shares, prob):
+    images = random_images(40, 4, 5)
     mirrored = torch.stack([TF.hflip(image) for image in images])
     flip = BatchRandomFlip(prob)
     draws = []
@@ -82,8 +82,8 @@ def boxes_of(images, calls, scale, monkeypatch):
 
 
 @pytest.mark.parametrize('side', range(1, SIZE + 1))
-def test_each_part_is_blown_up_as_torchvision_does_it_alone(pictures, side):
-    images = pictures(12)
+def test_each_part_is_blown_up_as_torchvision_does_it_alone(random_images, side):
+    images = random_images(12)
     top, left = torch.randint(SIZE + 1 - side, (2, len(images)))
     sides = torch.full((len(images),), float(side))
     ours = resized_crops(images, top.float(), left.float(), sides)
@@ -101,8 +101,8 @@ def test_each_part_is_blown_up_as_torchvision_does_it_alone(pictures, side):
 
 @pytest.mark.parametrize('height, width', [(24, 24), (24, 40), (33, 33), (31, 17)])
 def test_rounded_coordinates_of_other_sizes_cost_a_level_where_a_value_is_halfway(
-        pictures, height, width):
-    images = pictures(12, height, width)
+        random_images, height, width):
+    images = random_images(12, height, width)
     for side in range(1, min(height, width) + 1):
         top = torch.randint(height + 1 - side, (len(images),))
         left = torch.randint(width + 1 - side, (len(images),))
@@ -115,8 +115,8 @@ def test_rounded_coordinates_of_other_sizes_cost_a_level_where_a_value_is_halfwa
         assert (ours - exact).abs().max() <= 0.5 + 4e-6 * 4 * 255
 
 
-def test_several_parts_of_a_batch_do_not_disturb_each_other(pictures):
-    images = pictures(4)
+def test_several_parts_of_a_batch_do_not_disturb_each_other(random_images):
+    images = random_images(4)
     boxes = torch.tensor([[0., 31, 5, 16], [0, 31, 8, 2], [32, 1, 20, 9]])
     same(resized_crops(images, *boxes),
          [TF.resized_crop(image, *box, box[-1], [SIZE, SIZE], antialias=True)
@@ -125,8 +125,8 @@ def test_several_parts_of_a_batch_do_not_disturb_each_other(pictures):
 
 @pytest.mark.parametrize('scale', [(0.25, 1.), (0.75, 1.), (0.08, 0.3)])
 def test_parts_are_drawn_as_torchvision_draws_them(
-        pictures, monkeypatch, assert_independent, assert_shares, assert_alike, scale):
-    top, left, side = boxes_of(pictures(40), 150, scale, monkeypatch)
+        random_images, monkeypatch, assert_independent, assert_shares, assert_alike, scale):
+    top, left, side = boxes_of(random_images(40), 150, scale, monkeypatch)
     theirs = torch.tensor([
         T.RandomResizedCrop.get_params(torch.empty(3, SIZE, SIZE), scale, (1, 1))
         for _ in range(6000)])
@@ -155,15 +155,15 @@ def test_parts_are_drawn_as_torchvision_draws_them(
     assert abs(apart) < 4 / int(both.sum()) ** 0.5
 
 
-def test_a_whole_picture_is_a_part_too(pictures):
-    images = pictures(6)
+def test_a_whole_image_is_a_part_too(random_images):
+    images = random_images(6)
     same(BatchRandomResizedCrop((1., 1.))(images), images)
 
 
 @pytest.mark.parametrize('transform', [
     BatchRandomCrop(2), BatchRandomFlip(1.), BatchRandomResizedCrop((0.5, 0.5))])
-def test_the_batch_that_was_given_stays(pictures, transform):
-    images = pictures(4)
+def test_the_batch_that_was_given_stays(random_images, transform):
+    images = random_images(4)
     given = images.clone()
     out = transform(images)
     assert out.dtype == torch.uint8 and out.shape == images.shape

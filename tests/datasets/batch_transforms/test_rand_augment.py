@@ -58,8 +58,8 @@ def test_the_operations_and_which_have_signs_are_torchvisions():
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_each_picture_gets_to_the_bit_what_torchvision_does_to_it_alone(pictures, newer, name):
-    images = pictures(4)
+def test_each_image_gets_to_the_bit_what_torchvision_does_to_it_alone(random_images, newer, name):
+    images = random_images(4)
     for magnitude in range(LEVELS):
         for negative in signs_of(name):
             alone = Only(name, negative, magnitude)
@@ -73,8 +73,8 @@ OLDER_SHARES = {'Color': 0.03, 'Sharpness': 0.27, 'AutoContrast': 0.005}
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_older_transform_differs_by_one_level_in_three_operations(pictures, name):
-    images = pictures(4)
+def test_the_older_transform_differs_by_one_level_in_three_operations(random_images, name):
+    images = random_images(4)
     for magnitude in range(LEVELS):
         for negative in signs_of(name):
             alone = Only(name, negative, magnitude)
@@ -90,8 +90,8 @@ PIL_SHARES = {'Color': 0.5, 'Contrast': 0.55, 'Sharpness': 0.01, 'AutoContrast':
 
 @pytest.mark.parametrize('name', [
     name for name in NAMES if name not in ('ShearX', 'ShearY', 'Rotate')])
-def test_pil_differs_by_one_level_at_most(pictures, name):
-    images = pictures(8)
+def test_pil_differs_by_one_level_at_most(random_images, name):
+    images = random_images(8)
     for magnitude in range(LEVELS):
         for negative in signs_of(name):
             alone = Only(name, negative, magnitude)
@@ -105,8 +105,8 @@ def test_pil_differs_by_one_level_at_most(pictures, name):
 
 @pytest.mark.parametrize('name', ['ShearX', 'ShearY'])
 @pytest.mark.parametrize('negative', [0, 1])
-def test_pil_shears_otherwise_only_where_two_pixels_are_equally_near(pictures, name, negative):
-    images = pictures(8)
+def test_pil_shears_otherwise_only_where_two_pixels_are_equally_near(random_images, name, negative):
+    images = random_images(8)
     rows = images if name == 'ShearX' else images.mT
     for magnitude in range(LEVELS):
         alone = Only(name, negative, magnitude)
@@ -130,9 +130,9 @@ def test_pil_shears_otherwise_only_where_two_pixels_are_equally_near(pictures, n
 
 
 @pytest.mark.parametrize('negative', [0, 1])
-def test_pil_rotates_otherwise_in_two_pixels_of_a_thousand(pictures, negative):
+def test_pil_rotates_otherwise_in_two_pixels_of_a_thousand(random_images, negative):
     """Its fixed-point coordinates fall to the other side of a pixel's edge."""
-    images = pictures(8)
+    images = random_images(8)
     for magnitude in range(LEVELS):
         alone = Only('Rotate', negative, magnitude)
         off = differences(batch(images, 'Rotate', negative, magnitude),
@@ -142,7 +142,7 @@ def test_pil_rotates_otherwise_in_two_pixels_of_a_thousand(pictures, negative):
 
 @pytest.mark.parametrize('name', ['TranslateX', 'TranslateY'])
 @pytest.mark.parametrize('side', [31, 32, 224, 331])
-def test_pictures_of_other_sizes_are_shifted_by_as_many_pixels(name, side):
+def test_images_of_other_sizes_are_shifted_by_as_many_pixels(name, side):
     image = torch.arange(side).remainder(251).add(1).to(torch.uint8).expand(3, 3, side)
     images = (image if name == 'TranslateX' else image.mT)[None].contiguous()
     for magnitude in range(LEVELS):
@@ -152,19 +152,19 @@ def test_pictures_of_other_sizes_are_shifted_by_as_many_pixels(name, side):
 
 
 @pytest.mark.parametrize('magnitude', [1, CONFIG_LEVEL, LEVELS - 1])
-def test_a_mixed_batch_keeps_its_order_and_each_picture_its_own_operation(pictures, magnitude):
+def test_a_mixed_batch_keeps_its_order_and_each_image_its_own_operation(random_images, magnitude):
     draws = torch.arange(4 * len(NAMES)) % len(NAMES)
     draws = draws[torch.randperm(len(draws))]
     negative = torch.randint(2, draws.shape)
-    images = pictures(len(draws))
+    images = random_images(len(draws))
     expected = [batch(image[None], NAMES[draw], int(sign), magnitude)[0]
                 for image, draw, sign in zip(images, draws, negative, strict=True)]
     assert_close(augmented(images, draws, negative, magnitude), torch.stack(expected),
                  rtol=0, atol=0)
 
 
-def test_operations_without_sign_do_not_look_at_it(pictures):
-    images = pictures(4)
+def test_operations_without_sign_do_not_look_at_it(random_images):
+    images = random_images(4)
     for name, (_, signed, _) in OPERATIONS.items():
         equal = torch.equal(batch(images, name, 0, CONFIG_LEVEL),
                             batch(images, name, 1, CONFIG_LEVEL))
@@ -172,7 +172,7 @@ def test_operations_without_sign_do_not_look_at_it(pictures):
 
 
 @pytest.fixture
-def drawn(pictures, monkeypatch):
+def drawn(random_images, monkeypatch):
     """Draw with `BatchRandAugment`: operations and signs, (calls, num_ops, N) both."""
     def draw(calls=100, num_ops=2, count=60):
         kept = []
@@ -184,7 +184,7 @@ def drawn(pictures, monkeypatch):
 
         monkeypatch.setattr(rand_augment, 'augmented', spy)
         transform = BatchRandAugment(num_ops, CONFIG_LEVEL)
-        images = pictures(count, 8, 8)
+        images = random_images(count, 8, 8)
         for _ in range(calls):
             out, start = transform(images), images
             for draws, negative in kept[-num_ops:]:  # one after the other
@@ -200,7 +200,7 @@ def test_operations_and_signs_are_drawn_as_torchvision_draws_them(
         drawn, assert_independent, assert_shares, assert_alike, monkeypatch):
     draws, negative = drawn()
     assert_shares(draws, torch.full((14,), 1 / 14))
-    # Operation and sign, and the operations of one picture, are drawn apart.
+    # Operation and sign, and the operations of one image, are drawn apart.
     assert_shares(2 * draws + negative, torch.full((28,), 1 / 28))
     assert_shares(14 * draws[:, 0] + draws[:, 1], torch.full((196,), 1 / 196))
     for each in (draws[:, 0], draws[:, 1], negative[:, 0], negative[:, 1]):
@@ -233,8 +233,8 @@ def test_a_magnitude_beyond_the_levels_is_refused(magnitude):
         BatchRandAugment(2, magnitude)
 
 
-def test_the_batch_that_was_given_stays(pictures):
-    images = pictures(56)
+def test_the_batch_that_was_given_stays(random_images):
+    images = random_images(56)
     given = images.clone()
     out = BatchRandAugment(2, 30)(images)
     assert out.dtype == torch.uint8 and not torch.equal(out, images)

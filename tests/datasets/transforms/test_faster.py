@@ -6,8 +6,8 @@ import pytest
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
-from mmconvmixer.zoo.config import load_config
 from mmconvmixer.datasets import faster_pipeline, resampling
+from mmconvmixer.zoo.config import load_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
 RESIZE = dict(type='ResizeEdge', scale=40, edge='short', backend='pillow',
@@ -52,7 +52,7 @@ def test_without_numba_all_stays(monkeypatch):
 @pytest.mark.parametrize('model', [
     'convmixer-768-32_3rdparty_in1k', 'mlp-mixer-base-p16_3rdparty_64xb64_in1k'])
 def test_a_zoo_models_samples_are_the_same(model, tmp_path):
-    path = str(tmp_path / 'picture.jpg')
+    path = str(tmp_path / 'image.jpg')
     mmcv.imwrite(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), path)
     steps = load_config(model).test_dataloader.dataset.pipeline
     expected, made = (

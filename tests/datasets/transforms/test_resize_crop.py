@@ -13,7 +13,7 @@ from mmconvmixer.datasets import ResizeCenterCrop, resampling
 needs_numba = pytest.mark.skipif(not resampling.is_available(), reason='Numba is not installed')
 
 
-def picture(height, width, channels=3, seed=0):
+def image(height, width, channels=3, seed=0):
     """Noise, which shows every weight, with black and white for the overshoot."""
     generator = np.random.default_rng(seed)
     img = generator.integers(0, 256, (height, width, channels), np.uint8)
@@ -55,7 +55,7 @@ SIZES = [(256, 341), (341, 256), (256, 256), (375, 500), (500, 333), (257, 259),
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('height, width', SIZES)
 def test_the_pixels_are_those_of_resize_and_crop(height, width, channels, interpolation):
-    made = compare_fast(picture(height, width, channels), 233, 224, interpolation)
+    made = compare_fast(image(height, width, channels), 233, 224, interpolation)
     assert made.shape == (224, 224, 3)[:2 if channels == 1 else 3]
 
 
@@ -65,13 +65,13 @@ def test_any_size_scale_and_crop():
     for seed in range(150):
         height, width, scale, crop_width, crop_height = (
             int(2**generator.uniform(0, 8)) for _ in range(5))
-        compare_fast(picture(height, width, seed % 2 * 2 + 1, seed), scale,
+        compare_fast(image(height, width, seed % 2 * 2 + 1, seed), scale,
                      (crop_width, crop_height), ('bilinear', 'bicubic')[seed % 4 // 2])
 
 
 @needs_numba
 @pytest.mark.parametrize('scale, interpolation', [(233, 'bicubic'), (256, 'bilinear')])
-def test_all_real_pictures(real_data, scale, interpolation):
+def test_all_real_images(real_data, scale, interpolation):
     paths = sorted(real_data('imagenet-sample').glob('*.JPEG'))
     assert len(paths) == 1000
     for path in paths:
@@ -82,20 +82,20 @@ def test_all_real_pictures(real_data, scale, interpolation):
     ('pillow', 'nearest'), ('pillow', 'box'), ('pillow', 'hamming'), ('pillow', 'lanczos'),
     ('cv2', 'bilinear'), ('cv2', 'bicubic'), ('cv2', 'area')])
 def test_what_is_not_covered_goes_through_the_pair(backend, interpolation):
-    compare(picture(61, 97), 40, 32, interpolation, backend)
+    compare(image(61, 97), 40, 32, interpolation, backend)
 
 
-def test_float_pictures_and_more_channels_go_through_the_pair():
-    compare(picture(61, 97).astype(np.float32), 40, 32, 'bilinear', 'cv2')
-    compare(picture(61, 97, 4), 40, 32)
+def test_float_images_and_more_channels_go_through_the_pair():
+    compare(image(61, 97).astype(np.float32), 40, 32, 'bilinear', 'cv2')
+    compare(image(61, 97, 4), 40, 32)
     with pytest.raises(AssertionError, match='uint8'):  # as ResizeEdge says it
-        ResizeCenterCrop(40, 32, 'pillow')(dict(img=picture(61, 97).astype(np.float32)))
+        ResizeCenterCrop(40, 32, 'pillow')(dict(img=image(61, 97).astype(np.float32)))
 
 
 def test_annotations_are_cropped_as_centercrop_does():
     boxes = np.array([[10., 5., 60., 40.]])
     expected, results = (
-        transform(dict(img=picture(61, 97), gt_bboxes=boxes.copy()))
+        transform(dict(img=image(61, 97), gt_bboxes=boxes.copy()))
         for transform in (lambda it: CenterCrop(32)(ResizeEdge(40, backend='pillow')(it)),
                           ResizeCenterCrop(40, 32, 'pillow')))
     np.testing.assert_array_equal(results['gt_bboxes'], expected['gt_bboxes'])
@@ -105,7 +105,7 @@ def test_annotations_are_cropped_as_centercrop_does():
 def test_without_numba_the_pair_does_it(monkeypatch):
     monkeypatch.setattr('mmconvmixer.datasets.transforms.resize_crop.is_available', lambda: False)
     monkeypatch.setattr('mmconvmixer.datasets.transforms.resize_crop.resize_part', None)
-    compare(picture(61, 97), 40, 32)
+    compare(image(61, 97), 40, 32)
 
 
 @needs_numba
@@ -119,7 +119,7 @@ def test_with_another_pillow_the_pair_does_it(monkeypatch):
     resampling.pillow_order.cache_clear()
     try:
         assert resampling.pillow_order('bicubic') is None
-        compare(picture(61, 97), 40, 32)
+        compare(image(61, 97), 40, 32)
     finally:
         resampling.pillow_order.cache_clear()
 
@@ -134,14 +134,14 @@ def test_a_pillow_that_resizes_the_width_first_is_followed(height, width, resize
         resize(self, (size[0], self.height), filter), size, filter))
     resampling.pillow_order.cache_clear()
     try:
-        compare_fast(picture(height, width), min(resized), 64)
+        compare_fast(image(height, width), min(resized), 64)
     finally:
         resampling.pillow_order.cache_clear()
 
 
 @needs_numba
 def test_packing_needs_no_copy():
-    img = ResizeCenterCrop(40, 32, 'pillow')(dict(img=picture(61, 97)))['img']
+    img = ResizeCenterCrop(40, 32, 'pillow')(dict(img=image(61, 97)))['img']
     packed = PackInputs()(dict(img=img))['inputs']
     assert packed.shape == (3, 32, 32)
     assert packed.data_ptr() == img.ctypes.data
@@ -151,5 +151,5 @@ def test_other_processes_can_have_it():
     transform = ResizeCenterCrop(40, 32, 'pillow', 'bicubic')
     copy = pickle.loads(pickle.dumps(transform))
     assert repr(copy) == repr(transform)
-    img = picture(61, 97)
+    img = image(61, 97)
     np.testing.assert_array_equal(copy(dict(img=img))['img'], transform(dict(img=img))['img'])

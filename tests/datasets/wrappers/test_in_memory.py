@@ -27,7 +27,7 @@ def logged(capsys):
 
 
 def write(folder):
-    """Coloured noise, 24 pictures of 4 classes."""
+    """Colored noise, 24 images of 4 classes."""
     generator = np.random.default_rng(0)
     for number in range(COUNT):
         path = folder / f'class{number % 4}/{number:02d}.png'
@@ -85,7 +85,7 @@ def test_a_batch_is_its_samples_in_the_order_asked_for(folder):
         assert sample.sample_idx == number
 
 
-def test_what_becomes_of_a_batch_does_not_reach_the_kept_pictures(folder):
+def test_what_becomes_of_a_batch_does_not_reach_the_kept_images(folder):
     kept = InMemory(config(folder))
     before = facts(kept[3])
     batch = kept.__getitems__([3, 4])
@@ -104,8 +104,8 @@ def test_files_are_read_once(folder):
 
 
 @pytest.mark.parametrize('number', [0, 7, COUNT - 1])
-@pytest.mark.parametrize('content', [b'', b'no picture', None])
-def test_unreadable_pictures_are_left_out_and_named_in_the_log(folder, logged, number, content):
+@pytest.mark.parametrize('content', [b'', b'no image', None])
+def test_unreadable_images_are_left_out_and_named_in_the_log(folder, logged, number, content):
     source = DATASETS.build(config(folder))
     paths = [source.get_data_info(index)['img_path'] for index in range(COUNT)]
     whole = [facts(source[index]) for index in range(COUNT)]
@@ -118,7 +118,7 @@ def test_unreadable_pictures_are_left_out_and_named_in_the_log(folder, logged, n
     assert [facts(kept[index]) for index in range(len(kept))] == [
         each for each in whole if each[2] not in bad]
     said = logged()
-    assert '3 pictures could not be read' in said
+    assert '3 images could not be read' in said
     assert all(path in said for path in bad)
     assert paths[number - 1] not in said or paths[number - 1] in bad
 
@@ -130,12 +130,12 @@ def test_nothing_is_said_of_a_folder_without_faults(folder, logged):
 
 def test_who_wants_an_error_gets_it_with_the_path(folder):
     path = folder / 'class1/05.png'
-    path.write_bytes(b'no picture')
+    path.write_bytes(b'no image')
     with pytest.raises(BadImage, match=str(path)):
         InMemory(config(folder), on_unreadable='raise')
 
 
-def test_a_folder_of_unreadable_pictures_is_empty(folder):
+def test_a_folder_of_unreadable_images_is_empty(folder):
     for path in folder.rglob('*.png'):
         path.write_bytes(b'')
     with pytest.raises(EmptyDataset, match=f'none of {COUNT}'):
@@ -153,7 +153,7 @@ def test_there_are_two_choices(folder):
 
 
 @pytest.mark.parametrize('size', [(9, 8), (8, 9)])
-def test_pictures_of_several_sizes_are_refused_by_name(folder, size):
+def test_images_of_several_sizes_are_refused_by_name(folder, size):
     path = folder / 'class2/10.png'
     Image.new('RGB', size).save(path)
     with pytest.raises(BadConfig, match='one size') as caught:
@@ -235,7 +235,7 @@ def test_a_wrapper_that_is_no_in_memory_dataset_reads_sample_by_sample(folder):
 @pytest.mark.parametrize('given, own, expected', [
     ({}, {}, 'skip'), (dict(on_unreadable='raise'), {}, 'raise'),
     (dict(on_unreadable='raise'), dict(on_unreadable='skip'), 'skip')])
-def test_the_runs_choice_for_unreadable_pictures_holds_unless_it_has_its_own(
+def test_the_runs_choice_for_unreadable_images_holds_unless_it_has_its_own(
         folder, given, own, expected):
     cfg = Config(dict(train_dataloader=dict(dataset=dict(
         type='InMemory', dataset=config(folder), **own)), **given))
@@ -262,7 +262,7 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run_config(toy_config, run_folder):
-    """The toy on coloured pictures kept in memory, with every batch transform."""
+    """The toy on colored images kept in memory, with every batch transform."""
     path = run_folder.parent / 'in_memory.py'
     path.write_text(f'''
 _base_ = ['{toy_config}']
@@ -321,9 +321,9 @@ def test_validation_from_memory_gives_the_metrics_of_files(
     assert accuracies[0] == accuracies[1] and len(accuracies[0]) == EPOCHS
 
 
-def test_a_run_names_pictures_it_could_not_read(train, run_config, folder, tmp_path, capsys):
+def test_a_run_names_images_it_could_not_read(train, run_config, folder, tmp_path, capsys):
     path = folder / 'class1/05.png'
-    path.write_bytes(b'no picture')
+    path.write_bytes(b'no image')
     ours = {'train_dataloader.dataset.dataset.data_root': str(folder)}
     train(tmp_path / 'skipping', ours, run_config, validate=False)
     assert str(path) in ''.join(capsys.readouterr())

@@ -17,7 +17,7 @@ class Bug(Exception):
 
 
 class FailOn:
-    """A transform that can't cope with one picture that is fine."""
+    """A transform that can't cope with one image that is fine."""
 
     def __init__(self, name):
         self.name = name
@@ -33,7 +33,7 @@ LOAD = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six pictures, 0.png to 5.png, each of one gray: ten times its number."""
+    """Six images, 0.png to 5.png, each of one gray: ten times its number."""
     for number in range(6):
         path = tmp_path / f'data/class/{number}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def dataset(folder, pipeline=LOAD, **options):
     return CustomDataset(data_root=str(folder), pipeline=pipeline, **options)
 
 
-def damage(folder, number, content=b'no picture'):
+def damage(folder, number, content=b'no image'):
     path = folder / f'class/{number}.png'
     path.write_bytes(content)
     return str(path)
@@ -55,7 +55,7 @@ def number_of(sample):
     return int(sample['inputs'].float().mean()) // 10
 
 
-def test_readable_pictures_come_as_they_are(folder):
+def test_readable_images_come_as_they_are(folder):
     skipping = SkipUnreadable(dataset(folder))
     assert len(skipping) == 6
     samples = [skipping[index] for index in range(6)]
@@ -65,9 +65,9 @@ def test_readable_pictures_come_as_they_are(folder):
 
 
 @pytest.mark.parametrize('content', [
-    b'', b'no picture', b'\x89PNG\r\n\x1a\n' + bytes(50), None])
+    b'', b'no image', b'\x89PNG\r\n\x1a\n' + bytes(50), None])
 @pytest.mark.parametrize('test_mode', [False, True])
-def test_the_next_picture_stands_in_and_says_for_which(folder, content, test_mode):
+def test_the_next_image_stands_in_and_says_for_which(folder, content, test_mode):
     path = str(folder / 'class/2.png')
     skipping = SkipUnreadable(dataset(folder, test_mode=test_mode))
     if content is None:  # lost since the folder was listed
@@ -81,7 +81,7 @@ def test_the_next_picture_stands_in_and_says_for_which(folder, content, test_mod
     assert 'unreadable' not in skipping[3]['data_samples']
 
 
-def test_after_the_last_picture_comes_the_first(folder):
+def test_after_the_last_image_comes_the_first(folder):
     paths = damage(folder, 4), damage(folder, 5), damage(folder, 0)
     sample = SkipUnreadable(dataset(folder))[4]
     assert number_of(sample) == 1
@@ -127,7 +127,7 @@ def test_who_wants_an_error_gets_the_same_from_a_loader_process(folder):
     assert '\n' not in str(caught.value)
 
 
-def test_a_dataset_of_unreadable_pictures_is_empty(folder):
+def test_a_dataset_of_unreadable_images_is_empty(folder):
     paths = [damage(folder, number) for number in range(6)]
     with pytest.raises(EmptyDataset, match='none of 6') as caught:
         SkipUnreadable(dataset(folder))[1]
@@ -140,7 +140,7 @@ def test_there_are_two_choices(folder, choice):
         SkipUnreadable(dataset(folder), on_unreadable=choice)
 
 
-def test_pictures_in_memory_are_never_to_blame():
+def test_images_in_memory_are_never_to_blame():
     pipeline = [dict(type='LoadImage'), FailOn('1198.png'), dict(type='PackInputs')]
     digits = DATASETS.build(dict(type='Digits', split='test', pipeline=pipeline[::2]))
     digits.pipeline.transforms.insert(1, pipeline[1])

@@ -1,4 +1,4 @@
-"""A folder of real pictures, the digits model, and one that int8 spoils."""
+"""A folder of real images, the digits model, and one that int8 spoils."""
 import numpy as np
 import pytest
 import torch
@@ -9,7 +9,7 @@ from mmconvmixer import get_model
 
 
 @pytest.fixture(scope='session')
-def digit_pictures(tmp_path_factory):
+def digit_images(tmp_path_factory):
     """60 digits of the training part, in a folder for each class."""
     folder = tmp_path_factory.mktemp('digits')
     digits = load_digits()

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.errors import DatasetNotFound
-from mmconvmixer.apis.evaluation import evaluate
 
 
 def logits_of(model):
@@ -29,18 +29,18 @@ def test_the_size_of_the_batches_makes_no_difference(digits):
     assert len(list(TestSet(digits, batch_size=7))) == len(TestSet(digits, batch_size=7)) == 86
 
 
-def test_corrupt_pictures_are_left_out(folder_config, picture_folder, tmp_path):
+def test_corrupt_images_are_left_out(folder_config, image_folder, tmp_path):
     from mmconvmixer import get_model
-    paths = picture_folder(tmp_path, 12)
+    paths = image_folder(tmp_path, 12)
     paths[3].write_bytes(b'')
     model = get_model(folder_config(tmp_path))
     images = np.concatenate([images for images, _ in TestSet(model, batch_size=4)])
     assert len(images) == 11 and len(np.unique(images, axis=0)) == 11
 
 
-def test_another_folder_of_data_may_be_named(folder_config, picture_folder, tmp_path):
+def test_another_folder_of_data_may_be_named(folder_config, image_folder, tmp_path):
     from mmconvmixer import get_model
-    picture_folder(tmp_path / 'here', 12)
+    image_folder(tmp_path / 'here', 12)
     model = get_model(folder_config(tmp_path / 'missing'))
     with pytest.raises(DatasetNotFound, match='missing'):
         TestSet(model)

@@ -1,4 +1,4 @@
-"""Calibration pictures: which are taken, and how they are prepared."""
+"""Calibration images: which are taken, and how they are prepared."""
 import numpy as np
 import pytest
 import torch
@@ -16,9 +16,9 @@ def said(monkeypatch):
     return lines
 
 
-def test_pictures_come_as_the_model_sees_them_in_a_test(digits, digit_pictures):
-    batches = calibration_batches(digits, digit_pictures, 60)
-    paths = sorted(digit_pictures.rglob('*.png'))
+def test_images_come_as_the_model_sees_them_in_a_test(digits, digit_images):
+    batches = calibration_batches(digits, digit_images, 60)
+    paths = sorted(digit_images.rglob('*.png'))
     answers = Predictor(digits)([str(path) for path in paths])
     with torch.no_grad():
         scores = digits(torch.from_numpy(np.concatenate(batches))).softmax(1)
@@ -27,49 +27,49 @@ def test_pictures_come_as_the_model_sees_them_in_a_test(digits, digit_pictures):
 
 
 def test_they_are_taken_at_even_distances_so_that_no_class_is_left_out(
-        digits, digit_pictures, said, monkeypatch):
+        digits, digit_images, said, monkeypatch):
     taken = []
-    prepare = calibration.PicturePipeline.__call__
-    monkeypatch.setattr(calibration.PicturePipeline, '__call__',
+    prepare = calibration.ImagePipeline.__call__
+    monkeypatch.setattr(calibration.ImagePipeline, '__call__',
                         lambda self, path: taken.append(path) or prepare(self, path))
-    assert len(calibration_batches(digits, digit_pictures, 20)) == 20
+    assert len(calibration_batches(digits, digit_images, 20)) == 20
     assert {path.parent.name for path in taken} == set('0123456789')
-    every = sorted(digit_pictures.rglob('*.png'))
+    every = sorted(digit_images.rglob('*.png'))
     places = [every.index(path) for path in taken]
     assert set(np.diff(places)) == {3}
     assert said == []
 
 
-def test_too_few_pictures_are_all_used_and_that_is_said(digits, digit_pictures, said):
-    assert len(calibration_batches(digits, digit_pictures, 61)) == 60
-    assert len(said) == 1 and '60 pictures, 61 were asked for' in said[0]
+def test_too_few_images_are_all_used_and_that_is_said(digits, digit_images, said):
+    assert len(calibration_batches(digits, digit_images, 61)) == 60
+    assert len(said) == 1 and '60 images, 61 were asked for' in said[0]
 
 
-def test_a_corrupt_picture_is_named_and_left_out(digits, picture_folder, tmp_path, said):
-    paths = picture_folder(tmp_path, 6)
-    paths[2].write_bytes(b'no picture')
+def test_a_corrupt_image_is_named_and_left_out(digits, image_folder, tmp_path, said):
+    paths = image_folder(tmp_path, 6)
+    paths[2].write_bytes(b'no image')
     assert len(calibration_batches(digits, tmp_path, 6)) == 5
     assert str(paths[2]) in said[0]
 
 
-def test_a_folder_of_nothing_but_corrupt_pictures_is_an_error(digits, picture_folder, tmp_path):
-    for path in picture_folder(tmp_path, 3):
-        path.write_bytes(b'no picture')
-    with pytest.raises(BadImage, match='none of the 3 calibration pictures'):
+def test_a_folder_of_nothing_but_corrupt_images_is_an_error(digits, image_folder, tmp_path):
+    for path in image_folder(tmp_path, 3):
+        path.write_bytes(b'no image')
+    with pytest.raises(BadImage, match='none of the 3 calibration images'):
         calibration_batches(digits, tmp_path)
 
 
-def test_a_folder_without_pictures_or_none_at_all_is_an_error(digits, tmp_path):
-    (tmp_path / 'notes.txt').write_text('no picture')
-    with pytest.raises(BadImage, match='has no picture in it'):
+def test_a_folder_without_images_or_none_at_all_is_an_error(digits, tmp_path):
+    (tmp_path / 'notes.txt').write_text('no image')
+    with pytest.raises(BadImage, match='has no image in it'):
         calibration_batches(digits, tmp_path)
     with pytest.raises(DatasetNotFound, match='nowhere is not there'):
         calibration_batches(digits, tmp_path / 'nowhere')
 
 
-def test_pictures_of_several_sizes_need_a_pipeline_that_resizes(digits, picture_folder, tmp_path):
-    picture_folder(tmp_path / 'small', 1)
-    picture_folder(tmp_path / 'tall', 1, size=16)
+def test_images_of_several_sizes_need_a_pipeline_that_resizes(digits, image_folder, tmp_path):
+    image_folder(tmp_path / 'small', 1)
+    image_folder(tmp_path / 'tall', 1, size=16)
     load, _, pack = digits._config.test_dataloader.dataset.pipeline
     digits._config.test_dataloader.dataset.pipeline = [load, pack]
     with pytest.raises(BadImage, match='is 16 x 16, those before are 8 x 8'):

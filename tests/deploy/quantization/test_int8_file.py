@@ -9,11 +9,10 @@ import torch
 
 from mmconvmixer import get_model
 from mmconvmixer.checkpoints.hashes import sha256_of
-from mmconvmixer.zoo.config import load_config
 from mmconvmixer.deploy.formats import load_format
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.quantization import INT8_FORMATS, quantise
+from mmconvmixer.deploy.quantization import INT8_FORMATS, quantize
 from mmconvmixer.deploy.quantization import int8_file as module
 from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.errors import (
@@ -24,6 +23,7 @@ from mmconvmixer.errors import (
     OutputNotWritable,
     UnknownOption,
 )
+from mmconvmixer.zoo.config import load_config
 
 SUFFIXES = dict(openvino='.xml', onnx='.onnx')
 
@@ -40,23 +40,23 @@ def one_at_a_time(run):
                                           for number in range(len(images))])
 
 
-def test_the_file_has_the_accuracy_that_was_said(digits, digit_pictures, tmp_path, format):
+def test_the_file_has_the_accuracy_that_was_said(digits, digit_images, tmp_path, format):
     out = tmp_path / 'made' / f'net{SUFFIXES[format]}'
-    record = quantise(digits, format, out, digit_pictures, count=40)
+    record = quantize(digits, format, out, digit_images, count=40)
     before, after = record['top1']['before'], record['top1']['after']
     assert before == pytest.approx(99, abs=0.01) and before - after <= 0.5
     run = one_at_a_time(load_format(format).reader(out))
     assert top1(dict(it=run), TestSet(digits))['it'] == pytest.approx(after, abs=0.2)
 
 
-def test_the_record_lies_beside_the_file(digits, digit_pictures, tmp_path, format):
+def test_the_record_lies_beside_the_file(digits, digit_images, tmp_path, format):
     out = tmp_path / f'net{SUFFIXES[format]}'
-    record = quantise(digits, format, out, digit_pictures, count=20, evaluate=False)
+    record = quantize(digits, format, out, digit_images, count=20, evaluate=False)
     assert json.loads((tmp_path / f'{out.name}.json').read_text()) == json.loads(
         json.dumps(record))
     assert record['model'] == 'configs/convmixer/convmixer-64-4_digits.py'
     assert record['format'] == format and record['precision'] == 'int8'
-    assert record['calibration'] == dict(folder=digit_pictures.name, pictures=20)
+    assert record['calibration'] == dict(folder=digit_images.name, images=20)
     assert record['top1'] is None and record['kept_in_float'] == []
     assert str(tmp_path) not in json.dumps(record)
     assert set(record['files']) == {'net.xml', 'net.bin'} if format == 'openvino' else {'net.onnx'}
@@ -65,12 +65,12 @@ def test_the_record_lies_beside_the_file(digits, digit_pictures, tmp_path, forma
         assert sha256_of(tmp_path / name) == sha256
 
 
-def test_layers_stay_in_float_until_the_drop_fits(lopsided, digit_pictures, tmp_path, format):
+def test_layers_stay_in_float_until_the_drop_fits(lopsided, digit_images, tmp_path, format):
     out = tmp_path / f'net{SUFFIXES[format]}'
-    spoilt = quantise(lopsided, format, out, digit_pictures, count=40)['top1']
+    spoilt = quantize(lopsided, format, out, digit_images, count=40)['top1']
     assert spoilt['before'] == pytest.approx(99, abs=0.2)
     assert spoilt['before'] - spoilt['after'] > 2
-    mended = quantise(lopsided, format, out, digit_pictures, count=40, max_drop=0.5)
+    mended = quantize(lopsided, format, out, digit_images, count=40, max_drop=0.5)
     assert mended['top1']['before'] - mended['top1']['after'] <= 0.5
     kept = set(mended['kept_in_float'])
     assert 'backbone.stages.0.mix_space' in kept or 'backbone.stem.patches' in kept
@@ -78,31 +78,31 @@ def test_layers_stay_in_float_until_the_drop_fits(lopsided, digit_pictures, tmp_
 
 
 def test_nothing_is_kept_in_float_where_int8_is_good_enough(
-        digits, digit_pictures, tmp_path, format):
-    record = quantise(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_pictures,
+        digits, digit_images, tmp_path, format):
+    record = quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images,
                       count=40, max_drop=0.5)
     assert record['kept_in_float'] == []
 
 
 def test_nothing_is_written_where_even_float_is_not_good_enough(
-        digits, digit_pictures, tmp_path, format, monkeypatch):
+        digits, digit_images, tmp_path, format, monkeypatch):
     monkeypatch.setattr(module, 'top1', lambda runs, test_set: {
         name: 90. if name == 'before' else 80. for name in runs})
-    monkeypatch.setattr(module, 'keep_worst', lambda names, quantise, *rest: (
-        quantise(rest[2], list(names)), list(names)))
+    monkeypatch.setattr(module, 'keep_worst', lambda names, quantize, *rest: (
+        quantize(rest[2], list(names)), list(names)))
     with pytest.raises(AccuracyDrop, match='from 90.00 to 80.00, by more than 1'):
-        quantise(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_pictures, count=4,
+        quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images, count=4,
                  max_drop=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_int8_instructions_it_is_said_that_it_will_be_slow(
-        digits, digit_pictures, tmp_path, monkeypatch, format):
+        digits, digit_images, tmp_path, monkeypatch, format):
     said = []
     monkeypatch.setattr(module, 'print_log', lambda line, *args: said.append(line))
     for has_it in (True, False):
         monkeypatch.setattr(module, 'has_int8', lambda has_it=has_it: has_it)
-        quantise(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_pictures, count=2,
+        quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images, count=2,
                  evaluate=False)
     assert len(said) == 1 and 'slow' in said[0]
 
@@ -111,28 +111,28 @@ def test_without_int8_instructions_it_is_said_that_it_will_be_slow(
     (dict(format='litert'), UnknownOption, "'litert' has no int8; these have: openvino, onnx"),
     (dict(out='net.pb'), OutputNotWritable, 'does not end in .onnx'),
     (dict(calib='nowhere'), DatasetNotFound, 'nowhere is not there'),
-    (dict(calib='.'), BadImage, 'has no picture'),
+    (dict(calib='.'), BadImage, 'has no image'),
     (dict(count=0), UnknownOption, 'count is 0'),
     (dict(max_drop=-1.), UnknownOption, 'max_drop is -1'),
     (dict(max_drop=1., evaluate=False), UnknownOption, 'a test set to measure'),
 ])
 def test_what_is_asked_wrongly_is_an_error_that_says_so(
-        digits, digit_pictures, tmp_path, monkeypatch, changes, error, said):
+        digits, digit_images, tmp_path, monkeypatch, changes, error, said):
     pytest.importorskip('onnxscript')
     monkeypatch.chdir(tmp_path)
-    options = dict(format='onnx', out='net.onnx', calib=digit_pictures, count=2) | changes
+    options = dict(format='onnx', out='net.onnx', calib=digit_images, count=2) | changes
     with pytest.raises(error) as caught:
-        quantise(digits, **options)
+        quantize(digits, **options)
     assert said in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
-        digits, digit_pictures, tmp_path, monkeypatch):
+        digits, digit_images, tmp_path, monkeypatch):
     from mmconvmixer.deploy import packages
     monkeypatch.setattr(packages, 'find_spec', lambda name: None if name == 'nncf' else name)
     with pytest.raises(MissingPackage) as caught:
-        quantise(digits, 'openvino', tmp_path / 'net.xml', digit_pictures)
+        quantize(digits, 'openvino', tmp_path / 'net.xml', digit_images)
     assert "nncf: pip install 'mmconvmixer[deploy]'" in str(caught.value)
 
 
@@ -149,9 +149,9 @@ def test_importing_it_loads_no_heavy_library():
 def test_cifar_10_loses_at_most_half_a_point(unpacked, tmp_path, format):
     train, test = unpacked('cifar10', 'train'), unpacked('cifar10', 'test')
     model = get_model(load_config('convmixer-128-4_cifar10'), pretrained=True)
-    record = quantise(model, format, tmp_path / f'net{SUFFIXES[format]}', train / 'train',
+    record = quantize(model, format, tmp_path / f'net{SUFFIXES[format]}', train / 'train',
                       data=str(test))
-    assert record['calibration']['pictures'] == 300
+    assert record['calibration']['images'] == 300
     assert record['top1']['before'] == pytest.approx(84.96, abs=0.02)
     assert record['top1']['before'] - record['top1']['after'] <= 0.5
     job = Job(model, preprocessing_of(model))

@@ -7,7 +7,7 @@ import torch
 
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.quantization import nncf_int8, quantise_openvino
+from mmconvmixer.deploy.quantization import nncf_int8, quantize_openvino
 from mmconvmixer.deploy.sample_images import sample_batch
 
 openvino = pytest.importorskip('openvino')
@@ -30,17 +30,17 @@ def count(model, kind):
 
 
 def test_the_answers_are_near_those_of_the_network_but_not_the_same(job, batches):
-    run = nncf_int8.runner(quantise_openvino(job, batches))
+    run = nncf_int8.runner(quantize_openvino(job, batches))
     images = sample_batch(job.preprocessing, 20)[12:]
     with torch.no_grad():
         expected = job.network(torch.from_numpy(images)).numpy()
     error = np.linalg.norm(run(images) - expected) / np.linalg.norm(expected)
-    assert 1e-4 < error < 0.3  # of another picture: 1.6
+    assert 1e-4 < error < 0.3  # of another image: 1.6
     np.testing.assert_array_equal(run(images[:1]).shape, (1, 10))
 
 
 def test_all_convolutions_the_additions_and_the_head_compute_in_int8(job, batches):
-    model = quantise_openvino(job, batches)
+    model = quantize_openvino(job, batches)
     compiled = openvino.Core().compile_model(model, 'CPU')
     kinds = {}
     for op in compiled.get_runtime_model().get_ordered_ops():
@@ -53,7 +53,7 @@ def test_all_convolutions_the_additions_and_the_head_compute_in_int8(job, batche
 
 
 def test_pointwise_inputs_are_symmetric_and_depthwise_ones_have_a_zero_point(job, batches):
-    model = quantise_openvino(job, batches)
+    model = quantize_openvino(job, batches)
     bounds = {}
     for op in model.get_ordered_ops():
         if op.get_type_name() in ('Convolution', 'GroupConvolution'):
@@ -78,10 +78,10 @@ def test_layers_are_called_what_the_modules_are(job):
 def test_layers_that_are_kept_are_as_in_the_network_all_of_them_even_the_additions(job, batches):
     network = nncf_int8.prepared(job)
     names = list(nncf_int8.layers(network))
-    every = count(nncf_int8.quantised(network, batches), 'FakeQuantize')
-    one = nncf_int8.quantised(network, batches, keep=names[1:2])
+    every = count(nncf_int8.quantized(network, batches), 'FakeQuantize')
+    one = nncf_int8.quantized(network, batches, keep=names[1:2])
     assert 0 < count(one, 'FakeQuantize') < every
-    none = nncf_int8.quantised(network, batches, keep=names)
+    none = nncf_int8.quantized(network, batches, keep=names)
     assert count(none, 'FakeQuantize') == 0
     images = batches[0]
     np.testing.assert_allclose(nncf_int8.float_runner(none)(images),
@@ -90,17 +90,17 @@ def test_layers_that_are_kept_are_as_in_the_network_all_of_them_even_the_additio
 
 def test_the_size_of_the_batches_makes_no_difference(job, batches):
     singles = np.split(np.concatenate(batches), 12)
-    for_batches, for_singles = (nncf_int8.float_runner(quantise_openvino(job, each))
+    for_batches, for_singles = (nncf_int8.float_runner(quantize_openvino(job, each))
                                 for each in (batches, singles))
     np.testing.assert_array_equal(for_batches(batches[0]), for_singles(batches[0]))
 
 
-def test_one_picture_at_a_time_and_features_and_mixers_are_quantised_too(job, batches, mixer):
+def test_one_image_at_a_time_and_features_and_mixers_are_quantized_too(job, batches, mixer):
     model = mixer()
     for each in (replace(job, dynamic_batch=False, features=True),
                  Job(model, preprocessing_of(model))):
         images = sample_batch(each.preprocessing, 4)
-        run = nncf_int8.runner(quantise_openvino(each, [images]))
+        run = nncf_int8.runner(quantize_openvino(each, [images]))
         with torch.no_grad():
             expected = each.network(torch.from_numpy(images)).numpy()
         found = np.concatenate([run(images[number:number + 1]) for number in range(4)])

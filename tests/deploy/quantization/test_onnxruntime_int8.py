@@ -7,7 +7,7 @@ import torch
 
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.quantization import onnxruntime_int8, quantise_onnx
+from mmconvmixer.deploy.quantization import onnxruntime_int8, quantize_onnx
 from mmconvmixer.deploy.sample_images import sample_batch
 
 onnx = pytest.importorskip('onnx')
@@ -37,24 +37,24 @@ def kinds(model):
 def test_the_answers_are_near_those_of_the_network_but_not_the_same(
         convmixer, batches, act, tmp_path):
     job = job_of(convmixer(act))
-    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    quantize_onnx(job, batches(job), tmp_path / 'net.onnx')
     assert [path.name for path in tmp_path.iterdir()] == ['net.onnx']
     images = sample_batch(job.preprocessing, 20)[12:]
     found = onnxruntime_int8.runner(onnx.load(tmp_path / 'net.onnx'))(images)
     error = np.linalg.norm(found - logits(job, images)) / np.linalg.norm(logits(job, images))
-    assert 1e-4 < error < 0.3  # of another picture: 1.6
+    assert 1e-4 < error < 0.3  # of another image: 1.6
 
 
 @pytest.mark.parametrize('act', ['GELU', 'ReLU'])
 def test_onnxruntime_finds_int8_kernels_for_all_layers(convmixer, batches, act, tmp_path):
     job = job_of(convmixer(act))
-    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    quantize_onnx(job, batches(job), tmp_path / 'net.onnx')
     options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / 'optimised.onnx')
+    options.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
     options.log_severity_level = 3
     onnxruntime.InferenceSession(tmp_path / 'net.onnx', options,
                                  providers=['CPUExecutionProvider'])
-    found = kinds(onnx.load(tmp_path / 'optimised.onnx'))
+    found = kinds(onnx.load(tmp_path / 'optimized.onnx'))
     assert found['QLinearConv'] == 7 and found['QGemm'] == 1
     assert found['Conv'] == found['Clip'] == found['Relu'] == 0
     assert (found['Gelu'], found['QLinearAdd']) == ((7, 0) if act == 'GELU' else (0, 7))
@@ -90,15 +90,15 @@ def test_layers_that_are_kept_are_as_in_the_network(convmixer, batches):
     assert names == ['backbone.stem.patches',
                      *(f'backbone.stages.{block}.{part}' for block in range(3)
                        for part in ('mix_space', 'mix_channels')), 'head.fc']
-    every = kinds(onnxruntime_int8.quantised(model, batches(job)))['QuantizeLinear']
-    one = onnxruntime_int8.quantised(model, batches(job), keep=names[1:2])
+    every = kinds(onnxruntime_int8.quantized(model, batches(job)))['QuantizeLinear']
+    one = onnxruntime_int8.quantized(model, batches(job), keep=names[1:2])
     assert 0 < kinds(one)['QuantizeLinear'] < every
-    assert kinds(onnxruntime_int8.quantised(model, batches(job), names))['QuantizeLinear'] == 0
+    assert kinds(onnxruntime_int8.quantized(model, batches(job), names))['QuantizeLinear'] == 0
 
 
-def test_mixers_are_quantised_too(mixer, batches, tmp_path):
+def test_mixers_are_quantized_too(mixer, batches, tmp_path):
     job = job_of(mixer())
-    quantise_onnx(job, batches(job), tmp_path / 'net.onnx')
+    quantize_onnx(job, batches(job), tmp_path / 'net.onnx')
     images = sample_batch(job.preprocessing, 4)
     found = onnxruntime_int8.runner(onnx.load(tmp_path / 'net.onnx'))(images)
     assert np.linalg.norm(found - logits(job, images)) < 0.25 * np.linalg.norm(logits(job, images))

@@ -3,10 +3,10 @@ import shutil
 
 import pytest
 
-from mmconvmixer.checkpoints import read_checkpoint
-from mmconvmixer.zoo.config import load_config
-from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer._support.git_revision import git_revision
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.datasets.fingerprint import fingerprint
+from mmconvmixer.zoo.config import load_config
 
 TWO_EPOCHS = {'train_cfg.max_epochs': 2, 'default_hooks.checkpoint.max_keep_ckpts': 2}
 
@@ -30,8 +30,8 @@ def test_the_folder_holds_what_repeats_the_run(run, toy_config):
     assert record['command'].startswith('python ')
     assert record['environment'].keys() >= {'torch', 'mmengine', 'processor', 'threads'}
     assert record['git_revision'] == git_revision()
-    assert record['data']['train']['pictures'] == 1198
-    assert record['data']['val']['pictures'] == 599
+    assert record['data']['train']['images'] == 1198
+    assert record['data']['val']['images'] == 599
     assert record['seconds'] > 0 and record['peak_host_mib'] > 100
 
 
@@ -115,4 +115,4 @@ def test_a_dataset_that_can_not_be_fingerprinted_does_not_end_a_run(
         raise RuntimeError('no idea')
     monkeypatch.setattr(record_hook, 'fingerprint', fail)
     train(tmp_path, validate=False)
-    assert record_of(tmp_path)['data']['train'] == dict(pictures=1198, sha256=None, of=None)
+    assert record_of(tmp_path)['data']['train'] == dict(images=1198, sha256=None, of=None)

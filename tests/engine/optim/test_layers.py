@@ -30,7 +30,7 @@ def layers(model):
 
 
 @BOTH
-def test_layers_count_from_the_picture_to_the_answer(cfg):
+def test_layers_count_from_the_image_to_the_answer(cfg):
     found = layers(build_model(cfg))
     assert {total for _, total in found.values()} == {5}
     for name, (layer, _) in found.items():

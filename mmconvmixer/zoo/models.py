@@ -1,0 +1,90 @@
+"""mmpretrain's `list_models` and `get_model`, over this zoo and mmpretrain's."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from modelindex.models.Model import Model
+
+from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.fit import config_errors
+from mmconvmixer.checkpoints.preprocessing import use_normalization
+from mmconvmixer.errors import CheckpointNotFound
+from mmconvmixer.zoo.checkpoint import resolve_checkpoint
+from mmconvmixer.zoo.config import load_config
+from mmconvmixer.zoo.hub import look_up
+from mmconvmixer.zoo.index import find_by_config
+
+
+def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | None = None,
+                task: str | None = None) -> list[str]:
+    """Return the names of this zoo and of mmpretrain's.
+
+    Args: those of `mmpretrain.list_models`: a wildcard pattern (matched from
+        the start), patterns to leave out, and a task such as
+        'Image Classification'.
+    """
+    from mmpretrain import list_models as hub_list
+    return hub_list(pattern and pattern.lower(),
+                    [exclude.lower() for exclude in exclude_patterns or ()], task)
+
+
+def get_model(model: str | Path | Config, pretrained: bool | str = False,
+              device: str | torch.device | None = None, *, strict: bool = True,
+              **model_options) -> BaseModel:
+    """Build a model by name, config path or config.
+
+    Args:
+        model: a name from `list_models()` in any case, the path of a `.py`
+            config, or a config.
+        pretrained: True for the published weights; a path, URL or model name
+            for others; False for random weights.
+        device: where the model goes. Default: CPU.
+        strict: False lets weights and network differ, e.g. in the number of
+            classes.
+        **model_options: merged into the config's `model`, such as
+            `head=dict(num_classes=10)`.
+
+    Returns:
+        The model in eval mode, e.g. an `ImageClassifier` with
+        `extract_feat(images)` and `predict(images)` for images (N, C, H, W).
+
+    Raises:
+        UnknownModel, BadConfig, UnknownArch: what was asked for is not there.
+        CheckpointNotFound, BadCheckpoint, CheckpointMismatch, DownloadError,
+        HashMismatch: see `mmconvmixer.errors`.
+    """
+    from mmpretrain import get_model as hub_get
+    name = model if isinstance(model, str) and not model.endswith('.py') else None
+    config = model if isinstance(model, Config) else load_config(model)
+    entry = hub_entry(name)
+    if pretrained is True:
+        # What a network with a new head began with are not its weights.
+        began_with = config.get('load_from') if not config.get('new_head') else None
+        pretrained = (entry.weights if entry else None) or began_with
+        if not pretrained and (known := find_by_config(config.filename or '')):
+            pretrained = known.weights
+        if not pretrained:
+            raise CheckpointNotFound(f'no weights are published for {model}; give '
+                                     'pretrained=PATH, or pretrained=False for random ones')
+    with config_errors():
+        built = hub_get(config, pretrained=False, **model_options)
+    built._metainfo = entry
+    if pretrained:
+        path = resolve_checkpoint(pretrained)
+        checkpoint = read_checkpoint(path)
+        load_weights(built, state_dict_of(checkpoint, str(path)), str(path), strict)
+        meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
+        if meta.get('dataset_meta'):  # mmpretrain 1.x
+            built._dataset_meta = meta['dataset_meta']
+        elif 'CLASSES' in meta:  # mmcls 0.x
+            built._dataset_meta = dict(classes=meta['CLASSES'])
+        if 'data_preprocessor' not in model_options:
+            use_normalization(built, meta, str(path))
+    return built.to(device) if device is not None else built
+
+
+def hub_entry(name: object) -> Model | None:
+    """Return the entry of a model's name in either zoo, None for a config or an unknown name."""
+    return None if not isinstance(name, str) or name.endswith('.py') else look_up(name)
