@@ -2,10 +2,9 @@
 
 Nothing heavy is imported before a name below is used.
 """
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmconvmixer.registry import register
+from mmconvmixer.registry import import_quietly, register
 from mmconvmixer.version import __version__
 
 if TYPE_CHECKING:
@@ -23,9 +22,9 @@ register()
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return getattr(import_module(f'mmconvmixer.{_MODULES[name]}'), name)
+        return getattr(import_quietly(f'mmconvmixer.{_MODULES[name]}'), name)
     if name in _SUBMODULES:
-        return import_module(f'mmconvmixer.{name}')
+        return import_quietly(f'mmconvmixer.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -89,6 +89,13 @@ def unregister() -> None:
         _undo.close()
 
 
+def import_quietly(name: str) -> ModuleType:
+    """Import a module without the warning that mmcv-lite lacks an operator nobody here uses."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
+        return import_module(name)
+
+
 def _watch_lookups(host: ModuleType) -> None:
     """Register the classes before anybody's next lookup in mmpretrain's registries."""
     registries = [getattr(host, name) for name in dict.fromkeys(entry[0] for entry in ENTRIES)]
@@ -110,12 +117,9 @@ def _import_both(registry: 'Registry') -> None:
 def _register_classes() -> None:
     if 'classes' in _done:
         return
-    with warnings.catch_warnings():
-        # mmcv-lite warns at every import that it lacks an operator nobody here uses.
-        warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
-        # mmpretrain's classes come first, so that these replace them.
-        for module in ('mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.models'):
-            import_module(module)
+    # mmpretrain's classes come first, so that these replace them.
+    for module in ('mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.models'):
+        import_quietly(module)
     from mmengine.runner import CheckpointLoader
     from mmpretrain import registry as host
     # No lock is held while modules are imported: another thread may wait for it
@@ -148,9 +152,9 @@ def _read_checkpoint(filename: str, map_location: object = None, **_options: obj
         return checkpoint
     weights = state_dict_of(checkpoint, filename)
     if weights.numerics:
-        print_log(f'{filename} comes from {weights.numerics}, whose GELU and LayerNorm differ '
-                  'slightly (docs/checkpoints.md). load_from and get_model take that into '
-                  'account; this way of loading does not', 'current', logging.WARNING)
+        print_log(f'{filename} comes from {weights.numerics}, whose GELU or LayerNorm differs '
+                  'slightly (docs/checkpoints.md). load_from and get_model compute as there; '
+                  'this way of loading does not', 'current', logging.WARNING)
     return {**checkpoint, 'state_dict': dict(weights)}
 
 
