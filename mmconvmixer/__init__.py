@@ -17,8 +17,6 @@ __all__ = ['Predictor', '__version__', 'deploy', 'get_model', 'inference_model',
 _MODULES = dict(Predictor='apis', inference_model='apis', get_model='zoo', list_models='zoo')
 _SUBMODULES = {'apis', 'checkpoints', 'datasets', 'deploy', 'errors', 'ops', 'zoo'}
 
-register()
-
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
@@ -30,3 +28,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register()

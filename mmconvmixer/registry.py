@@ -4,9 +4,9 @@
 checkpoints. mmpretrain's `ModelHub` also gets the names of this package's
 model-index.yml, over mmpretrain's entries of the same names.
 
-`register` imports neither torch nor mmpretrain. It acts once mmpretrain's modules
-are imported, and imports the classes when somebody first looks something up, which
-is when mmpretrain imports its own.
+`register` imports neither torch nor mmpretrain. It waits until mmpretrain is imported,
+and imports the classes only at the first lookup in a registry, which is also when
+mmpretrain imports its own.
 """
 import logging
 import threading
@@ -59,9 +59,9 @@ ENTRIES = [
     ('VISBACKENDS', 'TensorboardVisBackend', 'mmconvmixer.visualization.tensorboard_backend'),
 ]
 
-# Local files and URLs, in mmengine's CheckpointLoader, which `init_cfg` and mmpretrain's
-# own get_model use: mmengine's readers fail on mmengine's checkpoints, or run what is in
-# the file.
+# Local files and URLs in mmengine's CheckpointLoader, which `init_cfg` and mmpretrain's own
+# get_model use. mmengine's readers of them fail on checkpoints that mmengine wrote, or run
+# the code in a file.
 SCHEMES = ('', 'http://', 'https://')
 
 _lock = threading.RLock()
@@ -79,8 +79,8 @@ def register() -> None:
             return
         _done.add('register')
         _undo.callback(_done.clear)
-        _undo.callback(after_import('mmpretrain.registry', _watch_lookups))
-        _undo.callback(after_import('mmpretrain.apis.model', _extend_hub))
+    _undo.callback(after_import('mmpretrain.registry', _watch_lookups))
+    _undo.callback(after_import('mmpretrain.apis.model', _extend_hub))
 
 
 def unregister() -> None:
@@ -100,8 +100,8 @@ def _watch_lookups(host: ModuleType) -> None:
     """Register the classes before anybody's next lookup in mmpretrain's registries."""
     registries = [getattr(host, name) for name in dict.fromkeys(entry[0] for entry in ENTRIES)]
     for registry in registries:
-        # An entry in the registry's `locations` would be imported then, too, but would
-        # have to be a module that registers as a side effect of its import.
+        # mmengine's own way, a module in the registry's `locations`, needs a module
+        # that registers as a side effect of being imported.
         registry.import_from_location = partial(_import_both, registry)
         _undo.callback(delattr, registry, 'import_from_location')
     if any(registry._imported for registry in registries):
@@ -122,8 +122,8 @@ def _register_classes() -> None:
         import_quietly(module)
     from mmengine.runner import CheckpointLoader
     from mmpretrain import registry as host
-    # No lock is held while modules are imported: another thread may wait for it
-    # in the middle of importing one of them.
+    # The lock is not held while modules are imported: another thread that is importing
+    # one of them could wait for it.
     classes = [getattr(import_module(module), name) for _, name, module in ENTRIES]
     with _lock:
         if 'classes' in _done:
@@ -159,10 +159,10 @@ def _read_checkpoint(filename: str, map_location: object = None, **_options: obj
 
 
 def _extend_hub(host: ModuleType) -> None:
-    """Add this package's names to mmpretrain's `ModelHub` when it reads its own.
+    """Add this package's names to mmpretrain's `ModelHub` when it reads its own names.
 
-    It does so at the first lookup. That takes a second, and importing this package
-    shall not.
+    It reads them at the first lookup, which takes a second. Importing this package
+    should not take that long.
     """
     hub = host.ModelHub
     read_own = hub._register_mmpretrain_models

@@ -54,14 +54,17 @@ def run(model: str, backends: list[str] | None, precisions: list[str], peers: li
         calib: str | None, device: str, train: bool, threads: int, rounds: int,
         figures: str | None) -> None:
     """Build the rows, time them, and print a table."""
-    if not (CHECKOUT / 'benchmarks/plans.py').is_file():
+    if (CHECKOUT / 'benchmarks').is_dir() and str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+    try:
+        from benchmarks.in_turn import machine, measure, processor_name, table
+        from benchmarks.plans import make_plans, matrix_peak
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith('benchmarks'):
+            raise
         raise MissingPackage('mmconvmixer benchmark needs the folder benchmarks/, which is in the '
                              "project's repository and not in the installed package; clone the "
-                             'repository, and run python tools/benchmark.py in it')
-    if str(CHECKOUT) not in sys.path:
-        sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.in_turn import machine, measure, processor_name, table
-    from benchmarks.plans import make_plans, matrix_peak
+                             'repository, and run python tools/benchmark.py in it') from error
     from mmconvmixer._support.atomic_write import atomic_write
     with tempfile.TemporaryDirectory() as folder:
         plans, batches, flops = make_plans(
