@@ -1,8 +1,8 @@
-"""Packaging: everything static is in pyproject.toml.
+"""The parts of a build that pyproject.toml can't express.
 
-OpenMMLab's tools look for a package's configs, tools and model index in a
-folder `.mim` inside it. A build copies them there; an editable install links.
-A build also notes the git commit, for the records of training runs.
+OpenMMLab's tools look for a package's configs, tools and model index in the folder
+`.mim` inside it. A build copies them there, an editable install links them. A build
+also writes down the git commit, for the records of training runs.
 """
 import os
 import runpy
@@ -18,7 +18,7 @@ MIM = ('configs', 'tools', 'model-index.yml')
 
 
 def copy_mim(package: Path) -> None:
-    """Make `package/.mim` afresh, with a copy of each of `MIM`."""
+    """Replace `package/.mim` by copies of `MIM`."""
     target = package / '.mim'
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -32,7 +32,7 @@ def copy_mim(package: Path) -> None:
 
 
 def link_mim(package: Path) -> None:
-    """Make `package/.mim` afresh, with a link to each of `MIM`."""
+    """Replace `package/.mim` by links to `MIM`."""
     target = package / '.mim'
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -41,7 +41,7 @@ def link_mim(package: Path) -> None:
 
 
 def write_revision(package: Path) -> None:
-    """Write the checkout's commit into `package`; an sdist keeps what it came with."""
+    """Write the checkout's commit into `package`; an sdist keeps the one it has."""
     module = runpy.run_path(str(ROOT / 'mmconvmixer/_support/git_revision.py'))
     revision = module['checkout_revision'](ROOT)
     if revision:
@@ -51,7 +51,7 @@ def write_revision(package: Path) -> None:
 class BuildWithMim(build_py):
 
     def run(self):
-        # What an earlier build left there would be packed again.
+        # Otherwise files of an earlier build would be packed again.
         shutil.rmtree(Path(self.build_lib) / 'mmconvmixer', ignore_errors=True)
         super().run()
         if self.editable_mode:

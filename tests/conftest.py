@@ -179,8 +179,14 @@ def tool(capsys):
 
 @pytest.fixture(scope='session')
 def tools():
-    """The modules of tools/, for their option lists."""
-    return _load_tool
+    """The argument parser of a tool, by the tool's name."""
+    def parser_of(name):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(argparse.ArgumentParser, 'parse_args', _hand_over)
+            with pytest.raises(_Parser) as caught:
+                _load_tool(name).main([])
+        return caught.value.args[0]
+    return parser_of
 
 
 @pytest.fixture(scope='session')
@@ -327,15 +333,9 @@ def bad_checkpoint(request, bad_checkpoints):
 
 @pytest.fixture(scope='session')
 def options_of():
-    """The options that a tool's parser knows, hidden ones too."""
-    def find(module):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(argparse.ArgumentParser, 'parse_args', _hand_over)
-            with pytest.raises(_Parser) as caught:
-                module.parse_args([])
-        return {option for action in caught.value.args[0]._actions
-                for option in action.option_strings or [action.dest]}
-    return find
+    """The options that a parser knows, hidden ones too."""
+    return lambda parser: {option for action in parser._actions
+                           for option in action.option_strings or [action.dest]}
 
 
 class _Parser(Exception):

@@ -13,7 +13,7 @@ from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
 
 from mmconvmixer import Predictor
 from mmconvmixer.apis.evaluation import evaluate
-from mmconvmixer.registration import register, unregister
+from mmconvmixer.registry import register, unregister
 
 NAME = 'convmixer-768-32_10xb64_in1k.py'
 

@@ -1,42 +1,7 @@
 #!/usr/bin/env python
-"""Draw loss, top-1, top-5 and learning rate of runs.
-
-    python tools/plot_log.py work_dirs/convmixer-64-4_digits
-    python tools/plot_log.py work_dirs/* --out compared.png --out compared.svg
-
-RUN is a work dir, one start's folder in it, or a file: scalars.json, scalars.csv or run.json.
-"""
-import argparse
-import sys
-
-from mmconvmixer.cli.common import exit_code
-from mmconvmixer.visualization import plot_logs, read_logs
-from mmconvmixer.visualization.figures import check_image_paths
-
-
-def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('runs', nargs='+', metavar='RUN', help='what to draw, one curve each')
-    parser.add_argument('--out', action='append', metavar='FILE',
-                        help='image to write, .png or .svg; may be given several times; '
-                        'default curves.png')
-    return parser.parse_args(argv)
-
-
-def run(runs: list[str], out: list[str] | None) -> None:
-    out = out or ['curves.png']
-    check_image_paths(out)
-    logs = read_logs(runs)
-    for note in (note for log in logs for note in log.notes):
-        print(f'note: {note}')
-    plot_logs(logs, out)
-    print(f'wrote {", ".join(out)}: {", ".join(log.name for log in logs)}')
-
-
-def main(argv=None) -> int:
-    return exit_code(lambda: run(**vars(parse_args(argv))))
-
+"""`mmconvmixer plot-log` under OpenMMLab's name; --help explains it."""
+from mmconvmixer.cli.common import end
+from mmconvmixer.cli.plot_log import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    end(main())

@@ -9,7 +9,7 @@ per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 tasks=${TASKS:-$gpus}
 gres=()
 if ((gpus > 0)); then gres=(--gres "gpu:$per_node" --ntasks-per-node "$per_node"); fi
-# SRUN_ARGS is a list of words on purpose.
+# SRUN_ARGS is not quoted on purpose: it holds several words.
 # shellcheck disable=SC2086
 exec srun -p "$partition" --job-name "$job" "${gres[@]}" --ntasks "$tasks" \
     --cpus-per-task "${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \

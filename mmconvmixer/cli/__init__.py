@@ -1,0 +1,1 @@
+"""The commands of `mmconvmixer` and of tools/: arguments in, one exit code out."""

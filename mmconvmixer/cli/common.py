@@ -1,4 +1,4 @@
-"""What the tools share: exit codes, one-line errors, common options."""
+"""What the commands share: exit codes, one-line errors, common options."""
 import argparse
 import os
 import sys
@@ -6,27 +6,49 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from mmengine.config import DictAction
-
 from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
 
-# Said at every start, by libraries, of things nobody here can change.
+# Libraries warn of these at every start, and nobody here can change them.
 for _noise in ('Fail to import ``MultiScaleDeformable', 'pkg_resources is deprecated'):
     warnings.filterwarnings('ignore', message=_noise)
 
-
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+# The names of dtypes that weights are saved in. (checkpoints.convert has the dtypes.)
+DTYPES = ('float32', 'float16', 'bfloat16')
 
 
-def exit_code(main: Callable[[], None]) -> int:
-    """Run a tool; return 0, or 2 after printing a user's error in one line."""
-    # Not above: it imports the libraries whose noise is filtered first.
+def run_command(doc: str, add_arguments: Callable[[argparse.ArgumentParser], None],
+                run: Callable[..., int | None], argv: list[str] | None, prog: str) -> int:
+    """Parse the arguments of a command, run it and return its exit code.
+
+    Args:
+        doc: the command's module docstring, which --help shows.
+        add_arguments: adds the command's arguments to a parser.
+        run: called with the arguments by name; imports what it needs.
+        argv: the arguments; None for those of this process.
+        prog: how the user started the command.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=doc,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    # The options are explained below it; here they would fill half a screen.
+    short = argparse.HelpFormatter(prog)
+    short.add_usage(None, [action for action in parser._actions
+                           if action.required or not action.option_strings], [], prefix='')
+    parser.usage = f'{short.format_help().strip()} [options]'
+    options = parse(parser, argv)
+    return exit_code(lambda: run(**options))
+
+
+def exit_code(main: Callable[[], int | None]) -> int:
+    """Return a command's exit code (None is 0), or 2 after printing an error in one line."""
+    # Imported here: it imports torch, which parsing the arguments does not need.
     from mmconvmixer.engine.launch import leave_process_group
     try:
-        main()
+        code = main()
     except MMConvMixerError as error:
-        # Most errors all processes meet alike, and one of them says it; these
-        # can be a single process's own.
+        # All processes usually meet the same error, and only the first one prints it.
+        # These errors can be a single process's own.
         rank = next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
         if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
             who = f' (rank {rank})' if rank else ''
@@ -34,41 +56,53 @@ def exit_code(main: Callable[[], None]) -> int:
         leave_process_group(after_error=True)
         return 2
     leave_process_group()
-    return 0
+    return code or 0
 
 
 def end(code: int) -> NoReturn:
-    """End a tool that may have been one of several processes."""
+    """End a process that may have been one of several."""
     from mmconvmixer.engine.launch import end_process
     end_process(code)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing both have."""
-    parser.add_argument('--work-dir', help='folder for logs (and checkpoints, in training)')
+    parser.add_argument('--work-dir', metavar='DIR',
+                        help='folder for logs and, in training, checkpoints')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--no-strict', dest='strict', action='store_false',
-                        help='load what fits of a checkpoint for another network')
+                        help='load what fits from a checkpoint of another network')
     parser.add_argument('--no-pin-memory', dest='pin_memory', action='store_false',
                         help='do not pin the memory of loaded batches')
-    parser.add_argument('--cfg-options', dest='overrides', nargs='+', action=DictAction,
-                        metavar='KEY=VALUE',
-                        help='config keys to set, e.g. train_dataloader.batch_size=32; lists '
-                        'as KEY="[a,b]"')
+    add_overrides(parser, 'config keys to set, e.g. train_dataloader.batch_size=32; '
+                  'lists as KEY="[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='who started the processes')
+                        default='none', metavar='L', help='what started the processes: none '
+                        '(default), pytorch, slurm, mpi')
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
 
 
+def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--cfg-options KEY=VALUE...`, which `parse` turns into a dict `overrides`."""
+    parser.add_argument('--cfg-options', dest='overrides', nargs='+', action='extend',
+                        metavar='KEY=VALUE', help=text)
+
+
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
     """Parse `argv` into keyword arguments."""
-    try:
-        args = vars(parser.parse_args(argv))
-    except ValueError as error:  # mmengine's DictAction, of a word without '='
-        parser.error(f'--cfg-options takes KEY=VALUE: {error}')
-    if 'local_rank' in args:  # a tool that may be one of several processes
-        os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    return args
+    args = parser.parse_args(argv)
+    if getattr(args, 'overrides', None) is not None:
+        # Only here: mmengine takes seconds to import, and --help shall not wait for it.
+        from mmengine.config import DictAction
+        words, args.overrides = args.overrides, None
+        try:
+            DictAction([], 'overrides')(parser, args, words)
+        except (ValueError, AssertionError) as error:  # a word without '=', open brackets
+            parser.error(f'--cfg-options takes KEY=VALUE: {error}')
+    options = vars(args)
+    if 'local_rank' in options:  # a command that may be one of several processes
+        os.environ.setdefault('LOCAL_RANK', str(options.pop('local_rank')))
+    return options

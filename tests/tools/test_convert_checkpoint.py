@@ -45,7 +45,7 @@ def test_a_name_of_the_zoo_is_a_source_too(tool, tmp_path):
     (['convmixer-64-4_digits', 'out.npz', '--dtype', 'bfloat16'], 'numpy has no bfloat16'),
     (['convmixer-64-4_digits', 'out.pth', '--ema'], 'no averaged weights'),
 ])
-def test_what_can_not_be_is_said_in_one_line(bad_input, arguments, said):
+def test_an_impossible_conversion_is_one_line(bad_input, arguments, said):
     assert said in bad_input('convert_checkpoint', *arguments, experiment=False)
 
 

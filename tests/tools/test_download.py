@@ -11,7 +11,7 @@ DIGITS = 'convmixer-64-4_digits'
 
 @pytest.fixture
 def published(server, monkeypatch):
-    """The package's weights as if they were on a server, the large ones as if not published."""
+    """Serve the package's weights, and hide those that are too large for a test."""
     packaged = {}
     for name in zoo.names():
         entry = zoo.find(name)
@@ -34,7 +34,7 @@ def test_it_takes_a_pattern_and_a_folder(tools, options_of):
     assert tools('download').parse_args(['--to', 'x']).pattern == 'convmixer*'
 
 
-def test_a_folder_is_filled_and_said_line_by_line(published, download, tmp_path):
+def test_a_folder_is_filled_and_listed_line_by_line(published, download, tmp_path):
     run = download('--to', tmp_path / 'new/weights')
     assert run.code == 0, run.err
     lines = dict(line.split(maxsplit=1) for line in run.out.splitlines())
@@ -59,7 +59,7 @@ def test_what_is_there_is_not_downloaded_again_unless_it_is_damaged(
 
 
 @pytest.mark.parametrize('pattern', ['convmixer-128*', 'CONVMIXER-128', '*cifar10*'])
-def test_a_pattern_picks_as_in_list_models(published, download, tmp_path, pattern):
+def test_a_pattern_selects_as_in_list_models(published, download, tmp_path, pattern):
     run = download(pattern, '--to', tmp_path)
     assert {line.split('-')[1] for line in run.out.splitlines()} == {'128'}
     assert len(run.out.splitlines()) == 2
@@ -95,7 +95,7 @@ def test_a_file_without_a_known_hash_says_so(published, download, tmp_path, serv
     assert download(DIGITS, '--to', tmp_path).out == 'net.pth  7 bytes  no hash known\n'
 
 
-def test_a_file_that_fails_is_one_line_and_the_others_are_done(
+def test_a_file_that_fails_is_one_line_and_the_others_are_downloaded(
         published, download, tmp_path, server):
     missing = published[DIGITS].name
     (server.folder / missing).unlink()
@@ -117,7 +117,7 @@ def test_other_zoos_are_not_mirrored(bad_input, tmp_path):
     bad_input('download', 'resnet50*', '--to', tmp_path / 'x', experiment=False)
 
 
-def test_a_folder_that_can_not_be_written_is_one_line(published, bad_input, tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(published, bad_input, tmp_path):
     (tmp_path / 'file').write_text('no folder')
     said = bad_input('download', DIGITS, '--to', tmp_path / 'file', experiment=False)
     assert str(tmp_path / 'file') in said
@@ -125,7 +125,7 @@ def test_a_folder_that_can_not_be_written_is_one_line(published, bad_input, tmp_
 
 def test_three_files_of_one_name_are_three_files_in_the_folder(
         server, download, tmp_path, monkeypatch):
-    """B/16's weights are called alike wherever they come from, and have no hash."""
+    """B/16's weights have the same file name on every server, and no hash."""
     names = {'mlp-mixer-base-p16_flax_in1k': 'imagenet1k',
              'mlp-mixer-base-p16_flax-sam_in1k': 'sam',
              'mlp-mixer-base-p16_flax_in21k': 'imagenet21k'}

@@ -9,7 +9,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmconvmixer import get_model, zoo
 from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
-from mmconvmixer.registration import register, unregister
+from mmconvmixer.registry import register, unregister
 
 DIGITS = 'convmixer-64-4_digits'
 

@@ -8,14 +8,10 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmpretrain.apis.model import ModelHub
-from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
-from mmpretrain.registry import MODELS
 
-from mmconvmixer import get_model, list_models, zoo
+from mmconvmixer import get_model, zoo
 from mmconvmixer.errors import CheckpointNotFound
 from mmconvmixer.models import ConvMixer, FeatureExtractor
-from mmconvmixer.registration import register, unregister
-from mmconvmixer.replacements import ENTRIES
 
 CONFIGS = zoo.package_root() / 'configs'
 # The collections' handles on TF-Hub, and what each is called here.
@@ -131,19 +127,6 @@ def test_mmpretrains_names_lead_to_this_projects_configs():
     config = ModelHub.get('convmixer-768-32_3rdparty_in1k').config
     assert isinstance(config, Config)
     assert config.optim_wrapper.optimizer.eps == 1e-3
-
-
-def test_registration_can_be_undone():
-    unregister()
-    try:
-        assert MODELS.get('ConvMixer') is TheirConvMixer
-        assert 'convmixer-64-4_digits' not in mmpretrain.list_models()
-        assert all(registry.module_dict.get(cls.__name__) is not cls
-                   for registry, cls in ENTRIES)
-    finally:
-        register()
-    assert MODELS.get('ConvMixer') is ConvMixer
-    assert 'convmixer-64-4_digits' in list_models()
 
 
 def test_a_plain_mmpretrain_config_gets_this_backbone():

@@ -8,8 +8,6 @@ from mmconvmixer.engine import LearningRateDecayOptimWrapperConstructor
 from mmconvmixer.engine.hooks.freeze import freeze_parameters, frozen_parameters
 from mmconvmixer.engine.optim.layers import layer_of
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.registration import REGISTRIES
-from mmconvmixer.replacements import ENTRIES
 
 HEAD = dict(type='LinearClsHead', num_classes=3, in_channels=8)
 CONVMIXER = dict(
@@ -123,10 +121,6 @@ def test_what_is_frozen_is_left_to_nobody():
     freeze_parameters(model, 'last-1')
     groups = constructor(model).optimizer.param_groups
     assert {group['lr'] for group in groups} == {0.8, 0.4}
-
-
-def test_every_registry_that_gets_a_name_looks_here_at_its_first_use():
-    assert {id(registry) for registry, _ in ENTRIES} <= set(map(id, REGISTRIES))
 
 
 def test_the_names_are_in_mmpretrain_s_registries():
