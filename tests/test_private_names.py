@@ -30,7 +30,10 @@ RELIED_ON = {
     ('mmengine.optim:_ParamScheduler', '_get_value'): 'what a schedule implements',
     ('mmengine.registry:Registry', '_imported'): 'whether a registry was filled already',
     ('mmengine.registry:Registry', '_locations'): 'register at first use, not at import',
+    ('mmengine.optim:OptimWrapper', '_inner_count'): "SAM's two backward passes are one iteration",
+    ('mmengine.optim:AmpOptimWrapper', '_scale_update_param'): 'set by the constructor passed over',
     ('mmengine.runner:CheckpointLoader', '_schemes'): 'the readers to restore on unregister',
+    ('mmengine.runner:Runner', '_has_loaded'): 'a resumed run must not load its weights twice',
     ('mmengine.runner:Runner', '_maybe_compile'): 'compile the backbone, not the whole step',
     ('mmengine.runner:Runner', '_resume'): 'hooks must tell resuming from load_from',
     ('mmengine.visualization:BaseVisBackend', '_init_env'): 'what a backend implements',
@@ -78,11 +81,12 @@ def is_private(name: str) -> bool:
 def used_in(text: str) -> dict[str, int]:
     """Return the private names, and their lines, that a file uses and does not define.
 
-    `self.x` is somebody else's where no line of the file defines x. Any other object's
-    attribute is, unless the object is a module of this package.
+    `self.x` is somebody else's where the file does not define x, or sets it and never
+    reads it. Any other object's attribute is, unless the object is one of our modules.
     """
-    tree = ast.parse(text)
-    nodes = list(ast.walk(tree))
+    nodes = list(ast.walk(ast.parse(text)))
+    read = {node.attr for node in nodes
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
     own_modules, defined, used = set(), set(), {}
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('mmconvmixer'):
@@ -92,7 +96,7 @@ def used_in(text: str) -> dict[str, int]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             defined.add(node.id)
         elif (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-              and ast.unparse(node.value) in {'self', 'cls'}):
+              and node.attr in read and ast.unparse(node.value) in {'self', 'cls'}):
             defined.add(node.attr)
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and not (node.module or '').startswith('mmconvmixer'):
@@ -154,6 +158,7 @@ def test_the_installed_version_still_has(owner, name):
     ('class A:\n    def f(self): return self._theirs', {'_theirs'}),
     ('class A:\n    def f(self): self._own = 1; return self._own', set()),
     ('from mmconvmixer.zoo import index\nindex._own', set()),
+    ('class A:\n    def f(self): self._theirs = 1', {'_theirs'}),
     ('x.__dict__, _, _own', set())])
 def test_private_names_are_found_in(code, names):
     assert set(used_in(code)) == names
