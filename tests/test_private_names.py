@@ -75,7 +75,8 @@ RELIED_ON = {
 
 
 def is_private(name: str) -> bool:
-    return re.fullmatch(r'_[a-zA-Z]\w*', name) is not None
+    of_named_tuples = {'_asdict', '_fields', '_make', '_replace'}  # documented in spite of it
+    return re.fullmatch(r'_[a-zA-Z]\w*', name) is not None and name not in of_named_tuples
 
 
 def used_in(text: str) -> dict[str, int]:
