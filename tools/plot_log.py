@@ -4,17 +4,19 @@
     python tools/plot_log.py work_dirs/convmixer-64-4_digits
     python tools/plot_log.py work_dirs/* --out compared.png --out compared.svg
 
-RUN is a work dir, one start's folder in it, or a file: scalars.json, scalars.csv or run.json.
+RUN is a work dir, the folder of one start in it, or a file: scalars.json, scalars.csv or
+run.json.
 """
 import argparse
-import sys
+from collections.abc import Sequence
 
 from mmconvmixer.cli.common import exit_code
 from mmconvmixer.visualization import plot_logs, read_logs
-from mmconvmixer.visualization.figures import check_image_paths
+from mmconvmixer.visualization.plot import check_image_paths
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='what to draw, one curve each')
@@ -25,6 +27,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def run(runs: list[str], out: list[str] | None) -> None:
+    """Read the runs, print what was left out, and draw them."""
     out = out or ['curves.png']
     check_image_paths(out)
     logs = read_logs(runs)
@@ -34,9 +37,10 @@ def run(runs: list[str], out: list[str] | None) -> None:
     print(f'wrote {", ".join(out)}: {", ".join(log.name for log in logs)}')
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
     return exit_code(lambda: run(**vars(parse_args(argv))))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())
