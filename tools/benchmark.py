@@ -5,24 +5,23 @@
     python tools/benchmark.py CONFIG --backends torch openvino --precisions int8 --json figures.json
     python tools/benchmark.py CONFIG --train --batch-size 64
 
-Each row has a process of its own with the same pinned threads, holds the same weights,
-is first compared with the others, and then timed in turn with them. Ratios are to the
-first row, medians over the rounds. Weights are random unless --checkpoint is given.
+Each row runs in its own process with the same number of pinned threads and the same
+weights. Its outputs are compared with the first row's, then all rows are timed in turn.
+Times and ratios (to the first row) are medians over the rounds. Weights are random
+unless --checkpoint is given.
 """
 import argparse
 import json
 import os
-import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
-# The folder benchmarks/ is part of the checkout, not of the installed package.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from mmconvmixer._support.atomic_write import atomic_write
+from mmconvmixer.cli.checkout import load_benchmark
 from mmconvmixer.cli.common import exit_code
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', help='name of a model, or path of a config')
@@ -31,7 +30,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--precisions', nargs='+', default=['float32', 'bfloat16'],
                         help='float32, bfloat16, int8 (default: the first two)')
     parser.add_argument('--peers', nargs='*',
-                        help='mmpretrain, timm (default: both, as far as they are installed)')
+                        help='mmpretrain, timm (default: those that are installed)')
     parser.add_argument('--batch-size', type=int, nargs='+', default=[1, 8])
     parser.add_argument('--image-size', type=int, metavar='N')
     parser.add_argument('--checkpoint', help='path, URL or name of weights')
@@ -47,37 +46,20 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
-    from benchmarks.in_turn import machine, measure, processor_name, table
-    from benchmarks.plans import make_plans, matrix_peak
-    from mmconvmixer._support.atomic_write import atomic_write
-    with tempfile.TemporaryDirectory() as folder:
-        plans, batches, flops = make_plans(
-            args.model, Path(folder), backends=args.backends, precisions=args.precisions,
-            peers=args.peers, batch_sizes=args.batch_size, image_size=args.image_size,
-            checkpoint=args.checkpoint, calib=args.calib, device=args.device, train=args.train,
-            threads=args.threads)
-        measured = measure(plans, batches, args.rounds)
-    print(f'\n{args.model}, {"training steps, " if args.train else ""}'
-          f'{machine(args.threads, args.device)}\n')
-    print(table(measured, args.train))
-    peaks = {}
-    if not args.train and args.device == 'cpu':
-        print()
-        for precision in args.precisions:
-            if precision != 'int8':
-                peaks[precision] = matrix_peak(precision, args.threads)
-                print(f'{precision} matrix products alone reach {peaks[precision] / 1e9:.0f} '
-                      f'GFLOP/s here; the network has {flops / 1e9:.1f} GFLOP an image: at most '
-                      f'{peaks[precision] / flops:.1f} img/s')
+    """Measure, print the table, and write the figures."""
+    text, figures = load_benchmark(__file__, 'runtimes').compare(
+        args.model, rounds=args.rounds, backends=args.backends, precisions=args.precisions,
+        peers=args.peers, batch_sizes=args.batch_size, image_size=args.image_size,
+        checkpoint=args.checkpoint, calib=args.calib, device=args.device, train=args.train,
+        threads=args.threads)
+    print(text)
     if args.json:
-        figures = dict(model=args.model, machine=processor_name(), threads=args.threads,
-                       device=args.device, train=args.train, rounds=args.rounds, flops=flops,
-                       matrix_peaks=peaks, rows=[row.as_dict() for row in measured])
         with atomic_write(args.json) as part:
             part.write_text(json.dumps(figures, indent=2) + '\n')
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
     args = parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -21,7 +21,7 @@ def test_a_config_without_a_checkpoint_says_that_its_weights_are_random(tool, re
     assert f'{NAME} is exported with random weights' in done.out + done.err
 
 
-def test_a_checkpoint_and_features(tool, trained, toy_config, tmp_path):
+def test_a_checkpoints_features_are_exported(tool, trained, toy_config, tmp_path):
     done = tool('export', toy_config, '--checkpoint', trained, '--format', 'torch', '--out',
                 tmp_path / 'net.pt2', '--features', '--no-dynamic-batch', experiment=False)
     assert done.code == 0, done.err
