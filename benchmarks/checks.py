@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.clock import DEVICE
 from benchmarks.failures import reason
 from benchmarks.networks import Case, Network
+from mmconvmixer._support.clock import DEVICE
 from mmconvmixer.ops import fused, reference
 
 # Largest error over largest value.

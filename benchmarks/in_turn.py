@@ -1,23 +1,26 @@
-"""Rows compared, then timed in turn, each in its own process."""
+"""Rows are compared, then timed in turn, each in its own process."""
 import os
 import platform
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.rows import Plan
 from benchmarks.worker import Worker, WorkerFailed
+from mmconvmixer._support.clock import in_turn
 from mmconvmixer.deploy.backends.auto import TOLERANCES
 
-TURN = 0.3  # seconds, at least, that a row computes before the next has its turn
+TURN = 0.3  # seconds that a row computes, at least, in each of its turns
 
 
 @dataclass
 class Measured:
-    """A row's figures for one batch size; `failure` if there are none."""
+    """A row's figures for one batch size; `failure` says why there are none."""
     row: str
     precision: str
     batch_size: int
@@ -29,9 +32,11 @@ class Measured:
 
     @property
     def median(self) -> float:
+        """The median time of one call over the rounds, in seconds."""
         return statistics.median(self.seconds)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
+        """Return every figure by name."""
         figures = dict(vars(self))
         if self.seconds:
             figures.update(images_per_second=self.batch_size / self.median,
@@ -43,14 +48,14 @@ def measure(plans: list[Plan], batches: list[np.ndarray], rounds: int,
             say: Callable[[str], None] = print) -> list[Measured]:
     """Return the figures of each row at each batch size.
 
-    A row whose answers are not those of the first row (by more than its precision
-    explains) is not timed.
+    A row is not timed if its outputs differ from the first row's by more than its
+    precision explains.
 
     Args:
-        plans: of the rows; the first sets the truth.
+        plans: the rows; the outputs of the first are the expected ones.
         batches: images (N, C, H, W) float32, one batch for each size.
         rounds: turns of each row.
-        say: where progress goes.
+        say: receives lines of progress.
     """
     workers, measured = [], []
     try:
@@ -65,44 +70,49 @@ def measure(plans: list[Plan], batches: list[np.ndarray], rounds: int,
     return measured
 
 
-def _at_one_size(workers: list[Worker], images: np.ndarray, rounds: int, say) -> list[Measured]:
-    found, runners, truth = [], [], None
-    for worker in workers:
+def _at_one_size(workers: list[Worker], images: np.ndarray, rounds: int,
+                 say: Callable[[str], None]) -> list[Measured]:
+    rows, turns, expected = [], {}, None
+    for number, worker in enumerate(workers):
         plan = worker.plan
         row = Measured(plan.row, plan.precision, len(images), failure=worker.failure,
                        note=worker.note)
-        found.append(row)
+        rows.append(row)
         if row.failure:
             continue
         try:
-            answer = worker.answer(images)
-            worker.forget_memory()
+            outputs = worker.outputs(images)
+            worker.reset_peak_memory()
             warm = worker.seconds(images, 1)
         except WorkerFailed as error:
             row.failure = str(error)[:300]
             continue
-        truth = answer if truth is None else truth
-        # Of a training step, loss and gradients are each to be right by themselves.
-        scale = np.abs(truth) if plan.train else np.abs(truth).max()
-        row.difference = float((np.abs(answer - truth) / scale).max())
+        expected = outputs if expected is None else expected
+        # A training step's loss and gradient norm have to be right each by itself.
+        scale = np.abs(expected) if plan.train else np.abs(expected).max()
+        row.difference = float((np.abs(outputs - expected) / scale).max())
         if not row.difference <= TOLERANCES[plan.precision]:
-            row.failure = f'another function: answers differ by {row.difference:.2g} of the largest'
+            row.failure = f'another function: outputs differ by {row.difference:.2g} of the largest'
             continue
-        runners.append((worker, row, max(1, round(TURN / warm))))
-    say(f'timing {len(runners)} rows at batch {len(images)}, {rounds} rounds')
-    for _ in range(rounds):
-        for worker, row, repeats in runners:
-            if not row.failure:
-                try:
-                    row.seconds.append(worker.seconds(images, repeats))
-                    row.memory = worker.memory()
-                except WorkerFailed as error:  # such as for want of memory
-                    row.failure, row.seconds = str(error)[:300], []
-    return found
+        turns[number] = partial(_turn, worker, row, images, max(1, round(TURN / warm)))
+    say(f'timing {len(turns)} rows at batch {len(images)}, {rounds} rounds')
+    in_turn(turns, rounds)
+    return rows
+
+
+def _turn(worker: Worker, row: Measured, images: np.ndarray, repeats: int) -> None:
+    """Add one turn to a row's figures, or note why its process failed."""
+    if row.failure:
+        return
+    try:
+        row.seconds.append(worker.seconds(images, repeats))
+        row.memory = worker.peak_memory()
+    except WorkerFailed as error:  # for example, it ran out of memory
+        row.failure, row.seconds = str(error)[:300], []
 
 
 def table(measured: list[Measured], train: bool = False) -> str:
-    """Return the figures in columns; ratios are to the first row, which is said."""
+    """Return the figures in columns; the last line names the row that ratios refer to."""
     lines = [f'{"batch":>5}  {"row":<24}{"img/s":>8}{"ms a step" if train else "ms a batch":>11}'
              f'{"spread":>15}{"MB":>7}{"ratio":>7}  difference']
     first: dict[int, Measured] = {}
@@ -123,7 +133,7 @@ def table(measured: list[Measured], train: bool = False) -> str:
 
 
 def machine(threads: int, device: str) -> str:
-    """Return in one line what the figures are of."""
+    """Return in one line the machine that is measured."""
     if device == 'cuda':
         return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
     cores = sorted(os.sched_getaffinity(0))[:threads] if hasattr(os, 'sched_getaffinity') else '?'
@@ -131,6 +141,7 @@ def machine(threads: int, device: str) -> str:
 
 
 def processor_name() -> str:
+    """Return the processor's model name."""
     try:
         with open('/proc/cpuinfo') as file:
             return next(line.partition(':')[2].strip() for line in file

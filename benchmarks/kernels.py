@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
-from benchmarks.clock import DEVICE, time_in_turn
 from benchmarks.failures import reason
 from benchmarks.limits import H200, Limits
 from benchmarks.networks import Case
+from mmconvmixer._support.clock import DEVICE, time_in_turn
 from mmconvmixer.ops import fused, reference
 
 OURS = 'fused'

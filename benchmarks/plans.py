@@ -1,7 +1,5 @@
-"""Which rows there are to compare, and on what."""
-import statistics
+"""The rows to compare, and the images that they get."""
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -9,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.rows import PEERS, Plan
 from benchmarks.trained_like import trained_like
+from mmconvmixer._support.clock import time_in_turn
 from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.packages import is_installed, require_packages
@@ -19,19 +18,22 @@ from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.errors import UnknownOption
 from mmconvmixer.zoo.models import get_model
 
-_CALIBRATION = 32
+_CALIBRATION = 32  # images
 
 
 def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisions: list[str],
                peers: list[str] | None, batch_sizes: list[int], image_size: int | None,
                checkpoint: str | None, calib: str | None, device: str, train: bool, threads: int
                ) -> tuple[list[Plan], list[np.ndarray], int]:
-    """Return the rows, peers first, the batches, and the floating-point operations an image.
+    """Return the rows (peers first), the batches, and the floating-point operations per image.
 
-    Args: those of `tools/benchmark.py`; `folder` takes the weights that all rows read.
+    Args:
+        folder: receives the weights file that all rows read.
+
+    The other arguments are the options of `tools/benchmark.py`.
 
     Raises:
-        UnknownOption, MissingPackage: a row that can not be, among those asked for.
+        UnknownOption, MissingPackage: a row that was asked for is not possible here.
     """
     if peers is None:
         peers = [peer for peer in PEERS if is_installed(peer)]
@@ -46,6 +48,7 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
     if unknown:
         raise UnknownOption(f'precision {unknown.pop()!r} is not known; these are: '
                             f'{", ".join(PRECISIONS)}')
+    asked = ', '.join(precisions)
     precisions = [precision for precision in precisions
                   if supported_precision(precision) == precision or device == 'cuda']
     torch.manual_seed(0)
@@ -66,9 +69,8 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
         rows += [(name, precision) for name in chosen]
     idle = set(backends or ()) - {name for name, _ in rows}
     if idle:
-        raise UnknownOption(f'backend {idle.pop()} has none of the precisions '
-                            f'{", ".join(precisions)} here, or lacks a package '
-                            "(pip install 'mmconvmixer[deploy]')")
+        raise UnknownOption(f'backend {idle.pop()} has none of the precisions {asked} here, or '
+                            "lacks a package (pip install 'mmconvmixer[deploy]')")
     if not rows:
         raise UnknownOption('none of these backends has any of these precisions')
     calibration = None
@@ -84,14 +86,10 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
 
 
 def matrix_peak(precision: str, threads: int, size: int = 3072) -> float:
-    """Return the operations a second of torch's own matrix product, the median of seven."""
+    """Return the operations per second of torch's matrix product on a CPU, median of seven."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     a, b = (torch.randn(size, size).to(getattr(torch, precision)) for _ in range(2))
-    times = []
-    for _ in range(9):
-        start = perf_counter()
-        a @ b
-        times.append(perf_counter() - start)
+    timing, = time_in_turn({'product': lambda: a @ b}, 7, warm_up=2, device='cpu').values()
     torch.set_num_threads(before)
-    return 2 * size**3 / statistics.median(times[2:])
+    return 2 * size**3 / (1e-3 * timing.median)

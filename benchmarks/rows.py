@@ -1,7 +1,7 @@
 """The rows of `tools/benchmark.py`: one network, computed by this package and by its peers.
 
 A peer is built by its own package, unmodified, from the same weights, in the memory
-format in which it is faster here.
+format in which it is faster on this machine.
 """
 from collections.abc import Callable
 from copy import deepcopy
@@ -15,12 +15,12 @@ from mmpretrain.models import GlobalAveragePooling
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmconvmixer._support.clock import fastest
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.deploy.backends import load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.timing import quickest
 from mmconvmixer.errors import UnknownOption
 from mmconvmixer.zoo.models import get_model
 
@@ -33,17 +33,17 @@ Run = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a row computes, as a worker process needs it.
+    """What a row computes, as its worker process needs it.
 
     Attributes:
         row: a peer or backend.
         precision: 'float32', 'bfloat16' or 'int8'.
-        model: name or path of a config.
+        model: name of a model or path of a config.
         weights: file with the weights that all rows share.
         image_size: height and width, None for the config's.
         device: 'cpu' or 'cuda'.
-        train: a training step (forward, backward, SGD) instead of an answer.
-        threads: of the row's process.
+        train: a training step (forward, backward, SGD) instead of logits.
+        threads: number of threads of the row's process.
         calibration: for int8, images (N, C, H, W) float32.
     """
     row: str
@@ -58,14 +58,15 @@ class Plan:
 
     @property
     def title(self) -> str:
+        """Row and precision."""
         return f'{self.row} {self.precision}'
 
 
 def build_row(plan: Plan) -> tuple[Run, str]:
     """Return a function images (N, C, H, W) float32 -> logits (N, classes).
 
-    In training, images -> the loss and the norm of all its gradients, (2,). The
-    second value says what was chosen on the way, e.g. a memory format.
+    In training, the function is images -> (2,), the loss and the norm of all its
+    gradients. The second value says what was chosen, such as a memory format.
     """
     model = get_model(plan.model)
     weights = read_checkpoint(plan.weights)['state_dict']
@@ -81,23 +82,23 @@ def build_row(plan: Plan) -> tuple[Run, str]:
     network = network.to(plan.device).train(plan.train)
     if plan.row == 'compile':
         network.compile()
-    if plan.row not in PEERS:  # the backbone chooses its memory format itself
+    if plan.row not in PEERS:  # this package's backbone chooses its memory format itself
         return _runner(plan, network, torch.contiguous_format, 'autocast'), ''
     images = torch.zeros(2, preprocessing.in_channels, *preprocessing.image_size)
     ways = [(layout, cast) for layout in LAYOUTS
             for cast in (('autocast',) if plan.train or plan.precision == 'float32'
                          else ('autocast', 'bfloat16 weights'))]
-    seconds = {way: quickest(_runner(plan, deepcopy(network), LAYOUTS[way[0]], way[1]), images)
-               for way in ways}
-    layout, cast = min(seconds, key=seconds.get)
+    layout, cast = fastest({
+        (layout, cast): partial(_runner(plan, deepcopy(network), LAYOUTS[layout], cast), images)
+        for layout, cast in ways})
     return (_runner(plan, network, LAYOUTS[layout], cast),
             layout if plan.precision == 'float32' else f'{layout}, {cast}')
 
 
 class _Classifier(nn.Module):
-    """Backbone, neck and head, one after the other."""
+    """Backbone, neck and head in sequence."""
 
-    def __init__(self, backbone: nn.Module, neck: nn.Module, head: nn.Module):
+    def __init__(self, backbone: nn.Module, neck: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.neck, self.head = backbone, neck, head
 
@@ -108,51 +109,51 @@ class _Classifier(nn.Module):
 def _peer(name: str, model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
     family = type(model.backbone).__name__
     if family not in ('ConvMixer', 'MlpMixer'):
-        raise UnknownOption(f'there is no peer {name} for a {family}')
+        raise UnknownOption(f'{name} has no network like this {family}; leave out --peers {name}')
     if name == 'timm':
         return _timm(model, weights)
     if family == 'MlpMixer':
-        return _Classifier(_their_mixer(model), GlobalAveragePooling(dim=1), model.head)
+        return _Classifier(_mmpretrain_mixer(model), GlobalAveragePooling(dim=1), model.head)
     from mmpretrain.models.backbones.convmixer import ConvMixer
-    ours = model.backbone
+    source = model.backbone
     backbone = ConvMixer(
-        dict(embed_dims=ours.embed_dims, depth=ours.depth, patch_size=ours.patch_size,
-             kernel_size=ours.kernel_size), ours.stem[0].in_channels,
-        act_cfg=dict(type=type(ours.act).__name__))
-    backbone.load_state_dict(ours.state_dict())
+        dict(embed_dims=source.embed_dims, depth=source.depth, patch_size=source.patch_size,
+             kernel_size=source.kernel_size), source.stem[0].in_channels,
+        act_cfg=dict(type=type(source.act).__name__))
+    backbone.load_state_dict(source.state_dict())
     return _Classifier(backbone, model.neck, model.head)
 
 
-def _their_mixer(model: BaseModel) -> nn.Module:
+def _mmpretrain_mixer(model: BaseModel) -> nn.Module:
     from mmpretrain.models.backbones.mlp_mixer import MlpMixer
-    ours = model.backbone
-    act = next(module for module in ours.modules() if isinstance(module, nn.GELU))
+    source = model.backbone
+    act = next(module for module in source.modules() if isinstance(module, nn.GELU))
     backbone = MlpMixer(
-        ours.arch_settings, ours.img_size, ours.patch_size,
+        source.arch_settings, source.img_size, source.patch_size,
         act_cfg=dict(type='GELU', approximate=act.approximate),
-        norm_cfg=dict(type='LN', eps=ours.norm1.eps))
-    backbone.load_state_dict(ours.state_dict())
+        norm_cfg=dict(type='LN', eps=source.norm1.eps))
+    backbone.load_state_dict(source.state_dict())
     return backbone
 
 
 def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
     from timm.models import convmixer, mlp_mixer
-    ours, classes = model.backbone, model.head.fc.out_features
-    if type(ours).__name__ == 'ConvMixer':
+    source, classes = model.backbone, model.head.fc.out_features
+    if type(source).__name__ == 'ConvMixer':
         network = convmixer.ConvMixer(
-            ours.embed_dims, ours.depth, kernel_size=ours.kernel_size,
-            patch_size=ours.patch_size, in_chans=ours.stem[0].in_channels, num_classes=classes,
-            act_layer=type(ours.act))
+            source.embed_dims, source.depth, kernel_size=source.kernel_size,
+            patch_size=source.patch_size, in_chans=source.stem[0].in_channels, num_classes=classes,
+            act_layer=type(source.act))
         layout = layout_named('timm', 'ConvMixer')
     else:
-        dims = ours.embed_dims
-        act = next(module for module in ours.modules() if isinstance(module, nn.GELU))
+        dims = source.embed_dims
+        act = next(module for module in source.modules() if isinstance(module, nn.GELU))
         network = mlp_mixer.MlpMixer(
-            num_classes=classes, img_size=ours.img_size[0],
-            patch_size=ours.patch_size, num_blocks=ours.num_layers,
-            embed_dim=dims, norm_layer=partial(nn.LayerNorm, eps=ours.norm1.eps),
+            num_classes=classes, img_size=source.img_size[0],
+            patch_size=source.patch_size, num_blocks=source.num_layers,
+            embed_dim=dims, norm_layer=partial(nn.LayerNorm, eps=source.norm1.eps),
             act_layer=partial(nn.GELU, approximate=act.approximate),
-            mlp_ratio=(ours.tokens_mlp_dims / dims, ours.channels_mlp_dims / dims))
+            mlp_ratio=(source.tokens_mlp_dims / dims, source.channels_mlp_dims / dims))
         layout = layout_named('timm', 'MLP-Mixer')
     network.load_state_dict(dict(layout.from_ours(state_dict_of(dict(state_dict=weights)))))
     return network

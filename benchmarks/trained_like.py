@@ -1,8 +1,8 @@
-"""Random weights under which a ConvMixer behaves as a trained one does.
+"""Random weights with which a ConvMixer behaves like a trained one.
 
-With torch's initialization the deep nets answer every image alike, and with
-merely random BatchNorm they amplify the last bit of a float32 to a percent and a
-bfloat16's or an int8's beyond all comparing: either way, the difference of two
+With torch's initialization, deep networks give every image the same logits. With
+merely random BatchNorm, they amplify a rounding error in float32 to a percent, and one
+in bfloat16 or int8 until nothing is comparable. Either way, the difference between two
 implementations would say little.
 """
 import torch
@@ -15,16 +15,20 @@ from mmconvmixer.deploy.sample_images import sample_batch
 
 
 def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
-    """Set a ConvMixer classifier's weights, so that its answers depend on the image.
+    """Set a ConvMixer classifier's weights so that its logits depend on the image.
 
-    Each block changes what it gets a little: a small residual branch, then a
-    rotation of the channels, most of both above ReLU's kink. (Near the identity
-    int8 would round the rest of the product to nothing.) BatchNorm has the
-    statistics of eight real images, and the head is sure of itself. Other networks
-    keep their weights.
+    Each block changes its input a little: it has a small residual branch, then a
+    rotation of the channels, and most activations lie above ReLU's kink. (Near the
+    identity, int8 would round the off-diagonal products to zero.) BatchNorm has the
+    statistics of eight real images, and the head's weights are large so that its
+    predictions are confident. Other networks keep their weights.
 
     Args:
-        model: what `get_model` returned; changed in place.
+        model: what `get_model` returned; it is changed in place.
+        seed: of the random weights.
+
+    Returns:
+        The model, in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
@@ -48,7 +52,7 @@ def trained_like(model: BaseModel, seed: int = 0) -> BaseModel:
             block[0].fn[2].weight.mul_(0.3)
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
-            norm.momentum = None  # the statistics of this batch, not a running mean
+            norm.momentum = None  # this batch's own statistics, not a running mean
         model.head.fc.weight.mul_(10)
         model.backbone(images)
         for norm, momentum in zip(norms, momenta, strict=True):

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.clock import DEVICE, Timing, milliseconds, time_in_turn
 from benchmarks.failures import reason
 from benchmarks.limits import floor_milliseconds
 from benchmarks.networks import Case, Network
+from mmconvmixer._support.clock import DEVICE, Timing, milliseconds, time_in_turn
 
 EAGER, CHANNELS_LAST, FUSED = 'eager', 'eager, channels-last', 'fused'
 FUSED_GRAPH = 'fused, CUDA graph'

@@ -1,94 +1,96 @@
-"""A row's process: builds it, answers, and times itself when it is told to."""
+"""A row's process: it builds the row, computes its outputs, and times it when asked."""
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.rows import Plan, build_row
+from benchmarks.rows import Plan, Run, build_row
+from mmconvmixer._support.clock import milliseconds
 
 
 class Worker:
-    """A row in a process of its own, at rest unless it is asked.
+    """A row in a process of its own, idle unless it is asked something.
 
     Args:
-        plan: of the row.
+        plan: what the row computes.
 
     Attributes:
         note: what the row chose while it was built.
         failure: why it could not be built, or ''.
     """
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         context = get_context('spawn')
-        self._pipe, theirs = context.Pipe()
+        self._pipe, worker_end = context.Pipe()
         with _threads(plan.threads):
-            self._process = context.Process(target=_serve, args=(theirs, plan), daemon=True)
+            self._process = context.Process(target=_serve, args=(worker_end, plan), daemon=True)
             self._process.start()
-        theirs.close()
+        worker_end.close()
         try:
             self.note, self.failure = self._receive()
         except WorkerFailed as error:
             self.note, self.failure = '', str(error)
 
-    def answer(self, images: np.ndarray) -> np.ndarray:
-        """Return the row's logits (N, classes) for images (N, C, H, W)."""
-        return self._ask('answer', images)
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the row's outputs, such as logits (N, classes), for images (N, C, H, W)."""
+        return self._ask(_outputs, images)
 
     def seconds(self, images: np.ndarray, repeats: int) -> float:
         """Return the mean time of one of `repeats` calls."""
-        return self._ask('seconds', images, repeats)
+        return self._ask(_seconds, images, repeats)
 
-    def forget_memory(self) -> None:
-        """Let `memory` be of what comes now."""
-        self._ask('forget memory')
+    def reset_peak_memory(self) -> None:
+        """Measure `peak_memory` from now on."""
+        self._ask(_reset_peak_memory)
 
-    def memory(self) -> int:
-        """Return the most memory that the process has had, or took of the GPU, in bytes."""
-        return self._ask('memory')
+    def peak_memory(self) -> int:
+        """Return the largest memory of the process, or of its GPU tensors, in bytes."""
+        return self._ask(_peak_memory)
 
     def end(self) -> None:
+        """End the process."""
         if self._process.is_alive():
             with suppress(OSError):  # it has just ended by itself
-                self._pipe.send(('end',))
+                self._pipe.send(None)
             self._process.join(10)
         self._process.kill()
 
-    def _ask(self, *message):
+    def _ask(self, question: Callable[..., Any], *details: Any) -> Any:
         try:
-            self._pipe.send(message)
+            self._pipe.send((question, *details))
         except OSError as error:
-            raise WorkerFailed(self._ending()) from error
+            raise WorkerFailed(self._exit()) from error
         return self._receive()
 
-    def _receive(self):
+    def _receive(self) -> Any:
         try:
             value = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise WorkerFailed(self._ending()) from error
+            raise WorkerFailed(self._exit()) from error
         if isinstance(value, WorkerFailed):
             raise value
         return value
 
-    def _ending(self) -> str:
+    def _exit(self) -> str:
         self._process.join(10)
         return f'{self.plan.title}: its process ended with {self._process.exitcode}'
 
 
 class WorkerFailed(Exception):
-    """A row that can not compute, or not any more."""
+    """A row that cannot compute."""
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Let a process that is started meanwhile have so many threads."""
+    """Set the number of threads of a process that is started inside this context."""
     names = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(count)))
@@ -108,40 +110,46 @@ def _serve(pipe: Connection, plan: Plan) -> None:
     torch.set_num_threads(plan.threads)
     try:
         run, note = build_row(plan)
-    except Exception as error:  # of any library; the other rows go on
+    except Exception as error:  # libraries raise anything; the other rows go on
         pipe.send(('', f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'))
         return
     pipe.send((note, ''))
-    while (message := pipe.recv())[0] != 'end':
+    while (message := pipe.recv()) is not None:
+        question, *details = message
         try:
-            pipe.send(_reply(run, plan, *message))
+            pipe.send(question(run, plan, *details))
         except Exception as error:
             pipe.send(WorkerFailed(f'{plan.title}: {type(error).__name__}: {error}'))
 
 
-def _reply(run, plan: Plan, what: str, *details):
-    if what == 'forget memory':
-        if plan.device == 'cuda':
-            torch.cuda.reset_peak_memory_stats()
-        elif _CLEAR.exists():
-            _CLEAR.write_text('5')  # the most that is resident, counted from now
-        return None
-    if what == 'memory':
-        return torch.cuda.max_memory_allocated() if plan.device == 'cuda' else _most_resident()
-    images = torch.from_numpy(details[0])
-    if what == 'answer':
-        return run(images).numpy()
-    run(images)  # what the last row's turn left in the caches is not this one's fault
-    start = perf_counter()
-    for _ in range(details[1]):
-        run(images)
-    return (perf_counter() - start) / details[1]
+def _outputs(run: Run, plan: Plan, images: np.ndarray) -> np.ndarray:
+    return run(torch.from_numpy(images)).numpy()
+
+
+def _seconds(run: Run, plan: Plan, images: np.ndarray, repeats: int) -> float:
+    batch = torch.from_numpy(images)
+    run(batch)  # refill the caches, which hold the last row's data
+
+    def calls() -> None:
+        for _ in range(repeats):
+            run(batch)
+    # Wall-clock time on a GPU too: the outputs come back to the CPU.
+    return 1e-3 * milliseconds(calls, device='cpu') / repeats
 
 
 _CLEAR, _STATUS = Path('/proc/self/clear_refs'), Path('/proc/self/status')
 
 
-def _most_resident() -> int:
+def _reset_peak_memory(run: Run, plan: Plan) -> None:
+    if plan.device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    elif _CLEAR.exists():
+        _CLEAR.write_text('5')  # Linux's command to reset the peak of resident memory
+
+
+def _peak_memory(run: Run, plan: Plan) -> int:
+    if plan.device == 'cuda':
+        return torch.cuda.max_memory_allocated()
     if not _STATUS.exists():
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith('VmHWM'))

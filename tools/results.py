@@ -3,38 +3,42 @@
 
     python tools/results.py docs/results --curves docs/results/top1.png
 
-FOLDER holds run.json files as tools/train.py writes them, under the names that
-the curves get; rows.yml, the figures to pass; official_log.yml, epochs of another's run.
+FOLDER holds run.json files that tools/train.py wrote, renamed to what the curves are to
+be called; rows.yml, the rows of the table with the figures to pass; and
+official_log.yml, the epochs of the paper's authors' run.
 """
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmconvmixer.cli.common import exit_code
-from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
+from mmconvmixer.visualization import epochs_table, plot_logs, read_records, results_table
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', help='of the records')
+    parser.add_argument('folder', help='folder of the records')
     parser.add_argument('--curves', help='image to write, .png or .svg')
     parser.add_argument('--metric', default='accuracy/top1', help='what the curves show')
     return parser.parse_args(argv)
 
 
 def run(folder: str, curves: str | None, metric: str) -> None:
-    runs = read_runs(folder)
+    """Draw the curves and print the tables."""
+    runs = read_records(folder)
     if curves:
-        plot_curves(runs, curves, metric)
+        plot_logs(runs, [curves], metric)
     for name, table in (('rows.yml', results_table), ('official_log.yml', epochs_table)):
         if Path(folder, name).is_file():
             print(table(folder), end='\n\n')
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; return its exit code."""
     return exit_code(lambda: run(**vars(parse_args(argv))))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

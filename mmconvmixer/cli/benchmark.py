@@ -11,14 +11,9 @@ medians over the rounds. Weights are random unless --checkpoint is given.
 import argparse
 import json
 import os
-import sys
-import tempfile
-from pathlib import Path
 
+from mmconvmixer.cli.checkout import load_benchmark
 from mmconvmixer.cli.common import run_command
-from mmconvmixer.errors import MissingPackage
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,41 +49,15 @@ def run(model: str, backends: list[str] | None, precisions: list[str], peers: li
         calib: str | None, device: str, train: bool, threads: int, rounds: int,
         figures: str | None) -> None:
     """Build the rows, time them, and print a table."""
-    if (CHECKOUT / 'benchmarks').is_dir() and str(CHECKOUT) not in sys.path:
-        sys.path.insert(0, str(CHECKOUT))
-    try:
-        from benchmarks.in_turn import machine, measure, processor_name, table
-        from benchmarks.plans import make_plans, matrix_peak
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith('benchmarks'):
-            raise
-        raise MissingPackage('mmconvmixer benchmark needs the folder benchmarks/, which is in the '
-                             "project's repository and not in the installed package; clone the "
-                             'repository, and run python tools/benchmark.py in it') from error
     from mmconvmixer._support.atomic_write import atomic_write
-    with tempfile.TemporaryDirectory() as folder:
-        plans, batches, flops = make_plans(
-            model, Path(folder), backends=backends, precisions=precisions, peers=peers,
-            batch_sizes=batch_size, image_size=image_size, checkpoint=checkpoint, calib=calib,
-            device=device, train=train, threads=threads)
-        measured = measure(plans, batches, rounds)
-    print(f'\n{model}, {"training steps, " if train else ""}{machine(threads, device)}\n')
-    print(table(measured, train))
-    peaks = {}
-    if not train and device == 'cpu':
-        print()
-        for precision in precisions:
-            if precision != 'int8':
-                peaks[precision] = matrix_peak(precision, threads)
-                print(f'{precision} matrix products alone reach {peaks[precision] / 1e9:.0f} '
-                      f'GFLOP/s here; the network has {flops / 1e9:.1f} GFLOP per image: at most '
-                      f'{peaks[precision] / flops:.1f} img/s')
+    text, measured = load_benchmark('runtimes').compare(
+        model, rounds=rounds, backends=backends, precisions=precisions, peers=peers,
+        batch_sizes=batch_size, image_size=image_size, checkpoint=checkpoint, calib=calib,
+        device=device, train=train, threads=threads)
+    print(text)
     if figures:
-        written = dict(model=model, machine=processor_name(), threads=threads, device=device,
-                       train=train, rounds=rounds, flops=flops, matrix_peaks=peaks,
-                       rows=[row.as_dict() for row in measured])
         with atomic_write(figures) as part:
-            part.write_text(json.dumps(written, indent=2) + '\n')
+            part.write_text(json.dumps(measured, indent=2) + '\n')
 
 
 def main(argv: list[str] | None = None, prog: str = 'python tools/benchmark.py') -> int:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(runs: list[str], out: list[str] | None) -> None:
     """Draw the curves; see `mmconvmixer.visualization`."""
     from mmconvmixer.visualization import plot_logs, read_logs
-    from mmconvmixer.visualization.figures import check_image_paths
+    from mmconvmixer.visualization.plot import check_image_paths
     out = out or ['curves.png']
     check_image_paths(out)
     logs = read_logs(runs)

@@ -4,6 +4,7 @@ from copy import copy
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from mmconvmixer.deploy.logits import logits_function
 
 
 class BackendClassifier(BaseModel):
-    """Answers as the classifier does; what lies between image and logits runs elsewhere.
+    """Predicts as the classifier does, but a backend computes the logits.
 
     Args:
         model: a classifier with its weights and its config (`_config`).
@@ -20,10 +21,11 @@ class BackendClassifier(BaseModel):
     """
 
     def __init__(self, model: BaseModel, backend: str, precision: str,
-                 calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1):
+                 calib: str | os.PathLike | list[ImageInput] | None = None,
+                 batch_size: int = 1) -> None:
         super().__init__(data_preprocessor=model.data_preprocessor)
         self._head = copy(model.head)
-        # `predict` turns what `forward` says of the features into answers.
+        # The head's `predict` calls `forward` with features; here it gets the logits.
         self._head.forward = lambda logits: logits
         self._run = logits_function(model, backend, precision, calib, batch_size)
 
@@ -35,22 +37,26 @@ class BackendClassifier(BaseModel):
 
 
 class BackendHook(Hook):
-    """Lets a backend answer in a test run, once weights (and averages of them) are in place.
+    """Lets a backend compute the logits of a test run.
+
+    It replaces the model after other hooks have loaded or averaged the weights.
 
     Args:
         backend, precision, calib: see `mmconvmixer.Predictor`.
     """
     priority = 'LOWEST'
 
-    def __init__(self, backend: str, precision: str, calib: str | None = None):
+    def __init__(self, backend: str, precision: str, calib: str | None = None) -> None:
         self.options = backend, precision, calib
 
-    def before_test_epoch(self, runner) -> None:
-        self._own = runner.model
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Replace the runner's model by one that asks the backend."""
+        self._original = runner.model
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model._config = runner.cfg
         runner.model = BackendClassifier(model, *self.options,
                                          runner.test_dataloader.batch_size or 1)
 
-    def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
-        runner.model = self._own
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Put the runner's own model back."""
+        runner.model = self._original

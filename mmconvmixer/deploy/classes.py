@@ -1,4 +1,4 @@
-"""What a classifier's classes are called."""
+"""The names of a classifier's classes."""
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
@@ -10,12 +10,12 @@ def classes_of(model: BaseModel, count: int) -> tuple[str, ...] | None:
 
     Args:
         model: what `get_model` returned.
-        count: of its classes; names of another number are not theirs.
+        count: number of its classes; a different number of names belongs to another model.
     """
     from mmpretrain.registry import DATASETS
     names = (getattr(model, '_dataset_meta', None) or {}).get('classes')
     if not names:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            known = DATASETS.get(test_dataset_of(model)['type'])
-        names = (getattr(known, 'METAINFO', None) or {}).get('classes')
+            dataset = DATASETS.get(test_dataset_of(model)['type'])
+        names = (getattr(dataset, 'METAINFO', None) or {}).get('classes')
     return tuple(map(str, names)) if names and len(names) == count else None

@@ -1,6 +1,7 @@
 """One export: what is exported, and in which form."""
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -14,17 +15,17 @@ DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloa
 
 @dataclass(frozen=True)
 class Job:
-    """What a format's writer gets to know.
+    """All that a format's writer is told.
 
     Attributes:
         model: the classifier.
-        preprocessing: of its images; None if what runs takes any size.
-        classes: their names, None where nobody knows them.
+        preprocessing: how its images are prepared; None for a runtime that takes any size.
+        classes: names of its classes; None if they are not known.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
-        dynamic_batch: any number of images at once; else one.
-        dtype: of the weights: 'float32', 'float16', 'bfloat16' or, of what a format's
-            own tools make of float32 weights, 'int8'.
-        topk: classes that a self-contained file names.
+        dynamic_batch: any number of images at once, instead of one.
+        dtype: of the weights: 'float32', 'float16', 'bfloat16', or 'int8', which a
+            format's own tools make from float32 weights.
+        topk: how many classes a self-contained file names.
     """
     model: BaseModel
     preprocessing: Preprocessing | None
@@ -47,24 +48,31 @@ class Job:
 
     @property
     def best(self) -> int:
+        """Number of classes that a self-contained file really names."""
         return min(self.topk, self.width)
 
     @property
     def class_names(self) -> list[str]:
-        """As a self-contained file has them: each its own."""
+        """The names in a self-contained file, all of them different."""
         names = [str(label) for label in range(self.width)]
         for label, name in enumerate(self.classes or ()):
-            # ImageNet has two cranes and two maillots.
+            # ImageNet has two classes "crane" and two "maillot".
             names[label] = name if self.classes.count(name) == 1 else f'{name} ({label})'
         return names
 
-    def class_name(self, label: int) -> str:
-        return self.class_names[label]
-
     @property
     def input_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H, W) of one image."""
         return (self.preprocessing.in_channels, *self.preprocessing.image_size)
 
     @property
     def output_name(self) -> str:
+        """'features' or 'logits'."""
         return 'features' if self.features else 'logits'
+
+    def interface(self, dynamic_batch: bool) -> dict[str, Any]:
+        """Return names, shapes and dtypes of inputs and outputs, for the export's record."""
+        batch = 'batch' if dynamic_batch else 1
+        return dict(
+            inputs=dict(images=dict(shape=[batch, *self.input_shape], dtype='float32')),
+            outputs={self.output_name: dict(shape=[batch, self.width], dtype='float32')})

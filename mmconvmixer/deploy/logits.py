@@ -1,4 +1,4 @@
-"""From a classifier to a function that has its logits computed by a backend."""
+"""From a classifier to a function that computes its logits with a backend."""
 import os
 from collections.abc import Callable
 
@@ -21,8 +21,14 @@ def logits_function(model: BaseModel, backend: str, precision: str,
     """Return a function images (N, C, H, W), normalized -> logits (N, classes).
 
     Args:
-        model: the classifier, on the device where it shall run.
-        backend, precision, calib, batch_size: see `Predictor`.
+        model: the classifier, on the device where it is to run.
+        backend, precision, calib, batch_size: see `mmconvmixer.Predictor`.
+
+    Raises:
+        UnknownOption: the backend does not run on the model's device; or see
+            `build_backend`.
+        MissingPackage: see `build_backend`.
+        DatasetNotFound, BadImage: see `calibration_batches`.
     """
     device = next(model.parameters()).device
     if device.type == 'cuda':
@@ -33,14 +39,14 @@ def logits_function(model: BaseModel, backend: str, precision: str,
         return _on_gpu(model, backend, precision)
     precision = supported_precision(precision)
     batches = calibration_batches(model, calib) if precision == 'int8' else None
-    # The others need the size of the images ahead of time.
-    open_size = backend in ('torch', 'compile')
-    job = Job(model, None if open_size else preprocessing_of(model))
+    # The other backends need the size of the images in advance.
+    any_size = backend in ('torch', 'compile')
+    job = Job(model, None if any_size else preprocessing_of(model))
     return build_backend(job, backend, precision, batches, batch_size)
 
 
 def _on_gpu(model: BaseModel, backend: str, precision: str) -> Callable[[Tensor], Tensor]:
-    # There, ConvMixer's own kernels do what `fuse` does on a CPU.
+    # On a GPU, ConvMixer's own kernels do what `fuse` does on a CPU.
     model.eval()
     dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
     backbone = torch.compile(model.backbone) if backend == 'compile' else model.backbone

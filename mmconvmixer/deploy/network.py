@@ -1,4 +1,4 @@
-"""What is exported of a classifier: normalized images in, logits or features out."""
+"""The exported part of a classifier: normalized images in, logits or features out."""
 import torch
 from mmengine.model import BaseModel
 from mmpretrain.models import GlobalAveragePooling, ImageClassifier
@@ -13,17 +13,20 @@ class Network(nn.Module):
     """A classifier's backbone, neck and head by themselves, for inference only.
 
     Args:
-        model: an `ImageClassifier`; it is left as it is.
-        features: leave out the head; a `FeatureExtractor` has none.
-        dtype: of the weights and the arithmetic; what goes in and out is float32.
+        model: an `ImageClassifier`; it is not changed.
+        features: leave out the head. A `FeatureExtractor` has no head in any case.
+        dtype: of the weights and the arithmetic; inputs and outputs are float32.
+
+    Raises:
+        BadConfig: the model is not an image classifier with a head.
     """
 
     def __init__(self, model: BaseModel, features: bool = False,
-                 dtype: torch.dtype = torch.float32):
+                 dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         features = features or isinstance(model, FeatureExtractor)
         if not isinstance(model, ImageClassifier) or not (model.with_head or features):
-            raise BadConfig(f'{type(model).__name__} is no image classifier with a head')
+            raise BadConfig(f'{type(model).__name__} is not an image classifier with a head')
         fused = fuse(model)
         self.backbone, self.neck = fused.backbone, fused.neck
         self.head = None if features else fused.head
@@ -35,7 +38,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, classes) or features (N, embed_dims) for images (N, C, H, W)."""
         maps = self.backbone(images.to(self.dtype))
-        if self.pools:  # in the one operator that it is
+        if self.pools:  # a single operator in the exported graph
             maps = tuple(each.flatten(2).mean(2) for each in maps)
         elif self.neck is not None:
             maps = self.neck(maps)

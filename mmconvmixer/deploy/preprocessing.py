@@ -1,6 +1,6 @@
-"""How a network's images are prepared, as numbers: what an exported file has to say of it.
+"""How a network's images are prepared, in numbers that an exported file can state.
 
-Read off a config's test pipeline, so that exports do what `tools/test.py` does.
+They are read from a config's test pipeline, so exports do what `tools/test.py` does.
 """
 from dataclasses import asdict, dataclass, replace
 
@@ -12,19 +12,19 @@ from mmconvmixer.errors import BadConfig
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Load, resize, crop the middle, normalize.
+    """Load, resize, center crop, normalize.
 
     Attributes:
-        image_size: (height, width) of what the network takes.
-        resize: 'short': the short edge becomes `resize_to[0]` pixels, the long one
-            in proportion, rounded down; 'exact': to `resize_to`, (height, width);
-            'none': the image is taken as it is.
-        resize_to: see there.
-        interpolation: 'bicubic', 'bilinear', 'area', 'nearest', 'lanczos'.
-        antialias: averaging over all pixels that become one, as Pillow does; what
-            cv2 does not, but for 'area'.
-        mean, std: of each channel, in 0..255.
-        channels: 'RGB', 'BGR' or 'GRAY', what the network takes.
+        image_size: (height, width) of the network's input in pixels.
+        resize: 'short': the short edge becomes `resize_to[0]` pixels, the long one in
+            proportion, rounded down; 'exact': the image becomes `resize_to`; 'none':
+            the image keeps its size.
+        resize_to: (height, width) in pixels.
+        interpolation: 'bicubic', 'bilinear', 'area', 'nearest' or 'lanczos'.
+        antialias: average over all pixels that become one, as Pillow does; cv2 does so
+            for 'area' only.
+        mean, std: one for each channel, in 0..255.
+        channels: order of the network's input channels, 'RGB', 'BGR' or 'GRAY'.
     """
     image_size: tuple[int, int]
     resize: str
@@ -37,13 +37,15 @@ class Preprocessing:
 
     @property
     def in_channels(self) -> int:
+        """Number of channels."""
         return len(self.channels) if self.channels != 'GRAY' else 1
 
     def as_dict(self) -> dict:
+        """Return the attributes by name."""
         return asdict(self)
 
     def pipeline(self) -> list[dict]:
-        """Return the transforms of mmpretrain that do the same, without normalization."""
+        """Return the mmpretrain transforms that do the same, without the normalization."""
         height, width = self.resize_to
         how = dict(interpolation=self.interpolation, backend='pillow' if (
             self.antialias and self.interpolation != 'area') else 'cv2')
@@ -56,27 +58,27 @@ class Preprocessing:
                 dict(type='PackInputs')]
 
     def at(self, image_size: int) -> 'Preprocessing':
-        """Return the same for larger or smaller images, the margin in proportion."""
+        """Return the same for another image size in pixels, with the margin in proportion."""
         ratio = [image_size / edge for edge in self.image_size]
         return replace(self, image_size=(image_size, image_size), resize_to=tuple(
             round(edge * factor) for edge, factor in zip(self.resize_to, ratio, strict=True)))
 
 
 def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preprocessing:
-    """Return what a model's config does to a test image.
+    """Return how a model's config prepares a test image.
 
     Args:
         model: what `get_model` returned.
-        image_size: height and width of the network's input. Default: the config's;
-            for another one, the edge before the crop grows in proportion.
+        image_size: height and width of the network's input in pixels. Default: the
+            config's. For another size, the edge before the crop grows in proportion.
 
     Raises:
-        BadConfig: the config has no test pipeline, one with steps that this can't
-            say in numbers, or one that leaves the size open, as `image_size` does.
+        BadConfig: the config has no test pipeline, or one with other steps than
+            `Preprocessing` has, or neither it nor `image_size` sets the size.
     """
     size, resizing = None, dict(resize='none', interpolation='bilinear', antialias=False)
     gray = False
-    expected = ['load', 'resize', 'crop']  # each once at most, in this order
+    expected = ['load', 'resize', 'crop']  # in this order, each at most once
     for step in test_dataset_of(model).pipeline:
         name = step['type'].split('.')[-1]
         if name == 'PackInputs':
@@ -101,20 +103,20 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
         elif name == 'CenterCrop' and not step.get('auto_pad') and 'crop' in expected:
             size, expected = _height_and_width(step['crop_size']), []
         else:
-            raise BadConfig(f'the test pipeline has {step["type"]} where an exported file has no '
-                            'way to say it; known is: load, ResizeEdge (short) or Resize, '
-                            'CenterCrop, PackInputs')
+            raise BadConfig(f'the test pipeline has {step["type"]} where an exported file cannot '
+                            'express it; expected load, ResizeEdge (short) or Resize, CenterCrop, '
+                            'PackInputs')
     if size and resizing['resize'] != 'none' and min(
             large - small for large, small in zip(resizing['resize_to'], size, strict=True)) < 0:
-        raise BadConfig(f'the test pipeline crops {size} out of smaller images, '
+        raise BadConfig(f'the test pipeline crops {size} from images that are smaller, '
                         f'{resizing["resize_to"]}')
     normalizer = model.data_preprocessor
     mean, std = ([float(f'{value:.7g}') for value in getattr(normalizer, name).flatten()]
                  if normalizer._enable_normalize else [default] * (1 if gray else 3)
                  for name, default in (('mean', 0.), ('std', 1.)))
     if getattr(normalizer, 'pad_size_divisor', 1) > 1:
-        raise BadConfig('the data_preprocessor pads images, which an exported file has no way '
-                        'to say')
+        raise BadConfig('the data_preprocessor pads images, which an exported file cannot '
+                        'express')
     in_channels = 1 if gray else 3
     mean, std = (values * in_channels if len(values) == 1 else values for values in (mean, std))
     if size is None and image_size is None:
@@ -128,7 +130,7 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
 
 
 def _height_and_width(scale: int | tuple[int, int]) -> tuple[int, int]:
-    """Turn OpenMMLab's (width, height) round."""
+    """Return OpenMMLab's (width, height) in reverse order."""
     width, height = (scale, scale) if isinstance(scale, int) else scale
     return height, width
 

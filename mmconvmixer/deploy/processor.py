@@ -1,4 +1,4 @@
-"""What this machine's processor can compute in."""
+"""The precisions that this machine's processor has instructions for."""
 import logging
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """Return the names of the instruction sets, as Linux gives them; empty elsewhere."""
+    """Return the names of the instruction sets on Linux; nothing on other systems."""
     info = Path('/proc/cpuinfo')
     if not info.is_file():
         return frozenset()
@@ -20,18 +20,20 @@ def processor_flags() -> frozenset[str]:
 
 
 def has_bfloat16() -> bool:
+    """Whether there are bfloat16 instructions."""
     flags = processor_flags()
     return bool(flags & {'avx512_bf16', 'amx_bf16', 'bf16'}) or (
         not flags and torch.backends.mkldnn.is_available() and _mkldnn_bfloat16())
 
 
 def has_int8() -> bool:
+    """Whether there are int8 dot products; true if the instruction sets are not known."""
     flags = processor_flags()
     return not flags or bool(flags & {'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimddp', 'i8mm'})
 
 
 def supported_precision(precision: str) -> str:
-    """Return the precision, or what this processor has instead, and say so in one line."""
+    """Return the precision, or float32 if the processor does not have it, and log that."""
     if precision == 'bfloat16' and not has_bfloat16():
         print_log('this processor has no bfloat16 instructions: computing in float32', 'current',
                   logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a classifier itself says: the measure of everything made of it."""
+"""A classifier's own outputs, which everything exported from it is compared with."""
 from copy import deepcopy
 
 import torch
@@ -13,11 +13,12 @@ def reference_outputs(model: BaseModel, images: Tensor, features: bool = False) 
     """Return logits (N, classes) or features (N, embed_dims), in float32 on a CPU.
 
     Args:
-        model: the classifier; it stays as it is, in training mode too.
+        model: the classifier; it is not changed, even in training mode.
         images: (N, C, H, W) float32, normalized.
+        features: return the pooled features instead of the logits.
 
     Raises:
-        BadConfig: the network does not take such images.
+        BadConfig: the network does not take images of this size.
     """
     model = deepcopy(model).cpu().float().eval()
     try:

@@ -1,4 +1,4 @@
-"""Real images that are always at hand: pieces of the two photographs in scikit-learn."""
+"""Real images without a download: pieces of the two photographs in scikit-learn."""
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
@@ -7,7 +7,7 @@ from mmconvmixer.deploy.preprocessing import Preprocessing
 
 
 def sample_images(count: int = 8) -> list[np.ndarray]:
-    """Return `count` different photographs, (H, W, 3) uint8 RGB, 240 to 427 pixels high."""
+    """Return `count` different images (H, W, 3) uint8 RGB, 240 to 427 pixels high."""
     photographs = load_sample_images().images
     generator = np.random.default_rng(0)
     images = []
@@ -21,14 +21,14 @@ def sample_images(count: int = 8) -> list[np.ndarray]:
 
 
 def odd_images() -> list[np.ndarray]:
-    """Return photographs (H, W, 3) uint8 RGB that are small, wide or high."""
+    """Return images (H, W, 3) uint8 RGB that are small, wide or tall."""
     first, second = sample_images(2)
     return [np.ascontiguousarray(pixels) for pixels in (
         first[:20, :31], first[100:130], second[:, 50:90], second[::2, ::3])]
 
 
 def sample_batch(preprocessing: Preprocessing, count: int = 8) -> np.ndarray:
-    """Return sample images as a network takes them: (count, C, H, W) float32, normalized."""
+    """Return sample images as a network's input: (count, C, H, W) float32, normalized."""
     height, width = preprocessing.image_size
     batch = np.stack([_resized(pixels, width, height, preprocessing.channels)
                       for pixels in sample_images(count)])

@@ -1,7 +1,7 @@
-from mmconvmixer.visualization.curves import plot_curves
-from mmconvmixer.visualization.log_plot import plot_logs
-from mmconvmixer.visualization.logs import Log, read_log, read_logs
-from mmconvmixer.visualization.runs import Run, epochs_table, read_run, read_runs, results_table
+"""Run logs: one reader, one plotter, the tables of results, and the log backends."""
+from mmconvmixer.visualization.logs import Log, read_log, read_logs, read_records
+from mmconvmixer.visualization.plot import plot_logs
+from mmconvmixer.visualization.tables import epochs_table, results_table
 
-__all__ = ['Log', 'Run', 'epochs_table', 'plot_curves', 'plot_logs', 'read_log', 'read_logs',
-           'read_run', 'read_runs', 'results_table']
+__all__ = ['Log', 'epochs_table', 'plot_logs', 'read_log', 'read_logs', 'read_records',
+           'results_table']

@@ -1,4 +1,4 @@
-"""A run's log as a table that a spreadsheet opens."""
+"""A run's log as a table for spreadsheets."""
 import csv
 import io
 from pathlib import Path
@@ -17,38 +17,38 @@ FIRST = ('epoch', 'iter')
 class CSVVisBackend(BaseVisBackend):
     """Write `<work_dir>/scalars.csv`: a row for each log line, a column for each figure.
 
-    The first two columns say when: in which epoch, after how many iterations of
-    the run. A figure that a line does not have, such as the accuracy between
-    validations, is an empty cell; validation's own times are `val/time` and
-    `val/data_time`. A figure that comes up for the first time gets a new last
-    column, for which the table is written anew; otherwise rows are appended, and
-    each is on the disk when the next iteration begins.
+    The first two columns are the epoch and the iterations done so far. A figure that a
+    line does not have, such as the accuracy between validations, is an empty cell.
+    Validation's own times are `val/time` and `val/data_time`. A figure that occurs for
+    the first time gets a new last column, and the table is rewritten; otherwise rows are
+    appended, and each is on disk when the next iteration begins.
 
-    A resumed run goes on in the same table: what an earlier start logged beyond
-    the point of resumption is dropped, and so is a row that was cut off when
-    the run was killed. A new run in an old folder begins a new table.
+    A resumed run continues the same table: what an earlier start logged after the point
+    of resumption is dropped, and so is a row that was cut off when the run was killed. A
+    new run in an old folder begins a new table.
 
     Args:
-        save_dir: `<work_dir>/<start>/vis_data`, as mmengine's runner gives, puts
-            the table into the work dir; any other folder gets it itself.
+        save_dir: for `<work_dir>/<start>/vis_data`, which mmengine's runner passes, the
+            table is written to the work dir; for any other folder, to that folder.
     """
 
-    def __init__(self, save_dir: str | Path):
+    def __init__(self, save_dir: str | Path) -> None:
         super().__init__(str(save_dir))
         self.path = Path(save_dir, NAME)
-        self._goes_on = True
+        self._continues = True
         self._columns: list[str] | None = None
 
     @property
     def experiment(self) -> 'CSVVisBackend':
+        """This backend: there is nothing else to write with."""
         return self
 
     def _init_env(self) -> None:
-        """Nothing: a test run writes no scalars, and must not touch the table."""
+        """Do nothing: a test run writes no scalars and must not touch the table."""
 
     def add_config(self, config: Config) -> None:
-        """Learn from the run's config where the table is and whether it goes on."""
-        self._goes_on = bool(config.get('resume'))
+        """Read from the run's config where the table is, and whether to continue it."""
+        self._continues = bool(config.get('resume'))
         folder, work_dir = self.path.parent.absolute(), config.get('work_dir')
         if (work_dir and folder.name == 'vis_data'
                 and folder.parent.parent == Path(work_dir).absolute()):
@@ -64,8 +64,8 @@ class CSVVisBackend(BaseVisBackend):
 
         Args:
             scalar_dict: figures by name.
-            step: stands for the iteration where no run is going on that counts them.
-            file_path: for other backends.
+            step: the iteration, outside of a run that counts iterations.
+            file_path: not used; other backends take it.
         """
         row = _with_time(scalar_dict, step)
         if self._columns is None:
@@ -80,7 +80,7 @@ class CSVVisBackend(BaseVisBackend):
 
     def _begin(self, row: dict[str, Any]) -> None:
         self._columns, rows = list(row), []
-        if self._goes_on and self.path.is_file():
+        if self._continues and self.path.is_file():
             columns, before = read_table(self.path)
             if 'iter' in columns:
                 self._columns = columns
@@ -94,7 +94,7 @@ class CSVVisBackend(BaseVisBackend):
 
 
 def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and the rows, without a last one that was cut off."""
+    """Return the columns and the rows, without an incomplete last one."""
     text = Path(path).read_text(encoding='utf-8', errors='replace')
     whole = text[:text.rfind('\n') + 1]
     reader = csv.DictReader(io.StringIO(whole, newline=''))
@@ -105,7 +105,7 @@ def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
 def _with_time(scalars: dict, step: int) -> dict[str, Any]:
     hub = MessageHub.get_current_instance()
     validation = 'iter' not in scalars
-    # The runner's 'step' is an epoch after validation and an iteration in training.
+    # `step` is an epoch after validation, but an iteration in training.
     done = {name: scalars.get(name, hub.runtime_info.get(name)) for name in FIRST}
     if validation:
         done = {name: None if value is None else value + 1 for name, value in done.items()}
@@ -120,7 +120,7 @@ def _iteration(row: dict[str, str]) -> float:
     try:
         return float(row['iter'])
     except (KeyError, TypeError, ValueError):
-        return float('inf')  # a damaged row: dropped with what comes too late
+        return float('inf')  # a damaged row: dropped like those after the point of resumption
 
 
 def _line(cells: list) -> str:
@@ -130,6 +130,6 @@ def _line(cells: list) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if hasattr(value, 'item'):  # of torch or numpy
+    if hasattr(value, 'item'):  # torch or numpy
         value = value.item()
     return f'{value:.6g}' if isinstance(value, float) else value

@@ -1,5 +1,4 @@
-"""The log of a run, from whichever of its files there are."""
-import json
+"""The log of a run, read from whichever of its files there are."""
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,14 +6,19 @@ from pathlib import Path
 
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.visualization import csv_backend
-from mmconvmixer.visualization.runs import read_run
+from mmconvmixer.visualization.log_files import (
+    Row,
+    is_record,
+    numbers,
+    read_csv,
+    read_json_lines,
+    read_record,
+)
 
-# What mmengine's LocalVisBackend writes for each start of a run.
+# mmengine's LocalVisBackend writes these for each start of a run.
 SCALARS, CONFIG = 'scalars.json', 'config.py'
 RECORD = 'run.json'
 SOURCES = f'<start>/vis_data/{SCALARS}, {csv_backend.NAME} or {RECORD}'
-
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -22,70 +26,77 @@ class Log:
     """What a run logged.
 
     Attributes:
-        name: of the run: its work dir, or its file.
-        path: where it was read.
-        rows: log lines in the order of their `iter`, the iterations done; with
-            `epoch`, the one they are of, where known, and figures by name.
-        epoch_length: iterations of an epoch; None of a run without epochs, and
-            where less than two were logged.
-        notes: what was left out, for the reader to know.
+        name: the run's work dir, or its file.
+        path: what it was read from.
+        rows: log lines in order of their `iter`, the iterations done. A row also has its
+            `epoch` where that is known, and figures by name.
+        epoch_length: iterations in an epoch; None for a run without epochs, and where
+            fewer than two epochs were logged.
+        notes: what was left out, for people to read.
+        record: the whole run.json (see `RecordHook`), if the log was read from one.
     """
     name: str
     path: Path
     rows: list[Row]
     epoch_length: int | None = None
     notes: tuple[str, ...] = ()
+    record: dict | None = None
 
     def curve(self, metric: str) -> list[tuple[float, float]]:
         """Return (iterations done, value) wherever the metric was logged."""
         return [(row['iter'], row[metric]) for row in self.rows if metric in row]
+
+    def figures(self) -> list[str]:
+        """Return the names of all figures that were logged, sorted."""
+        return sorted({name for row in self.rows for name in row} - {'epoch', 'iter'})
 
 
 def read_log(path: str | Path) -> Log:
     """Read the log of one run.
 
     Args:
-        path: a work dir, whose starts are put together to one run: where two
-            overlap, the later holds, and one that did not resume begins anew;
-            a single start's folder in it; or a `scalars.json`, `scalars.csv` or
+        path: a work dir, whose starts are joined to one run: where two overlap, the later
+            one counts, and a start that did not resume discards those before it. Or the
+            folder of a single start in a work dir. Or a `scalars.json`, `scalars.csv` or
             `run.json`, under any name.
 
     Raises:
-        BadConfig: nothing there, no log, or a damaged one. (A last line that is
-            cut off is left out, which `notes` says: the run may be writing it.)
+        BadConfig: nothing is there, it is not a log, or it is damaged. (An incomplete last
+            line is left out and mentioned in `notes`: the run may be writing it.)
     """
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.exists():
-        raise BadConfig(f'{path} is not there; expected a work dir, or a file {SOURCES} of one')
-    if path.suffix == '.csv':
-        rows, notes = _read_csv(path)
-        return _log(_name(path), path, rows, None, notes)
-    if path.suffix == '.json':
-        if _is_record(path):
-            return _of_record(path)
-        length = _length_beside(path.parent.parent.parent)
-        lines, notes = _read_json_lines(path)
-        return _log(_name(path), path, _with_iterations(lines, length), length, notes)
-    raise BadConfig(f'{path} is no log of a run; expected a work dir, or a file {SOURCES} of one')
+    log = _read(Path(path))
+    if not log.figures():
+        raise BadConfig(f'{log.path} has no log line yet; the first comes after '
+                        'default_hooks.logger.interval iterations')
+    return log
 
 
 def read_logs(paths: Sequence[str | Path]) -> list[Log]:
-    """Read several runs, once each; runs of one name get their folders before it.
+    """Read several runs, each once; runs with the same name get their parent folders before it.
 
     Raises:
         BadConfig: see `read_log`.
     """
     logs = list({log.path.resolve(): log for log in map(read_log, paths)}.values())
-    return [replace(log, name=name) for name, log in zip(_told_apart(logs), logs, strict=True)]
+    return [replace(log, name=name) for name, log in zip(_unique_names(logs), logs, strict=True)]
 
 
-def _told_apart(logs: list[Log]) -> list[str]:
+def read_records(folder: str | Path) -> list[Log]:
+    """Read the records `<folder>/*.json` of runs, in order of their names.
+
+    Raises:
+        BadConfig: there is no such folder, or a file is not a run's record.
+    """
+    if not Path(folder).is_dir():
+        raise BadConfig(f'{folder} is not a folder; expected one with records of runs')
+    return [_from_record(path) for path in sorted(Path(folder).glob('*.json'))]
+
+
+def _unique_names(logs: list[Log]) -> list[str]:
     names, paths = [log.name for log in logs], [log.path.resolve() for log in logs]
     for depth in range(2, 1 + max(len(path.parts) for path in paths)):
-        double = {name for name in names if names.count(name) > 1}
-        names = [str(Path(*path.parts[-depth:])) if name in double else name
+        repeated = {name for name in names if names.count(name) > 1}
+        names = [str(Path(*path.parts[-depth:])) if name in repeated else name
                  for name, path in zip(names, paths, strict=True)]
     return names
 
@@ -103,26 +114,45 @@ def _name_of_start(folder: Path) -> str:
     return '/'.join(folder.resolve().parts[-2:])
 
 
+def _read(path: Path) -> Log:
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise BadConfig(f'{path} is not there; expected a work dir, or a file {SOURCES} in one')
+    if path.suffix == '.csv':
+        rows, notes = read_csv(path)
+        return _log(_name(path), path, rows, None, notes)
+    if path.suffix == '.json':
+        if is_record(path):
+            return _from_record(path)
+        length = _length_beside(path.parent.parent.parent)
+        lines, notes = read_json_lines(path)
+        return _log(_name(path), path, _with_iterations(lines, length), length, notes)
+    raise BadConfig(f'{path} is not the log of a run; expected a work dir, or a file {SOURCES} '
+                    'in one')
+
+
 def _read_folder(folder: Path) -> Log:
     folder = folder.parent if folder.resolve().name == 'vis_data' else folder
     if (folder / 'vis_data' / SCALARS).is_file():
-        log = read_log(folder / 'vis_data' / SCALARS)
+        log = _read(folder / 'vis_data' / SCALARS)
         return replace(log, name=_name_of_start(folder), path=folder)
     starts = sorted(path.parent.parent for path in folder.glob(f'*/vis_data/{SCALARS}'))
     if starts:
-        return _put_together(folder, starts)
+        return _join_starts(folder, starts)
     for name in (csv_backend.NAME, RECORD, SCALARS):
         if (folder / name).is_file():
-            return read_log(folder / name)
+            return _read(folder / name)
     found = ', '.join(sorted(path.name for path in folder.iterdir())[:8])
-    hint = '; a work dir in it?' if any(folder.glob(f'*/*/vis_data/{SCALARS}')) else ''
-    raise BadConfig(f'{folder} is no work dir of a run: expected {SOURCES} in it, found '
-                    f'{found or "nothing at all"}{hint}')
+    hint = '; did you mean a work dir in it?' if any(
+        folder.glob(f'*/*/vis_data/{SCALARS}')) else ''
+    raise BadConfig(f'{folder} is not the work dir of a run: expected {SOURCES} in it, found '
+                    f'{found or "nothing"}{hint}')
 
 
-def _put_together(work_dir: Path, starts: list[Path]) -> Log:
-    read = [_read_json_lines(start / 'vis_data' / SCALARS) for start in starts]
-    # A start may be too short to tell by itself.
+def _join_starts(work_dir: Path, starts: list[Path]) -> Log:
+    read = [read_json_lines(start / 'vis_data' / SCALARS) for start in starts]
+    # A single start may be too short to tell the length of an epoch.
     lengths = (_length_of(lines) for lines in (
         *(lines for lines, _ in read), [line for lines, _ in read for line in lines]))
     length = _length_beside(work_dir) or next(filter(None, lengths), None)
@@ -141,45 +171,23 @@ def _resumed(start: Path) -> bool:
     return not config.is_file() or bool(re.search(r'^resume = True$', config.read_text(), re.M))
 
 
-def _log(name: str, path: Path, rows: list[Row], length: int | None, notes: list[str]) -> Log:
-    if not any(row.keys() - {'epoch', 'iter'} for row in rows):
-        raise BadConfig(f'{path} holds no line of a log yet; the first comes after '
-                        'default_hooks.logger.interval iterations')
+def _log(name: str, path: Path, rows: list[Row], length: int | None, notes: list[str],
+         record: dict | None = None) -> Log:
     return Log(name, path, sorted(rows, key=lambda row: row['iter']),
-               length or _length_of(rows), tuple(notes))
+               length or _length_of(rows), tuple(notes), record)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding='utf-8')
-    except OSError as error:
-        raise BadConfig(f'{path} can not be read: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise BadConfig(f'{path} is no log of a run: it is no text') from error
-
-
-def _is_record(path: Path) -> bool:
-    """Whether a file is one JSON value rather than one a line."""
-    text = _read_text(path)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return False
-    return not (isinstance(value, dict) and 'step' in value)
-
-
-def _of_record(path: Path) -> Log:
-    history = read_run(path).record['history']
-    rows = [_numbers({'epoch': entry.get('epoch'), **entry, **entry.get('metrics', {})})
-            for entry in history]
-    return _log(_name(path), path, rows, _length_in(history), [])
+def _from_record(path: Path) -> Log:
+    record = read_record(path)
+    rows = [numbers({**entry, **entry.get('metrics', {})}) for entry in record['history']]
+    return _log(_name(path), path, rows, _length_in(record['history']), [], record)
 
 
 def _length_beside(work_dir: Path) -> int | None:
-    """Return the iterations of an epoch, by the record in a work dir."""
+    """Return the iterations in an epoch according to the record in a work dir."""
     if not (work_dir / RECORD).is_file():
         return None
-    return _length_in(read_run(work_dir / RECORD).record['history'])
+    return _length_in(read_record(work_dir / RECORD)['history'])
 
 
 def _length_in(history: list[dict]) -> int | None:
@@ -188,7 +196,7 @@ def _length_in(history: list[dict]) -> int | None:
 
 
 def _length_of(rows: Iterable[Row]) -> int | None:
-    """Return the iterations of an epoch, by the distance of two epochs' first lines."""
+    """Return the iterations in an epoch according to the first lines of two epochs."""
     first: dict[float, float] = {}
     for row in rows:
         if 'epoch' in row and 'iter' in row:
@@ -199,28 +207,8 @@ def _length_of(rows: Iterable[Row]) -> int | None:
     return round((last - start) / (last_epoch - epoch)) or None
 
 
-def _read_json_lines(path: Path) -> tuple[list[Row], list[str]]:
-    lines = _read_text(path).splitlines()
-    parsed, notes = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError('not a JSON object')
-        except ValueError as error:
-            if number == len(lines):
-                notes.append(f'{path}: the last line is cut off and left out')
-                break
-            raise BadConfig(f'{path}, line {number} is damaged ({error}): {line[:60]!r}; remove '
-                            'the line to draw the others') from error
-        parsed.append(_numbers(row))
-    return parsed, notes
-
-
 def _with_iterations(rows: list[Row], length: int | None) -> list[Row]:
-    """Give validation's lines, which have a `step` only, the iterations done."""
+    """Give validation lines, which only have a `step`, the iterations done."""
     length = length or _length_of(rows)
     placed, done, epoch = [], 0., None
     for line in rows:
@@ -229,7 +217,7 @@ def _with_iterations(rows: list[Row], length: int | None) -> list[Row]:
         if 'iter' in row:
             done, epoch = row['iter'], row.get('epoch')
         elif step is not None:
-            # An epoch, unless log_metric_by_epoch is off: then it is an iteration.
+            # The step is an epoch; with log_metric_by_epoch=False it is an iteration.
             if step >= done > 0:
                 row['iter'] = step
             else:
@@ -241,29 +229,3 @@ def _with_iterations(rows: list[Row], length: int | None) -> list[Row]:
         if row.get('iter'):
             placed.append(row)
     return placed
-
-
-def _read_csv(path: Path) -> tuple[list[Row], list[str]]:
-    text = _read_text(path)
-    notes = []
-    if text and not text.endswith('\n'):
-        notes.append(f'{path}: the last line is cut off and left out')
-    columns, table = csv_backend.read_table(path)
-    if 'iter' not in columns:
-        raise BadConfig(f'{path} is no table of a run: expected a column iter, found '
-                        f'{", ".join(columns)[:200] or "nothing at all"}')
-    rows = []
-    for number, cells in enumerate(table, 2):
-        try:
-            row = {name: float(cell) for name, cell in cells.items() if cell}
-            rows.append({'iter': row.pop('iter'), **row})
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadConfig(f'{path}, line {number} is damaged: expected numbers under '
-                            f'{", ".join(columns)[:200]}; remove the line to draw the '
-                            'others') from error
-    return rows, notes
-
-
-def _numbers(row: dict) -> Row:
-    return {name: value for name, value in row.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)}

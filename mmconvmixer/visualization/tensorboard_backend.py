@@ -1,4 +1,4 @@
-"""TensorBoard where it is installed."""
+"""TensorBoard, if it is installed."""
 import importlib.util
 import logging
 import sys
@@ -14,22 +14,22 @@ from mmconvmixer.errors import MissingPackage
 
 
 class TensorboardVisBackend(MMEngineTensorboardVisBackend):
-    """mmengine's, that can do without the package.
+    """mmengine's backend, but it also works without the package.
 
-    It also writes nothing before the first figure or image, so that tests leave
-    no empty event files, shows each figure at once rather than after two
-    minutes, and does not load TensorFlow, which TensorBoard would where it is
-    installed: seconds and hundreds of MB to write a file.
+    It writes nothing before the first figure or image, so that test runs leave no empty
+    event files, and it flushes each figure at once instead of after two minutes. It does
+    not load TensorFlow, which TensorBoard does where TensorFlow is installed, and which
+    takes seconds and hundreds of MB.
 
     Args:
-        save_dir: for the event files.
-        required: False writes nothing, and says nothing, without tensorboard.
+        save_dir: folder for the event files.
+        required: if False, a missing tensorboard is ignored silently.
 
     Raises:
-        MissingPackage: it is required and not installed.
+        MissingPackage: tensorboard is required and not installed.
     """
 
-    def __init__(self, save_dir: str, required: bool = True):
+    def __init__(self, save_dir: str, required: bool = True) -> None:
         super().__init__(save_dir)
         self._config: Config | None = None
         self._off = importlib.util.find_spec('tensorboard') is None
@@ -43,18 +43,18 @@ class TensorboardVisBackend(MMEngineTensorboardVisBackend):
         if self._off:
             return
         try:
-            _leave_out_tensorflow()
+            _avoid_tensorflow()
             super()._init_env()
         except Exception as error:
             if self._required:
                 raise
-            # A package that nobody asked for and that is broken is no reason to end a run.
-            print_log(f'tensorboard is installed but can not be used: {type(error).__name__}: '
+            # A broken package that nobody asked for must not end a run.
+            print_log(f'tensorboard is installed but cannot be used: {type(error).__name__}: '
                       f'{error}', 'current', logging.WARNING)
             self._off = True
             return
         if self._config is not None:
-            # Indented, Markdown shows it as it is.
+            # Markdown shows indented text verbatim.
             self._tensorboard.add_text('config', '    ' + self._config.pretty_text.replace(
                 '\n', '\n    '))
 
@@ -65,25 +65,29 @@ class TensorboardVisBackend(MMEngineTensorboardVisBackend):
         return not self._off
 
     def add_config(self, config: Config) -> None:
+        """Keep the config for the first event file."""
         self._config = config
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
+        """Write an image (H, W, 3)."""
         if self._ready():
             super().add_image(name, image, step)
 
     def add_scalar(self, name: str, value: Any, step: int = 0) -> None:
+        """Write one figure."""
         if self._ready():
             super().add_scalar(name, value, step)
 
     def add_scalars(self, scalar_dict: dict, step: int = 0,
                     file_path: str | None = None) -> None:
+        """Write figures by name."""
         if self._ready():
             super().add_scalars(scalar_dict, step, file_path)
             self._tensorboard.flush()
 
 
-def _leave_out_tensorflow() -> None:
+def _avoid_tensorflow() -> None:
     if 'tensorflow' not in sys.modules:
-        # tensorboard's own switch: with this module it uses its stub of TensorFlow.
+        # tensorboard's own switch: if this module exists, it uses its stub of TensorFlow.
         name = 'tensorboard.compat.notf'
         sys.modules.setdefault(name, ModuleType(name))

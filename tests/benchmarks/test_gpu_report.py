@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks.bars import bars
-from benchmarks.clock import time_in_turn
 from benchmarks.limits import floor_milliseconds
 from benchmarks.page import table
 from benchmarks.whole import MAX_AUTOTUNE, network_rows
+from mmconvmixer._support.clock import time_in_turn
 
 checks = pytest.importorskip('benchmarks.checks', reason='Triton is not installed')
 

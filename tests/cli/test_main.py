@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from mmconvmixer import __version__
-from mmconvmixer.cli import common, convert
+from mmconvmixer.cli import checkout, common, convert
 from mmconvmixer.cli.main import COMMANDS, main
 
 TOOLS = {'convert': 'convert_checkpoint'}
@@ -72,8 +72,9 @@ def test_an_error_is_one_line_and_2(tmp_path, capsys):
     assert error.startswith('error: ') and 'missing.py' in error
 
 
-def test_without_a_checkout_benchmark_says_what_it_needs(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, 'benchmarks.in_turn', None)
+def test_without_a_checkout_benchmark_says_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkout, 'CHECKOUT', tmp_path)
+    monkeypatch.setattr(checkout, 'find_spec', lambda name: None)
     assert main(['benchmark', 'convmixer-64-4_digits']) == 2
     error, = capsys.readouterr().err.splitlines()
     assert 'folder benchmarks/' in error and 'clone the repository' in error

@@ -1,4 +1,4 @@
-"""Small networks whose answers depend on the image."""
+"""Small networks whose logits depend on the image."""
 import pytest
 import torch
 
@@ -9,7 +9,7 @@ from mmconvmixer.zoo.config import load_config
 
 @pytest.fixture
 def convmixer():
-    """Build a ConvMixer for images of 32 x 32, in ten classes."""
+    """Build a ConvMixer for images of 32 x 32 and ten classes."""
     def build(act='GELU', depth=3):
         torch.manual_seed(0)
         return trained_like(get_model(
@@ -20,7 +20,7 @@ def convmixer():
 
 @pytest.fixture
 def mixer():
-    """Build an MLP-Mixer for images of 32 x 32, in five classes."""
+    """Build an MLP-Mixer for images of 32 x 32 and five classes."""
     def build():
         torch.manual_seed(0)
         arch = dict(embed_dims=16, num_layers=2, tokens_mlp_dims=12, channels_mlp_dims=24,

@@ -16,8 +16,8 @@ def test_another_runtime_gets_the_accuracy_of_the_model(tool, tmp_path, backend,
     assert other.out.splitlines()[-1].split()[:4] == plain.out.splitlines()[-1].split()[:4]
 
 
-def test_an_average_of_weights_is_what_is_asked(tool, train, toy_config, trained, tmp_path):
-    """EMAHook exchanges the weights when the test begins: the backend is made after that."""
+def test_the_backend_gets_averaged_weights(tool, train, toy_config, trained, tmp_path):
+    """EMAHook exchanges the weights when the test begins, so the backend is built after that."""
     config = tmp_path / 'averaged.py'
     config.write_text(f"_base_ = ['{toy_config}']\n"
                       "custom_hooks = [dict(type='EMAHook', momentum=0.002)]\n")

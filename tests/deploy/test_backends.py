@@ -1,4 +1,4 @@
-"""Runtimes: which is taken, and what is done with those that are wrong."""
+"""Backends: which one `auto` takes, and which ones it leaves out."""
 import pytest
 import torch
 
@@ -18,7 +18,7 @@ def job(convmixer):
 
 @pytest.fixture
 def said(monkeypatch):
-    """What was logged."""
+    """The lines that were logged."""
     lines = []
     for module in ('backends.auto', 'backends', 'processor'):
         monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
@@ -46,7 +46,7 @@ def test_auto_takes_the_fastest(job, said, monkeypatch):
     torch.testing.assert_close(run(images), eager(job, 'float32')(images))
 
 
-def test_auto_leaves_out_what_answers_otherwise_or_fails(job, said, monkeypatch):
+def test_auto_leaves_out_backends_with_other_outputs_or_errors(job, said, monkeypatch):
     eager = torch_eager.build
     for broken in (lambda *args: lambda images: 1.01 * eager(*args)(images),
                    lambda *args: lambda images: torch.full((len(images), 10), float('nan')),
@@ -57,7 +57,7 @@ def test_auto_leaves_out_what_answers_otherwise_or_fails(job, said, monkeypatch)
         assert said[-1].startswith('auto: torch in float32')
 
 
-def test_a_program_of_one_batch_size_serves_smaller_ones():
+def test_a_program_for_one_batch_size_computes_smaller_ones():
     made = []
 
     def build(size):
@@ -72,17 +72,17 @@ def test_a_program_of_one_batch_size_serves_smaller_ones():
     for count in (8, 5, 8, 1, 2, 1, 9):
         images = torch.randn(count, 3, 4, 4)
         torch.testing.assert_close(run(images), images.sum((1, 2, 3)))
-    assert made == [8, 1, 9]  # one image came again, five and two did not
+    assert made == [8, 1, 9]  # one image occurred again, five and two did not
 
     made.clear()
-    run = static_batches(build, made_for=lambda count: 4)
+    run = static_batches(build, size_for=lambda count: 4)
     for count in (1, 3, 4):
         assert len(run(torch.randn(count, 3, 4, 4))) == count
     assert made == [4]
 
 
 @pytest.mark.parametrize(('precision', 'flags'), [('bfloat16', {'avx512f'}), ('int8', {'avx2'})])
-def test_a_processor_without_a_precision_computes_in_float32_and_says_so(
+def test_a_processor_without_a_precision_computes_in_float32_and_logs_it(
         job, said, monkeypatch, precision, flags):
     monkeypatch.setattr(processor, 'processor_flags', lambda: frozenset(flags))
     run = build_backend(job, 'auto' if precision == 'int8' else 'torch', precision)

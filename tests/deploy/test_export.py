@@ -1,4 +1,4 @@
-"""Exports: each runs in its own runtime and says what PyTorch says, or is not there."""
+"""Exports: each file computes in its own runtime what PyTorch computes, or is not written."""
 import json
 import os
 from importlib import import_module
@@ -36,7 +36,7 @@ def installed(request):
 
 
 def exported(model, format, folder, **options):
-    """Export into `folder`; return the file and what was noted."""
+    """Export into `folder`; return the file and its record."""
     out = folder / f'net{load_format(format).SUFFIX}'
     return out, export(model, format, out, **options)
 
@@ -47,7 +47,7 @@ def random_images(count, size=32) -> np.ndarray:
 
 @pytest.mark.parametrize('family', ['convmixer', 'mixer'])
 @pytest.mark.parametrize('format', PLAIN)
-def test_any_number_of_images_gets_the_same_logits(request, tmp_path, format, family):
+def test_any_number_of_images_has_the_same_logits(request, tmp_path, format, family):
     model = request.getfixturevalue(family)().eval()
     out, record = exported(model, format, tmp_path, dynamic_batch=True)
     assert record['check']['max_difference'] <= 1e-4 * record['check']['largest']
@@ -74,7 +74,7 @@ def test_features_are_pooled(convmixer, tmp_path, format):
 
 
 @pytest.mark.parametrize('format', [*PLAIN, 'savedmodel'])
-def test_a_feature_extractor_is_exported_without_being_asked_for_features(tmp_path, format):
+def test_a_feature_extractor_is_exported_without_the_option_features(tmp_path, format):
     torch.manual_seed(0)
     model = get_model('rishit-dagli/convmixer-768-32-fe/1',
                       backbone=dict(type='ConvMixer', arch='16/2-p32-k3'))
@@ -98,7 +98,7 @@ def test_smaller_weights_make_a_smaller_file(convmixer, tmp_path, format, dtype)
     weights = '.bin' if format == 'openvino' else out.suffix
     saved = whole.with_suffix(weights).stat().st_size - out.with_suffix(weights).stat().st_size
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert saved > 1.5 * parameters  # of two bytes each
+    assert saved > 1.5 * parameters  # each is two bytes smaller
 
 
 def test_an_onnx_file_is_checked_static_and_has_its_norms_folded(convmixer, tmp_path):
@@ -156,7 +156,7 @@ def test_a_self_contained_file_resizes_and_crops_as_the_pipeline_does(
         assert scores[0] == pytest.approx(expected['pred_score'], abs=0.02)
 
 
-def test_what_is_noted_beside_the_file(tmp_path):
+def test_the_record_beside_the_file(tmp_path):
     out = tmp_path / 'net.pt2'
     record = export('convmixer-64-4_digits', 'torch', out)
     noted = json.loads(Path(f'{out}.json').read_text())
@@ -177,7 +177,7 @@ def test_another_image_size(tmp_path):
     assert record['inputs']['images']['shape'][2:] == [12, 12]
 
 
-def test_a_difference_over_tolerance_leaves_what_was_there(convmixer, tmp_path, monkeypatch):
+def test_a_difference_over_tolerance_keeps_the_old_files(convmixer, tmp_path, monkeypatch):
     out = tmp_path / 'net.pt2'
     out.write_bytes(b'the last one')
     reader = torch_program.reader
@@ -189,8 +189,8 @@ def test_a_difference_over_tolerance_leaves_what_was_there(convmixer, tmp_path, 
     assert out.read_bytes() == b'the last one'
 
 
-def test_a_fault_in_folding_is_noticed(convmixer, tmp_path, monkeypatch):
-    """The measure is the classifier itself, not what is made of it on the way."""
+def test_a_fault_in_folding_is_detected(convmixer, tmp_path, monkeypatch):
+    """The comparison is with the classifier itself, not with the folded network."""
     folded = fuse._affine_of
     monkeypatch.setattr(fuse, '_affine_of', lambda norm: [1.5 * part for part in folded(norm)])
     with pytest.raises(ExportMismatch):
@@ -200,7 +200,7 @@ def test_a_fault_in_folding_is_noticed(convmixer, tmp_path, monkeypatch):
 @pytest.mark.parametrize(('constant', 'wrong'), [
     ('_CHANNELS', {**onnx_self_contained._CHANNELS, 'RGB': onnx_self_contained._CHANNELS['BGR']}),
     ('_numbers', lambda values: '{7.0, 7.0, 7.0}')])
-def test_a_fault_in_preparing_images_is_noticed(
+def test_a_fault_in_preparing_images_is_detected(
         convmixer, tmp_path, monkeypatch, constant, wrong):
     pytest.importorskip('onnxruntime')
     monkeypatch.setattr(onnx_self_contained, constant, wrong)
@@ -216,7 +216,7 @@ def test_a_self_contained_file_for_another_size(convmixer, tmp_path):
 
 
 @pytest.mark.parametrize('made', ['other head', 'no resize'])
-def test_what_a_self_contained_file_can_not_say_is_refused(tmp_path, made):
+def test_what_a_self_contained_file_cannot_express_is_refused(tmp_path, made):
     pytest.importorskip('onnxruntime')
     head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=64, _delete_=True)
     model = get_model('convmixer-64-4_digits', **(dict(head=head) if made == 'other head' else {}))
@@ -226,7 +226,7 @@ def test_what_a_self_contained_file_can_not_say_is_refused(tmp_path, made):
         export(model, 'onnx', tmp_path / 'net.onnx', self_contained=True)
 
 
-def test_a_model_in_training_stays_so(convmixer, tmp_path):
+def test_a_model_in_training_mode_is_not_changed(convmixer, tmp_path):
     model = convmixer().train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     export(model, 'torch', tmp_path / 'net.pt2')
@@ -234,13 +234,13 @@ def test_a_model_in_training_stays_so(convmixer, tmp_path):
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_options_for_a_model_that_is_built_are_refused(convmixer, tmp_path):
+def test_options_for_a_built_model_are_refused(convmixer, tmp_path):
     for options in (dict(dynamic_bach=False), dict(checkpoint='mine.pth')):
         with pytest.raises(TypeError, match='no further weights or options'):
             export(convmixer(), 'torch', tmp_path / 'net.pt2', **options)
 
 
-def test_an_interrupted_move_leaves_what_was_there(convmixer, tmp_path, monkeypatch):
+def test_an_interrupted_move_keeps_the_old_files(convmixer, tmp_path, monkeypatch):
     out = tmp_path / 'net.pt2'
     export(convmixer(), 'torch', out)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -258,19 +258,19 @@ def test_an_interrupted_move_leaves_what_was_there(convmixer, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize('image_size', [0, 3])
-def test_sizes_that_can_not_be(convmixer, tmp_path, image_size):
+def test_impossible_image_sizes_are_errors(convmixer, tmp_path, image_size):
     with pytest.raises((BadConfig, UnknownOption), match='image_size is 0|images of'):
         export(convmixer(), 'torch', tmp_path / 'net.pt2', image_size=image_size)
 
 
-def test_not_a_number_is_a_difference(convmixer, tmp_path, monkeypatch):
+def test_values_that_are_not_numbers_are_a_difference(convmixer, tmp_path, monkeypatch):
     monkeypatch.setattr(torch_program, 'reader',
                         lambda path: lambda images: np.full((len(images), 10), np.nan))
     with pytest.raises(ExportMismatch):
         export(convmixer(), 'torch', tmp_path / 'net.pt2')
 
 
-def test_a_file_is_replaced_by_a_good_one(convmixer, tmp_path):
+def test_a_file_is_replaced_by_one_that_passes(convmixer, tmp_path):
     out = tmp_path / 'net.pt2'
     out.write_bytes(b'the last one')
     export(convmixer(), 'torch', out)
@@ -283,7 +283,7 @@ def test_a_file_is_replaced_by_a_good_one(convmixer, tmp_path):
     (dict(format='torch', self_contained=True), 'these have: onnx, openvino'),
     (dict(format='onnx', self_contained=True, features=True), 'names classes'),
 ])
-def test_unknown_options(tmp_path, options, said):
+def test_unknown_options_are_errors(tmp_path, options, said):
     with pytest.raises(UnknownOption, match=said):
         export('convmixer-64-4_digits', out=tmp_path / 'net.pt2', **options)
     assert not list(tmp_path.iterdir())
@@ -295,12 +295,12 @@ def test_a_missing_package_is_named_with_the_command(tmp_path, monkeypatch):
         export('convmixer-64-4_digits', 'openvino', tmp_path / 'net.xml')
 
 
-def test_the_file_name_must_say_the_format(tmp_path):
+def test_the_suffix_must_be_that_of_the_format(tmp_path):
     with pytest.raises(OutputNotWritable, match='does not end in .pt2'):
         export('convmixer-64-4_digits', 'torch', tmp_path / 'net.onnx')
 
 
-def test_a_pipeline_that_no_file_can_say_is_an_error(convmixer, tmp_path):
+def test_a_pipeline_that_no_file_can_express_is_an_error(convmixer, tmp_path):
     model = convmixer()
     model._config.test_dataloader.dataset.pipeline.insert(1, dict(type='RandomFlip', prob=0.5))
     with pytest.raises(BadConfig, match='RandomFlip'):
@@ -319,7 +319,7 @@ def test_every_format_has_what_the_exporter_calls():
 
 
 def test_openvino_stays_in_float32_for_the_comparison(convmixer, tmp_path):
-    # Where the processor has bfloat16, OpenVINO would take it by itself.
+    # By default, OpenVINO computes in bfloat16 if the processor has it.
     pytest.importorskip('openvino')
     _, record = exported(convmixer(), 'openvino', tmp_path)
     assert record['check']['max_difference'] <= 1e-5 * record['check']['largest']
@@ -348,12 +348,12 @@ def test_a_savedmodel_is_replaced_and_other_folders_are_not(convmixer, tmp_path)
     assert second['files']['net/saved_model.pb'] == sha256_of(out / 'saved_model.pb')
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/thesis.txt').write_text('three years')
-    with pytest.raises(OutputNotWritable, match='no SavedModel'):
+    with pytest.raises(OutputNotWritable, match='is not a SavedModel'):
         export(convmixer(), 'savedmodel', tmp_path / 'mine')
     assert (tmp_path / 'mine/thesis.txt').read_text() == 'three years'
 
 
-def test_int8_of_litert_is_calibrated(convmixer, tmp_path):
+def test_litert_int8_is_calibrated_on_images(convmixer, tmp_path):
     pytest.importorskip('tensorflow')
     folder = tmp_path / 'images'
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Images prepared by TensorFlow are those that Pillow and cv2 prepare."""
+"""TensorFlow prepares images as Pillow and cv2 do."""
 import numpy as np
 import pytest
 from mmcv.transforms import CenterCrop, Resize
@@ -8,7 +8,7 @@ from mmconvmixer.deploy.keras_twin.images import check_resizable, prepared
 from mmconvmixer.deploy.preprocessing import Preprocessing
 from mmconvmixer.deploy.sample_images import sample_images
 
-# triton, which torch uses, must come before TensorFlow: deploy has imported it.
+# Triton, which torch uses, must be imported before TensorFlow; deploy has imported it.
 pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
 
@@ -18,7 +18,7 @@ pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
     ('cv2', 'bicubic', 0.001), ('cv2', 'bilinear', 0.2), ('cv2', 'area', 0.005),
     ('pillow', 'nearest', 0), ('cv2', 'nearest', 0)])
 def test_pixels_are_those_of_the_test_pipeline(backend, name, differing, size):
-    """But for the rounding of some to the next whole number."""
+    """Except that some are rounded to a neighboring integer."""
     image = sample_images(1)[0][:size[0], :size[1]]
     result = CenterCrop(32)(ResizeEdge(36, 'short', backend, name)(dict(img=image)))['img']
     preparing = Preprocessing((32, 32), 'short', (36, 36), name, backend == 'pillow', (0., 0., 0.),
@@ -30,12 +30,12 @@ def test_pixels_are_those_of_the_test_pipeline(backend, name, differing, size):
 
 
 def test_channels_and_exact_sizes():
-    """BGR, and edges that shrink or grow by themselves."""
+    """BGR, and edges that shrink or grow independently."""
     image = sample_images(1)[0][:50, :90]
     for size in ((20, 40), (100, 95), (50, 90)):
         result = Resize(size[::-1], interpolation='area')(dict(img=image))['img'][..., ::-1]
         preparing = Preprocessing(size, 'exact', size, 'area', True, (1., 2., 3.), (2., 4., 8.),
                                   'BGR')
         pixels = prepared(image[None].astype(np.float32), preparing)[0].numpy()
-        # Of a grey level, one is the rounding of the resized.
+        # Rounding after resizing changes a pixel by at most one level.
         assert (np.abs(pixels * [2, 4, 8] + [1, 2, 3] - result) < 1.001).all()

@@ -1,4 +1,4 @@
-"""The Keras networks say what the torch networks say."""
+"""The Keras networks compute what the torch networks compute."""
 import numpy as np
 import pytest
 import torch
@@ -27,7 +27,7 @@ def mixer(size=32, drop_rate=0., **backbone):
 
 
 def randomized(model):
-    """Let no two weights be equal, nor any norm do nothing."""
+    """Make all weights different, and no norm an identity."""
     generator = torch.Generator().manual_seed(0)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
@@ -52,15 +52,15 @@ def nhwc(tensor):
 
 
 def same(actual, expected, tolerance=1e-5):
-    """Of the largest number."""
+    """Compare with a tolerance relative to the largest value."""
     expected = expected.detach().numpy()
     assert np.abs(np.asarray(actual) - expected).max() <= tolerance * np.abs(expected).max()
 
 
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('arch', ['8/3-p4-k5', '8/2-p2-k4', '8/2-p1-k2', '8/1-p3-k8'])
-def test_convmixer(arch, features):
-    """Kernels of even size are padded by one pixel more on the right and below."""
+def test_convmixer_computes_the_same(arch, features):
+    """Kernels of even size have one more pixel of padding on the right and below."""
     model, x = convmixer(arch), images(3, 3, 17, 22)
     same(keras_twin(model, features)(nhwc(x)), Network(model, features)(x))
 
@@ -70,19 +70,19 @@ def test_convmixer(arch, features):
 def test_the_activation_is_the_models(act, other):
     model, x = with_activation(convmixer(), act), images(3, 3, 16, 16)
     same(keras_twin(model)(nhwc(x)), Network(model)(x), 1e-6)
-    with pytest.raises(AssertionError):  # the tolerance can tell
+    with pytest.raises(AssertionError):  # the tolerance tells activations apart
         same(keras_twin(model)(nhwc(x)), Network(with_activation(model, other))(x), 1e-6)
 
 
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('size', [(32, 32), (32, 48)])
-def test_mlp_mixer(size, features):
+def test_mlp_mixer_computes_the_same(size, features):
     model, x = mixer(size), images(3, 3, *size)
     same(keras_twin(model, features)(nhwc(x)), Network(model, features)(x))
 
 
-def test_mlp_mixer_with_the_numerics_of_flax():
-    """eps 1e-6 tells where the images are almost one color."""
+def test_mlp_mixer_with_the_numerics_of_flax_computes_the_same():
+    """eps 1e-6 makes a difference where the images are almost one color."""
     model, x = mixer(), 1e-3 * images(3, 3, 32, 32)
     plain = keras_twin(model)(nhwc(x))
     for module in model.modules():
@@ -97,14 +97,14 @@ def test_mlp_mixer_with_the_numerics_of_flax():
 
 
 @pytest.mark.parametrize('build', [convmixer, mixer])
-def test_of_several_feature_maps_the_last_counts(build):
+def test_the_last_of_several_feature_maps_is_used(build):
     """The blocks after it are left out."""
     model, x = build(out_indices=[-2]), images(2, 3, 32, 32)
     same(keras_twin(model)(nhwc(x)), Network(model)(x))
 
 
 @pytest.mark.parametrize('build', [convmixer, mixer])
-def test_variables_have_the_names_that_the_checkpoint_layout_knows(build):
+def test_variables_have_the_names_of_the_checkpoint_layout(build):
     model = build()
     expected = layout_named('keras', family_of(model)).from_ours(model.state_dict())
     found = {variable.path: variable.numpy() for variable in keras_twin(model).weights}
@@ -113,7 +113,7 @@ def test_variables_have_the_names_that_the_checkpoint_layout_knows(build):
 
 
 def test_batch_norm_follows_the_batch_with_torchs_momentum():
-    """Keras takes the variance of the batch itself, torch n / (n - 1) of it."""
+    """Keras takes the biased variance of the batch, torch n / (n - 1) of it."""
     model, x = convmixer('8/1-p4-k5'), images(2, 3, 8, 8)
     twin, norm = keras_twin(model), model.backbone.stem[2]
     mean, variance = norm.running_mean.clone(), norm.running_var.clone()
@@ -129,15 +129,15 @@ def test_batch_norm_follows_the_batch_with_torchs_momentum():
     assert not torch.equal(norm.running_mean, mean)
 
 
-def test_dropout_acts_in_training_only():
+def test_dropout_is_active_in_training_only():
     model, x = mixer(drop_rate=0.5), nhwc(images(2, 3, 32, 32))
     twin = keras_twin(model)
     same(twin(x), Network(model)(torch.from_numpy(x).permute(0, 3, 1, 2)))
     assert not np.array_equal(twin(x, training=True), twin(x, training=True))
 
 
-def test_dropout_leaves_out_as_much_as_torchs():
-    """A hundred drawings of each agree in mean and spread."""
+def test_dropout_drops_as_much_as_in_torch():
+    """Two hundred samples of each agree in mean and spread."""
     model, x = mixer(drop_rate=0.3), images(200, 3, 32, 32)[:1].expand(200, -1, -1, -1)
     torch.manual_seed(0)
     twin, expected = keras_twin(model), model.train()(x).detach()
@@ -148,7 +148,7 @@ def test_dropout_leaves_out_as_much_as_torchs():
     assert (np.abs(np.log(actual.std(0) / spread)) < 0.4).all()
 
 
-def test_stochastic_depth_leaves_out_whole_images():
+def test_stochastic_depth_drops_whole_images():
     model = convmixer('8/2-p4-k5', drop_path_rate=0.5)
     x = images(1, 3, 16, 16).expand(64, -1, -1, -1)
     twin = keras_twin(model)
@@ -164,13 +164,13 @@ def test_stochastic_depth_leaves_out_whole_images():
     (dict(backbone=dict(act_cfg=dict(type='SiLU'))), 'ReLU and GELU'),
     (dict(neck=dict(type='GeneralizedMeanPooling')), 'GeneralizedMeanPooling'),
     (dict(backbone=dict(norm_cfg=dict(type='BN', momentum=None))), 'momentum')])
-def test_what_has_no_twin_is_an_error_that_says_so(change, said):
+def test_a_layer_without_a_twin_is_named_in_the_error(change, said):
     options = dict(change, backbone=dict(dict(arch='8/1-p4-k5'), **change.get('backbone', {})))
     with pytest.raises(BadConfig, match=said):
         keras_twin(get_model('convmixer-128-4_cifar10', head=dict(in_channels=8), **options))
 
 
-def test_another_backend_of_keras_is_an_error_that_says_what_to_set(monkeypatch):
+def test_the_error_for_another_keras_backend_says_what_to_set(monkeypatch):
     import keras
     monkeypatch.setattr(keras.backend, 'backend', lambda: 'jax')
     with pytest.raises(MissingPackage, match='KERAS_BACKEND=tensorflow'):

@@ -15,7 +15,7 @@ pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
 
 def convmixer(act='GELU', kernel_size=5):
-    """Weights of training are near this: pointwise products near the identity."""
+    """Weights like trained ones: the pointwise products are near the identity."""
     model = get_model('convmixer-128-4_cifar10', head=dict(in_channels=16), backbone=dict(
         arch=f'16/2-p4-k{kernel_size}', act_cfg=dict(type=act)))
     generator = torch.Generator().manual_seed(0)
@@ -51,14 +51,14 @@ def expected_of(job, x):
 
 
 def error(actual, expected):
-    """As a part of the largest output."""
+    """The largest error over the largest output."""
     assert actual.shape == expected.shape
     return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('network', [(), ('ReLU', 4), 'mixer'], indirect=True)
-def test_any_number_of_images(network, features, tmp_path):
+def test_any_number_of_images_is_computed(network, features, tmp_path):
     job, path = job_of(network, features=features), tmp_path / 'net.tflite'
     litert.write(job, path)
     run = litert.reader(path)
@@ -67,7 +67,7 @@ def test_any_number_of_images(network, features, tmp_path):
         assert error(run(x), expected_of(job, x)) < 1e-5
 
 
-def test_one_image_at_a_time(mixer, tmp_path):
+def test_a_static_file_takes_one_image(mixer, tmp_path):
     job, path = job_of(mixer(), dynamic_batch=False), tmp_path / 'net.tflite'
     litert.write(job, path)
     run, x = litert.reader(path), images(2)
@@ -77,8 +77,8 @@ def test_one_image_at_a_time(mixer, tmp_path):
 
 
 @pytest.mark.parametrize('network', [(), 'mixer'], indirect=True)
-def test_int8(network, tmp_path):
-    """The 8 bits are felt; without their ranges, outputs would be off by more than 1."""
+def test_int8_is_close_to_float32(network, tmp_path):
+    """8 bits make a small error; without calibrated ranges it would be more than 1."""
     job, path = job_of(network), tmp_path / 'net.tflite'
     litert.write_int8(job, path, [images(16, seed=1), images(16, seed=2)])
     x = images(8)
@@ -89,7 +89,7 @@ def test_int8(network, tmp_path):
         assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_the_ranges_are_read_off_the_images(tmp_path):
+def test_the_ranges_come_from_the_images(tmp_path):
     job, path, x = job_of(convmixer()), tmp_path / 'net.tflite', images(8)
     litert.write_int8(job, path, [images(16, seed=1)])
     fitting = error(litert.reader(path)(x), expected_of(job, x))
@@ -97,7 +97,7 @@ def test_the_ranges_are_read_off_the_images(tmp_path):
     assert error(litert.reader(path)(x), expected_of(job, x)) > 5 * fitting
 
 
-def test_int8_has_weights_of_a_byte(tmp_path):
+def test_int8_weights_have_one_byte_and_a_scale_for_each_channel(tmp_path):
     Interpreter = litert._interpreters().Interpreter
     job, path = job_of(convmixer()), tmp_path / 'net.tflite'
     litert.write_int8(job, path, [images(4)])
@@ -107,7 +107,7 @@ def test_int8_has_weights_of_a_byte(tmp_path):
     assert all(len(each['quantization_parameters']['scales']) == 16 for each in kernels)
 
 
-def test_batch_norms_as_convolutions_say_the_same():
+def test_batch_norms_as_convolutions_compute_the_same():
     twin = keras_twin(convmixer())
     network, x = norms_as_convolutions(twin), images(2).transpose(0, 2, 3, 1)
     assert error(network(x).numpy(), twin(x).numpy()) < 1e-5
@@ -127,6 +127,6 @@ def test_the_interface_is_that_of_the_file(dynamic_batch, batch, tmp_path):
     np.testing.assert_allclose(logits, litert.reader(path)(images(1)), rtol=1e-6)
 
 
-def test_int8_without_images_is_an_error_that_says_what_to_call(tmp_path):
+def test_the_error_for_int8_without_images_says_what_to_call(tmp_path):
     with pytest.raises(BadConfig, match='write_int8'):
         litert.write(job_of(convmixer(), dtype='int8'), tmp_path / 'net.tflite')

@@ -1,4 +1,4 @@
-"""A config's test pipeline as numbers."""
+"""A config's test pipeline in numbers."""
 from dataclasses import replace
 
 import pytest
@@ -16,7 +16,7 @@ def with_pipeline(*steps, **options):
     return preprocessing_of(get_model(config), **options)
 
 
-def test_the_papers_imagenet_pipeline():
+def test_the_imagenet_pipeline_is_the_papers():
     found = preprocessing_of(get_model('convmixer-768-32_3rdparty_in1k', backbone=dict(
         arch='8/1-p7-k3'), head=dict(in_channels=8)))
     assert found.image_size == (224, 224)
@@ -27,7 +27,7 @@ def test_the_papers_imagenet_pipeline():
     assert (found.channels, found.in_channels) == ('RGB', 3)
 
 
-def test_gray_images_and_opencvs_resizing():
+def test_gray_images_and_opencv_resizing_are_read():
     found = preprocessing_of(get_model('convmixer-64-4_digits'))
     assert (found.channels, found.in_channels, found.image_size) == ('GRAY', 1, (8, 8))
     assert (found.resize, found.interpolation, found.antialias) == ('exact', 'area', True)
@@ -36,7 +36,7 @@ def test_gray_images_and_opencvs_resizing():
     assert (found.interpolation, found.antialias) == ('bilinear', False)
 
 
-def test_resizing_and_cropping_in_one_step_or_in_two_is_the_same():
+def test_resizing_and_cropping_in_one_step_or_two_are_the_same():
     how = dict(backend='pillow', interpolation='bicubic')
     two = with_pipeline(dict(type='ResizeEdge', scale=36, edge='short', **how),
                         dict(type='CenterCrop', crop_size=32))
@@ -63,7 +63,7 @@ def test_a_pipeline_without_a_size_needs_one():
     [dict(type='ResizeEdge', scale=30, edge='short'), dict(type='CenterCrop', crop_size=32)],
     [dict(type='RandomFlip', prob=0.5)],
 ])
-def test_steps_that_numbers_can_not_say_are_refused(steps):
+def test_steps_that_numbers_cannot_express_are_refused(steps):
     with pytest.raises(BadConfig, match='the test pipeline'):
         with_pipeline(*steps)
 

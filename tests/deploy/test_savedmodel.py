@@ -1,4 +1,4 @@
-"""SavedModels: what they answer, that they can be trained, and that they are checkpoints."""
+"""SavedModels: their outputs, their gradients, and their use as checkpoints."""
 import io
 from copy import deepcopy
 
@@ -35,7 +35,7 @@ def build(name, steps=None, **options):
     if steps:
         load, *_, pack = config.test_dataloader.dataset.pipeline
         config.test_dataloader.dataset.pipeline = [load, *steps, pack]
-    model = get_model(config, **deepcopy(options))  # mmengine takes `_delete_` out
+    model = get_model(config, **deepcopy(options))  # mmengine removes `_delete_`
     generator = torch.Generator().manual_seed(0)
     for key, value in model.state_dict().items():
         if value.is_floating_point():
@@ -99,7 +99,7 @@ def images(job, count, size=None):
 
 
 def logits_of(job, image):
-    """What the package itself answers to (H, W, 3) uint8 RGB or encoded bytes."""
+    """The logits of the package itself for (H, W, 3) uint8 RGB or encoded bytes."""
     if isinstance(image, np.ndarray):
         image = np.ascontiguousarray(image[..., ::-1])
     batch = job.model.data_preprocessor(
@@ -109,7 +109,7 @@ def logits_of(job, image):
 
 
 def same(actual, expected, tolerance=1e-5):
-    """Of the largest number."""
+    """Compare with a tolerance relative to the largest value."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()
@@ -135,8 +135,8 @@ def test_convmixer_takes_images_of_any_size(saved):
 
 
 @pytest.mark.parametrize('name', BUILDERS)
-def test_height_is_height_and_width_is_width(name, saved):
-    """An image mirrored on its diagonal is another image, also to what we wrote."""
+def test_height_and_width_are_not_swapped(name, saved):
+    """A transposed image has other outputs."""
     job, path = saved(name)
     run, x = savedmodel.reader(path), images(job, 2)
     with torch.no_grad():
@@ -167,20 +167,20 @@ def test_serving_bytes_takes_files_of_several_sizes_and_kinds(name, saved):
         same(answer, logits_of(job, file), 5e-3)
 
 
-def test_a_resizing_that_tensorflow_has_not_is_an_error_that_says_so(tmp_path):
+def test_a_resizing_that_tensorflow_lacks_is_an_error(tmp_path):
     model = convmixer([dict(type='Resize', scale=(32, 32), interpolation='lanczos')])
     with pytest.raises(BadConfig, match="'lanczos' of cv2"):
         savedmodel.write(Job(model, preprocessing_of(model)), tmp_path / 'net')
     assert not (tmp_path / 'net').exists()
 
 
-def test_images_of_another_size_than_the_network_are_an_error_that_says_so(tmp_path):
+def test_images_of_another_size_than_the_networks_are_an_error(tmp_path):
     model = mixer()
     with pytest.raises(BadConfig, match='3 channels of 32 x 32 pixels'):
         savedmodel.write(Job(model, preprocessing_of(model, 64)), tmp_path / 'net')
 
 
-def test_one_image_at_a_time(tmp_path):
+def test_a_static_folder_takes_one_image(tmp_path):
     model = mixer()
     job = Job(model, preprocessing_of(model), dynamic_batch=False)
     savedmodel.write(job, tmp_path / 'net')
@@ -207,12 +207,12 @@ def test_the_interface_is_that_of_the_folder(name, saved):
 
 
 @pytest.mark.parametrize('name', ['convmixer', 'mixer'])
-def test_it_is_a_checkpoint(name, saved, same_weights):
+def test_a_folder_can_be_loaded_as_a_checkpoint(name, saved, same_weights):
     job, path = saved(name)
     again = get_model(job.model._config, pretrained=str(path))
     assert again is not job.model
 
-    def weights(model):  # the counter is no weight, and Keras has none
+    def weights(model):  # the counter is not a weight, and Keras has none
         return {key: value for key, value in model.state_dict().items() if 'num_batches' not in key}
     assert same_weights(weights(again), weights(job.model))
 
@@ -228,8 +228,8 @@ def torchs_gradients(name, features, x, labels, dtype):
 
 @pytest.mark.parametrize('name', ['convmixer', 'mixer'])
 @pytest.mark.parametrize('features', [False, True])
-def test_gradients_are_torchs(name, features, saved):
-    """Within 1e-4 of the largest of each variable, besides what float32 costs torch itself."""
+def test_gradients_equal_those_of_torch(name, features, saved):
+    """Within 1e-4 of the largest of each variable, plus the rounding error of torch's own."""
     import tensorflow as tf
     job, path = saved(name, features)
     x, labels = images(job, 8), torch.arange(8) % 5
@@ -244,7 +244,7 @@ def test_gradients_are_torchs(name, features, saved):
              for variable, gradient in zip(network.trainable_variables, gradients, strict=True)}
     assert found.keys() == truth.keys()
     for key, gradient in found.items():
-        # Norms take no notice of some biases: those gradients are rounding only.
+        # Some biases have no effect before a norm: their gradients are only rounding.
         rounding = (rounded[key] - truth[key]).abs().max()
         torch.testing.assert_close(gradient.double(), truth[key], rtol=0, atol=float(
             1e-4 * truth[key].abs().max() + 8 * rounding))

@@ -1,4 +1,4 @@
-"""SavedModels in the hands of tensorflow_hub and of Keras 3."""
+"""tensorflow_hub and Keras 3 train SavedModels."""
 import os
 import subprocess
 import sys
@@ -18,7 +18,7 @@ pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
-    """The folder of a feature extractor with 20 trainable variables of 30."""
+    """The folder of a feature extractor with 30 variables, 20 of them trainable."""
     torch.manual_seed(0)
     model = get_model('convmixer-128-4_cifar10', backbone=dict(arch='8/2-p4-k5'),
                       head=dict(in_channels=8))
@@ -67,7 +67,7 @@ print('trained')
 @pytest.mark.parametrize('keras, environment', [
     ('tf_keras', {}), ('tf.keras', dict(TF_USE_LEGACY_KERAS='1'))])
 def test_tensorflow_hub_trains_it(keras, environment, saved, images, tmp_path):
-    """In a process of its own: there tf.keras must be the old one."""
+    """In a process of its own, where tf.keras is the old Keras."""
     for module in ('tensorflow_hub', 'tf_keras'):
         pytest.importorskip(module, reason=f'{module} is not installed')
     np.save(tmp_path / 'images.npy', images)

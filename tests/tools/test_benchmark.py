@@ -1,9 +1,13 @@
 """`tools/benchmark.py`: rows are compared before they are timed."""
+import importlib.util
 import json
+import shutil
+from functools import partial
 
 import pytest
 import torch
 
+from benchmarks import plans, runtimes
 from benchmarks.in_turn import Measured, measure, table
 from benchmarks.rows import Plan
 from benchmarks.worker import Worker
@@ -11,7 +15,27 @@ from benchmarks.worker import Worker
 NAME = 'convmixer-64-4_digits'
 
 
-def test_rows_of_one_function_are_timed_beside_each_other(tool, tmp_path):
+@pytest.mark.parametrize(('name', 'arguments'), [
+    ('benchmark_sam', [NAME]), ('benchmark_training', [NAME]),
+    ('benchmark_pipeline', ['.'])])
+def test_a_copy_in_an_installed_package_says_that_benchmarks_are_in_the_checkout(
+        repo, tmp_path, capsys, name, arguments):
+    copy = tmp_path / '.mim/tools' / f'{name}.py'
+    copy.parent.mkdir(parents=True)
+    shutil.copy(repo / f'tools/{name}.py', copy)
+    spec = importlib.util.spec_from_file_location('copied_tool', copy)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.main(arguments) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'error: {name}.py needs the folder benchmarks/, which is part of the '
+                           'checkout')
+
+
+def test_rows_of_one_function_are_timed_in_one_run(tool, tmp_path, monkeypatch):
+    # Every processor computes bfloat16, but those without its instructions are slow.
+    monkeypatch.setattr(plans, 'supported_precision', lambda precision: precision)
+    monkeypatch.setattr(runtimes, 'matrix_peak', partial(plans.matrix_peak, size=64))
     out = tmp_path / 'figures.json'
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
                 '--peers', 'mmpretrain', 'timm', '--batch-size', 2, '--rounds', 2, '--threads', 1,
@@ -26,7 +50,7 @@ def test_rows_of_one_function_are_timed_beside_each_other(tool, tmp_path):
         assert len(row['seconds']) == 2
         assert row['images_per_second'] == pytest.approx(2e3 / row['latency_ms'])
         assert row['difference'] < (1e-4 if row['precision'] == 'float32' else 0.25)
-    assert figures['rows'][3]['difference'] > 1e-4  # bfloat16 it really was
+    assert figures['rows'][3]['difference'] > 1e-4  # so it computed in bfloat16
     assert 'at most' in done.out
     assert 'threads on cores' in done.out
 
@@ -40,34 +64,34 @@ def test_a_training_step(tool):
     assert 'ms a step' in done.out
 
 
-def test_another_function_is_not_timed(tmp_path):
+def test_a_row_that_computes_another_function_is_not_timed(tmp_path):
     from mmconvmixer import get_model
     torch.manual_seed(0)
     paths = []
     for number in range(2):
         paths.append(str(tmp_path / f'{number}.pth'))
         torch.save(dict(state_dict=get_model(NAME).state_dict()), paths[-1])
-    plans = [Plan('torch', 'float32', NAME, path, None) for path in paths]
+    rows = [Plan('torch', 'float32', NAME, path, None) for path in paths]
     images = torch.randn(2, 1, 8, 8).numpy()
-    same, other = measure(plans, [images], rounds=1, say=lambda line: None)
+    same, other = measure(rows, [images], rounds=1, say=lambda line: None)
     assert same.seconds
     assert not other.seconds
     assert 'another function' in other.failure
     assert 'not timed: another function' in table([same, other])
 
 
-def test_what_can_not_be_built_says_why_and_the_rest_goes_on(tmp_path):
+def test_a_row_that_cannot_be_built_says_why_and_the_rest_goes_on(tmp_path):
     from mmconvmixer import get_model
     path = str(tmp_path / 'weights.pth')
     torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
-    plans = [Plan('torch', 'float32', NAME, path, None),
+    rows = [Plan('torch', 'float32', NAME, path, None),
              Plan('torch', 'float32', NAME, str(tmp_path / 'none.pth'), None)]
-    good, bad = measure(plans, [torch.randn(1, 1, 8, 8).numpy()], 1, say=lambda line: None)
+    good, bad = measure(rows, [torch.randn(1, 1, 8, 8).numpy()], 1, say=lambda line: None)
     assert good.seconds
     assert 'none.pth' in bad.failure
 
 
-def test_a_row_whose_process_dies_ends_alone(tmp_path, monkeypatch):
+def test_a_row_whose_process_dies_does_not_stop_the_others(tmp_path, monkeypatch):
     from mmconvmixer import get_model
     path = str(tmp_path / 'weights.pth')
     torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
@@ -79,13 +103,13 @@ def test_a_row_whose_process_dies_ends_alone(tmp_path, monkeypatch):
         return seconds(worker, images, repeats)
 
     monkeypatch.setattr(Worker, 'seconds', killed_at_second)
-    plans = [Plan(row, 'float32', NAME, path, None) for row in ('torch', 'mmpretrain')]
-    good, dead = measure(plans, [torch.randn(1, 1, 8, 8).numpy()], 2, say=lambda line: None)
+    rows = [Plan(row, 'float32', NAME, path, None) for row in ('torch', 'mmpretrain')]
+    good, dead = measure(rows, [torch.randn(1, 1, 8, 8).numpy()], 2, say=lambda line: None)
     assert len(good.seconds) == 2
     assert 'its process ended with -9' in dead.failure
 
 
-def test_ratios_are_of_rounds_to_the_first_row():
+def test_ratios_compare_each_round_with_the_first_row():
     rows = [Measured('mmpretrain', 'float32', 8, 0., seconds=[1., 2., 4.]),
             Measured('torch', 'float32', 8, 0., seconds=[.5, .5, 2.])]
     _, first, second, _, base = table(rows).splitlines()
@@ -100,5 +124,5 @@ def test_ratios_are_of_rounds_to_the_first_row():
     (['--backends', 'tensorrt'], 'these are: torch, compile, onnxruntime, openvino'),
     (['--backends', 'onnxruntime', '--precisions', 'bfloat16'], 'none of the precisions bfloat16'),
 ])
-def test_unknown_rows(bad_input, options, said):
+def test_unknown_rows_are_one_line(bad_input, options, said):
     assert said in bad_input('benchmark', NAME, *options, experiment=False)

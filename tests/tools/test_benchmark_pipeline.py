@@ -14,7 +14,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_it_compares_the_inputs_and_prints_every_stages_times(tool, folder):
+def test_it_compares_the_inputs_and_prints_the_times_of_every_stage(tool, folder):
     run = tool('benchmark_pipeline', folder, '--rounds', 2, '--batch-size', 2, experiment=False)
     assert run.code == 0, run.err
     assert '3 images in batches of 2, 2 rounds' in run.out
@@ -36,7 +36,7 @@ def test_inputs_that_differ_are_not_timed(tool, folder, monkeypatch):
         tool('benchmark_pipeline', folder, '--rounds', 1, experiment=False)
 
 
-def test_a_folder_without_images_is_said(tool, tmp_path):
+def test_a_folder_without_images_is_an_error(tool, tmp_path):
     run = tool('benchmark_pipeline', tmp_path, experiment=False)
     assert run.code == 2
     assert 'has no image in it' in run.err

@@ -33,17 +33,17 @@ def test_without_out_it_writes_curves_png(tool, work_dir, tmp_path, monkeypatch)
     assert (tmp_path / 'curves.png').is_file()
 
 
-def test_it_says_what_it_left_out(tool, work_dir, tmp_path):
+def test_it_prints_what_it_left_out(tool, work_dir, tmp_path):
     file, = work_dir.glob('*/vis_data/scalars.json')
     file.write_text(file.read_text() + '{"loss": 0.')
     done = tool('plot_log', work_dir, '--out', tmp_path / 'a.png', experiment=False)
     assert done.code == 0
-    assert done.out.startswith(f'note: {file}: the last line is cut off')
+    assert done.out.startswith(f'note: {file}: the last line is incomplete')
 
 
 @pytest.mark.parametrize('arguments, said', [
     (['nowhere'], 'nowhere is not there; expected a work dir'),
-    (['work_dirs'], 'found mine; a work dir in it?'),
+    (['work_dirs'], 'found mine; did you mean a work dir in it?'),
     (['work_dirs/mine', '--out', 'x.bmp'], 'x.bmp: curves are drawn as .png or .svg'),
     (['work_dirs/mine', '--out', '/proc/x.png'], '/proc/x.png can not be written'),
 ])

@@ -55,7 +55,7 @@ def test_it_works_without_a_test_set(tool, toy_config, trained, images, tmp_path
     (('--checkpoint', 'missing.pth'), 'missing.pth'),
     (('--max-drop', '0.5', '--no-evaluate'), 'a test set'),
 ])
-def test_a_wrong_input_is_one_line(bad_input, images, tmp_path, options, said):
+def test_wrong_options_are_one_line(bad_input, images, tmp_path, options, said):
     pytest.importorskip('onnxscript')
     (tmp_path / 'empty').mkdir()
     assert said in bad_input('quantize', 'convmixer-64-4_digits', '--format', 'onnx', '--out',

@@ -15,6 +15,6 @@ def test_it_prints_the_table_and_draws_the_curves(tool, tmp_path):
     assert (tmp_path / 'top1.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_a_file_that_is_no_record_is_one_line(bad_input, tmp_path):
+def test_a_file_that_is_not_a_record_is_one_line(bad_input, tmp_path):
     (tmp_path / 'bad.json').write_text('{}')
-    assert 'bad.json is no record' in bad_input('results', tmp_path, experiment=False)
+    assert 'bad.json is not the record of a run' in bad_input('results', tmp_path, experiment=False)

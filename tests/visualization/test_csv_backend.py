@@ -22,7 +22,7 @@ def training(iteration, epoch=1, **figures):
 
 @pytest.fixture
 def start(tmp_path):
-    """A backend as a start of the run in `tmp_path` has it."""
+    """Make the backend of a start of the run in `tmp_path`."""
     def begin(resume=False, name='20260101_000000'):
         backend = CSVVisBackend(tmp_path / name / 'vis_data')
         backend.add_config(Config(dict(work_dir=str(tmp_path), resume=resume)))
@@ -36,10 +36,10 @@ def test_a_row_for_each_line_and_a_column_for_each_figure(start, tmp_path):
         ['epoch', 'iter', 'loss', 'lr'], ['1', '50', '2.5', '0.001']]
 
 
-def test_what_comes_up_later_gets_a_column_and_leaves_earlier_rows_empty(start, tmp_path):
+def test_a_new_figure_gets_a_column_that_is_empty_in_earlier_rows(start, tmp_path):
     backend = start()
     backend.add_scalars(training(50), step=50)
-    # The runner counts from 0, and says the epoch where validation asks for a step.
+    # The runner counts from 0, and passes the epoch as the step after validation.
     hub = MessageHub.get_current_instance()
     hub.update_info('epoch', 0)
     hub.update_info('iter', 74)
@@ -52,7 +52,7 @@ def test_what_comes_up_later_gets_a_column_and_leaves_earlier_rows_empty(start, 
         ['2', '125', '2.5', '', '']]
 
 
-def test_a_resumed_run_goes_on_under_one_header(start, tmp_path):
+def test_a_resumed_run_continues_the_table(start, tmp_path):
     first = start()
     for iteration in (50, 100, 150):
         first.add_scalars(training(iteration, lr=0.1), step=iteration)
@@ -64,7 +64,7 @@ def test_a_resumed_run_goes_on_under_one_header(start, tmp_path):
         ['1', '100', '2.5', '', '3']]
 
 
-def test_a_row_that_a_kill_cut_off_is_dropped(start, tmp_path):
+def test_an_incomplete_row_of_a_killed_run_is_dropped(start, tmp_path):
     first = start()
     first.add_scalars(training(50), step=50)
     path = tmp_path / 'scalars.csv'

@@ -30,7 +30,7 @@ def work_dir(tmp_path):
     return tmp_path / 'mine'
 
 
-def test_a_work_dir_is_a_run_with_figures_by_iteration(work_dir):
+def test_a_work_dir_is_read_as_a_run_with_figures_by_iteration(work_dir):
     log = read_log(work_dir)
     assert log.name == 'mine' and log.epoch_length == 75 and log.notes == ()
     assert log.curve('loss') == [(50, 2.5), (125, 1.5)]
@@ -41,13 +41,13 @@ def test_a_work_dir_is_a_run_with_figures_by_iteration(work_dir):
     ('20260101_000000', 'mine/20260101_000000'),
     ('20260101_000000/vis_data', 'mine/20260101_000000'),
     ('20260101_000000/vis_data/scalars.json', 'mine/20260101_000000')])
-def test_a_start_or_its_file_is_one_too(work_dir, inside, name):
+def test_a_start_or_its_file_is_read_as_a_run_too(work_dir, inside, name):
     log = read_log(work_dir / inside)
     assert log.name == name
     assert log.rows == read_log(work_dir).rows
 
 
-def test_of_a_resumed_run_the_later_start_holds_where_both_have_lines(work_dir):
+def test_where_both_have_lines_a_resumed_start_replaces_the_earlier_one(work_dir):
     write_start(work_dir, '20260102_000000', [line(125, 2, loss=1.25), validation(2, 61.)],
                 resume=True)
     log = read_log(work_dir)
@@ -55,12 +55,12 @@ def test_of_a_resumed_run_the_later_start_holds_where_both_have_lines(work_dir):
     assert log.curve('accuracy/top1') == [(75, 40.), (150, 61.)]
 
 
-def test_what_the_earlier_start_logged_beyond_the_later_ones_end_is_gone(work_dir):
+def test_what_the_earlier_start_logged_after_the_end_of_the_later_one_is_dropped(work_dir):
     write_start(work_dir, '20260102_000000', [line(50, loss=2.25)], resume=True)
     assert read_log(work_dir).curve('loss') == [(50, 2.25)]
 
 
-def test_starts_of_an_epoch_each_tell_its_length_together(tmp_path):
+def test_starts_of_one_epoch_each_give_its_length_together(tmp_path):
     write_start(tmp_path, '20260101_000000', [line(50), validation(1)])
     write_start(tmp_path, '20260102_000000', [line(125, 2), validation(2)], resume=True)
     log = read_log(tmp_path)
@@ -68,7 +68,7 @@ def test_starts_of_an_epoch_each_tell_its_length_together(tmp_path):
     assert [when for when, _ in log.curve('accuracy/top1')] == [75, 150]
 
 
-def test_a_start_that_did_not_resume_begins_anew(work_dir):
+def test_a_start_that_did_not_resume_discards_those_before_it(work_dir):
     write_start(work_dir, '20260102_000000', [line(70, loss=3.)])
     assert read_log(work_dir).curve('loss') == [(70, 3.)]
 
@@ -79,7 +79,7 @@ def test_a_start_without_a_line_changes_nothing(work_dir):
     assert read_log(work_dir).rows == before
 
 
-def test_a_real_runs_files_all_tell_the_same(train, tmp_path):
+def test_all_files_of_a_real_run_have_the_same_figures(train, tmp_path):
     train(tmp_path / 'run', {'default_hooks.logger.interval': 25})
     train(tmp_path / 'run', {'train_cfg.max_epochs': 2, 'default_hooks.logger.interval': 25},
           resume=True)
@@ -94,10 +94,10 @@ def test_a_real_runs_files_all_tell_the_same(train, tmp_path):
     assert [when for when, _ in logs[2].curve('lr')] == [75, 150]
 
 
-def test_of_one_epoch_the_record_beside_says_how_long_it_is(tmp_path):
+def test_the_record_beside_a_log_of_one_epoch_gives_its_length(tmp_path):
     start = write_start(tmp_path, '20260101_000000', [line(50), validation(1)])
     assert read_log(tmp_path).epoch_length is None
-    assert read_log(tmp_path).curve('accuracy/top1') == [(50, 50.)]  # the nearest known
+    assert read_log(tmp_path).curve('accuracy/top1') == [(50, 50.)]  # the last known iteration
     (tmp_path / 'run.json').write_text(json.dumps(dict(
         command='', config_file='', seed=0, seconds=1., environment={}, git_revision=None,
         history=[dict(epoch=1, iter=75)])))
@@ -115,45 +115,45 @@ def test_a_run_by_iterations_has_no_epochs(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['cut.json', 'cut.csv'])
-def test_a_last_line_that_is_half_written_is_left_out_and_said(tmp_path, name):
+def test_an_incomplete_last_line_is_left_out_and_noted(tmp_path, name):
     path = tmp_path / name
     path.write_text(json.dumps(line(50)) + '\n{"loss": 1.9, "it' if name == 'cut.json' else
                     'epoch,iter,loss\n1,50,2.0\n1,10')
     log = read_log(path)
     assert log.curve('loss') == [(50, 2.)]
-    assert log.notes == (f'{path}: the last line is cut off and left out',)
+    assert log.notes == (f'{path}: the last line is incomplete and was left out',)
 
 
 @pytest.mark.parametrize('name, content, said', [
     ('x.json', json.dumps(line(50)) + '\nhello\n' + json.dumps(line(100)), "line 2 .*'hello'"),
-    ('x.json', '', 'holds no line of a log yet'),
-    ('x.json', '{"loss": 1, "ite', 'holds no line of a log yet'),
-    ('x.json', '{"epochs": 3}', 'is no record of a run'),
+    ('x.json', '', 'has no log line yet'),
+    ('x.json', '{"loss": 1, "ite', 'has no log line yet'),
+    ('x.json', '{"epochs": 3}', 'is not the record of a run'),
     ('x.csv', 'a,b\n1,2\n', 'expected a column iter, found a, b'),
     ('x.csv', '', 'expected a column iter, found nothing'),
     ('x.csv', 'iter,loss\n1,2\n2,high\n', 'line 3 is damaged: expected numbers under iter, loss'),
-    ('x.json', b'\xff\xfe\x00', 'it is no text'),
-    ('x.csv', b'\xff\xfe\x00', 'it is no text'),
-    ('x.txt', 'hello', 'x.txt is no log of a run; expected a work dir, or a file'),
+    ('x.json', b'\xff\xfe\x00', 'it is not text'),
+    ('x.csv', b'\xff\xfe\x00', 'it is not text'),
+    ('x.txt', 'hello', 'x.txt is not the log of a run; expected a work dir, or a file'),
 ])
-def test_what_is_no_log_or_a_damaged_one_is_named(tmp_path, name, content, said):
+def test_a_file_that_is_not_a_log_or_a_damaged_one_is_named(tmp_path, name, content, said):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BadConfig, match=said):
         read_log(path)
 
 
-def test_a_folder_without_a_log_is_told_by_what_is_in_it(work_dir, tmp_path):
+def test_a_folder_without_a_log_is_reported_with_what_is_in_it(work_dir, tmp_path):
     with pytest.raises(BadConfig, match='nowhere is not there'):
         read_log(tmp_path / 'nowhere')
-    with pytest.raises(BadConfig, match=r'found mine; a work dir in it\?'):
+    with pytest.raises(BadConfig, match=r'found mine; did you mean a work dir in it\?'):
         read_log(tmp_path)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(BadConfig, match='found nothing at all'):
+    with pytest.raises(BadConfig, match='found nothing$'):
         read_log(tmp_path / 'empty')
 
 
-def test_runs_of_one_name_are_told_apart_and_none_is_read_twice(work_dir, tmp_path):
+def test_runs_with_one_name_get_different_ones_and_none_is_read_twice(work_dir, tmp_path):
     other = tmp_path / 'other/mine'
     write_start(other, '20260101_000000', [line(50)])
     alone = write_start(tmp_path / 'alone', '20260101_000000', [line(50)])

@@ -21,13 +21,13 @@ def use(backend):
     backend.close()
 
 
-def test_without_the_package_nothing_is_written_or_said(not_installed, tmp_path, recwarn, capfd):
+def test_without_the_package_nothing_is_written_or_printed(not_installed, tmp_path, recwarn, capfd):
     use(TensorboardVisBackend(tmp_path, required=False))
     assert list(tmp_path.iterdir()) == []
     assert not recwarn.list and capfd.readouterr() == ('', '')
 
 
-def test_who_asks_for_it_is_told_what_to_install(not_installed, tmp_path):
+def test_the_error_for_a_required_backend_says_what_to_install(not_installed, tmp_path):
     with pytest.raises(MissingPackage, match='pip install tensorboard'):
         VISBACKENDS.build(dict(type='TensorboardVisBackend', save_dir=str(tmp_path)))
 
@@ -44,7 +44,7 @@ def test_a_broken_package_is_one_warning_unless_it_was_asked_for(tmp_path, monke
     monkeypatch.setattr('mmconvmixer.visualization.tensorboard_backend.print_log',
                         lambda message, *_: said.append(message))
     use(TensorboardVisBackend(tmp_path / 'events', required=False))
-    assert said == ['tensorboard is installed but can not be used: TypeError: Descriptors cannot '
+    assert said == ['tensorboard is installed but cannot be used: TypeError: Descriptors cannot '
                     'be created']
     with pytest.raises(TypeError, match='Descriptors'):
         use(TensorboardVisBackend(tmp_path / 'events'))
@@ -63,7 +63,7 @@ def test_a_run_writes_its_figures_and_its_config(train, tmp_path):
     assert "    model = dict(" in config and "arch='8/2-p1-k3'" in config
 
 
-def test_it_writes_at_once_and_nothing_before_the_first_figure(tmp_path):
+def test_figures_are_written_at_once_and_nothing_before_the_first(tmp_path):
     pytest.importorskip('tensorboard')
     backend = TensorboardVisBackend(tmp_path)
     backend.add_config(Config(dict(a=1)))
@@ -93,7 +93,7 @@ def test_tensorflow_is_not_loaded_for_it(tmp_path):
     ("visualizer = dict(vis_backends=_base_.vis_backends + [dict(type='WandbVisBackend')])",
      ['LocalVisBackend', 'CSVVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']),
 ])
-def test_the_default_and_what_a_config_says_instead(toy_config, tmp_path, line, kinds):
+def test_the_default_backends_and_those_of_a_config(toy_config, tmp_path, line, kinds):
     from mmconvmixer.zoo.config import load_config
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = ['{toy_config}']\n{line}\n")

@@ -1,8 +1,8 @@
-"""Runtimes that a network can be asked through, one module each.
+"""Runtimes that compute a network's logits, one module each.
 
-A module has `PACKAGES` for each of its precisions and `build(job, precision,
-calibration)`, which returns a function images (N, C, H, W) float32 -> logits
-(N, classes) float32, both CPU tensors.
+A module has `PACKAGES`, the packages that each of its precisions needs, and
+`build(job, precision, calibration)`, which returns a function images (N, C, H, W)
+float32 -> logits (N, classes) float32. Both are CPU tensors.
 """
 from collections.abc import Callable
 from importlib import import_module
@@ -37,7 +37,13 @@ def load_backend(name: str) -> ModuleType:
 
 
 def check_options(backend: str, precision: str) -> None:
-    """Raise UnknownOption or MissingPackage before any work is done."""
+    """Check a backend and a precision before any work is done.
+
+    Raises:
+        UnknownOption: there is no such backend or precision, or the backend does not
+            have this precision.
+        MissingPackage: a package that they need is not installed.
+    """
     if precision not in PRECISIONS:
         raise UnknownOption(f'precision {precision!r} is not known; these are: '
                             f'{", ".join(PRECISIONS)}')
@@ -52,7 +58,7 @@ def check_options(backend: str, precision: str) -> None:
 
 
 def able_backends(precision: str) -> list[str]:
-    """Return the backends that have a precision and what it needs."""
+    """Return the backends that have a precision and whose packages are installed."""
     packages = {name: load_backend(name).PACKAGES for name in BACKENDS}
     return [name for name, needed in packages.items()
             if precision in needed and is_installed(*needed[precision])]
@@ -63,24 +69,26 @@ def build_backend(job: Job, backend: str, precision: str,
     """Return a function images (N, C, H, W) -> logits (N, classes), CPU tensors.
 
     Args:
-        job: what is run; its dtype is not looked at.
-        backend: a key of `BACKENDS`; 'auto' tries all that are installed, leaves out
-            those whose answers differ, and takes the fastest.
-        precision: of `PRECISIONS`. On a processor without it, float32, which is said.
+        job: what to run; its dtype is ignored.
+        backend: a key of `BACKENDS`, or 'auto': try all that are installed, leave out
+            those whose outputs differ from PyTorch's, and take the fastest.
+        precision: one of `PRECISIONS`. On a processor without it, the network
+            computes in float32 and the log says so.
         calibration: for 'int8', batches (N, C, H, W) of real images.
-        batch_size: that 'auto' measures with.
+        batch_size: images per call when 'auto' times the backends.
 
     Raises:
-        UnknownOption, MissingPackage: see `check_options`.
+        UnknownOption: see `check_options`; or int8 without calibration images.
+        MissingPackage: see `check_options`.
     """
     check_options(backend, precision)
     precision = supported_precision(precision)
     if precision == 'int8' and not calibration:
-        raise UnknownOption('precision int8 is calibrated on real images; give calib, a folder '
-                            'with some of them (--calib DIR)')
+        raise UnknownOption('int8 needs real images for calibration; give calib, a folder with '
+                            'some of them (--calib DIR)')
     if backend == 'auto':
         from mmconvmixer.deploy.backends.auto import fastest
         return fastest(job, able_backends(precision), precision, calibration, batch_size)
     run = load_backend(backend).build(job, precision, calibration)
-    print_log(f'answers come from {backend} in {precision}', 'current')
+    print_log(f'logits are computed by {backend} in {precision}', 'current')
     return run

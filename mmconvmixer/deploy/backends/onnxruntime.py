@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmconvmixer.deploy.backends import Run
 from mmconvmixer.deploy.formats import onnx_file
 from mmconvmixer.deploy.job import Job
 
@@ -14,7 +15,8 @@ _ALL = ('onnx', 'onnxscript', 'onnxruntime')
 PACKAGES = dict(float32=_ALL, int8=_ALL)
 
 
-def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None):
+def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None) -> Run:
+    """Return a function images (N, C, H, W) -> logits (N, classes)."""
     job = replace(job, dtype='float32', dynamic_batch=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'network.onnx')

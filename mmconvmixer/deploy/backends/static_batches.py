@@ -1,35 +1,35 @@
-"""Programs made for one batch size each, asked with any."""
+"""Any number of images, computed by programs that each take a fixed number."""
 from collections import Counter
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-Run = Callable[[Tensor], Tensor]
+from mmconvmixer.deploy.backends import Run
 
 
 def static_batches(build: Callable[[int], Run],
-                   made_for: Callable[[int], int] = lambda count: count) -> Run:
-    """Return a function of any number of images, by programs for fixed numbers.
+                   size_for: Callable[[int], int] = lambda count: count) -> Run:
+    """Return a function of any number of images, computed by programs of fixed sizes.
 
-    A number that comes for the first time, such as what is left at the end of a
-    list, is filled up with images of zeros for a larger program, if there is one;
-    when it comes again it gets its own.
+    The first time a batch size occurs, such as the rest at the end of a list, the
+    batch is padded with zero images for a larger program if there is one. The second
+    time, the size gets its own program.
 
     Args:
-        build: makes the program for a batch size.
-        made_for: the batch size, the same or larger, of the program for a number.
+        build: batch size -> its program.
+        size_for: number of images -> batch size, the same or larger, of its program.
     """
     programs: dict[int, Run] = {}
-    asked = Counter()
+    occurred = Counter()
 
     def run(images: Tensor) -> Tensor:
         count = len(images)
-        size = made_for(count)
-        asked[size] += 1
+        size = size_for(count)
+        occurred[size] += 1
         if size not in programs:
             larger = [each for each in programs if each > size]
-            if larger and asked[size] == 1:
+            if larger and occurred[size] == 1:
                 size = min(larger)
             else:
                 programs[size] = build(size)

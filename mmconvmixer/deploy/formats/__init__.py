@@ -1,9 +1,9 @@
-"""The forms in which a network leaves PyTorch, one module each.
+"""The formats that networks are exported to, one module each.
 
 A module has `SUFFIX` ('' for a folder), `DTYPES`, `write(job, path)` and
-`reader(path)`, which returns a function images (N, C, H, W) -> outputs, computed by
-the format's own runtime. Those of self-contained files have `write` and a `reader`
-whose function is image (H, W, 3) -> names and scores of the best classes.
+`reader(path)`, which returns a function images (N, C, H, W) -> outputs that runs the
+format's own runtime. A module for self-contained files has `write` and a `reader` whose
+function is image (H, W, 3) -> names and scores of the best classes.
 """
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,14 +15,15 @@ from mmconvmixer.errors import UnknownOption
 
 @dataclass(frozen=True)
 class Format:
-    """Where a format's code is, and what it needs.
+    """A format's modules, and the packages they need.
 
     Attributes:
-        module: in this folder.
-        extra: of this package, which installs `packages`.
+        module: name of its module in this folder.
+        extra: this package's extra that installs `packages`.
         packages: modules that it imports.
-        dynamic_batch: whether it takes any number of images unless told otherwise.
-        self_contained: module that writes raw images in, named classes out.
+        dynamic_batch: whether it takes any number of images by default.
+        self_contained: name of the module that writes self-contained files (raw image
+            in, named classes out); '' if there is none.
     """
     module: str
     extra: str = ''
@@ -46,7 +47,7 @@ def load_format(name: str, self_contained: bool = False) -> ModuleType:
     """Return a format's module.
 
     Raises:
-        UnknownOption: there is no such format, or it can't be self-contained.
+        UnknownOption: there is no such format, or it has no self-contained files.
         MissingPackage: a package that it needs is not installed.
     """
     if name not in FORMATS:
@@ -58,7 +59,7 @@ def load_format(name: str, self_contained: bool = False) -> ModuleType:
     if not found.self_contained:
         able = ', '.join(each for each, known in FORMATS.items() if known.self_contained)
         raise UnknownOption(f'format {name} has no self-contained form; these have: {able}')
-    # Either is made by way of ONNX.
+    # Both self-contained formats are converted from ONNX.
     require_packages(f'the format {name}', found.extra,
                      *dict.fromkeys((*FORMATS['onnx'].packages, *found.packages)))
     return import_module(f'{__name__}.{found.self_contained}')

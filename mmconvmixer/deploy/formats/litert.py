@@ -1,8 +1,9 @@
 """LiteRT (TensorFlow Lite): one `.tflite` file, for phones and small boards.
 
-Images go in as (N, H, W, C) float32, normalized; int8 files take and give float32, too.
+Inputs are images (N, H, W, C) float32, normalized. Inputs and outputs of int8 files are
+float32 too.
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -26,13 +27,13 @@ def write(job: Job, path: Path) -> None:
     """Write the network in float32.
 
     Raises:
-        BadConfig: a classifier that has no twin in Keras; a job in int8, which
-            needs images: `write_int8`.
+        BadConfig: the classifier has no Keras twin; or the job is in int8, which
+            needs images: call `write_int8`.
         MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
     if job.dtype != 'float32':
         raise BadConfig(f'write makes a float32 file, not {job.dtype}; for int8, call write_int8 '
-                        'with images to read the ranges off')
+                        'with images for calibration')
     path.write_bytes(_converter(job, keras_twin(job.model, job.features)).convert())
 
 
@@ -40,16 +41,18 @@ def write_int8(job: Job, path: Path, batches: Iterable[np.ndarray]) -> None:
     """Write the network with weights and activations in int8.
 
     Args:
-        batches: of images like those that will come, (N, C, H, W) float32,
-            normalized; the range of every activation is read off them. A hundred
-            images are plenty.
+        job: what is exported; its dtype is ignored.
+        path: the file.
+        batches: images like those in use, (N, C, H, W) float32, normalized, from which
+            the range of every activation is measured. A hundred images are enough.
 
-    Raises: what `write` does.
+    Raises:
+        BadConfig, MissingPackage: see `write`.
     """
     network = norms_as_convolutions(keras_twin(job.model, job.features))
     import tensorflow as tf
 
-    def images():
+    def images() -> Iterator[list[np.ndarray]]:
         for batch in batches:
             for image in batch.transpose(0, 2, 3, 1):
                 yield [image[None]]
@@ -65,30 +68,32 @@ def reader(path: Path, threads: int = 1, xnnpack: bool = True
     """Return images (N, C, H, W), normalized -> outputs (N, classes or features).
 
     Args:
-        xnnpack: the kernels that are LiteRT's default; else its older ones. In int8
-            on x86, XNNPACK takes four to six times as long for depthwise kernels of
-            7 x 7, and a quarter of the time for those of 5 x 5 and for MLP-Mixer.
+        path: the file.
+        threads: how many LiteRT uses.
+        xnnpack: use XNNPACK, LiteRT's default kernels, instead of its older ones. In
+            int8 on x86, XNNPACK takes four to six times as long for depthwise kernels of
+            7 x 7, but a quarter of the time for those of 5 x 5 and for MLP-Mixer.
     """
     interpreters = _interpreters()
     resolver = interpreters.OpResolverType
     interpreter = interpreters.Interpreter(
         model_path=str(path), num_threads=threads, experimental_op_resolver_type=(
             resolver.AUTO if xnnpack else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES))
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(images: np.ndarray) -> np.ndarray:
         images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        if interpreter.get_tensor_details()[taken['index']]['shape'].tolist() != [*images.shape]:
-            interpreter.resize_tensor_input(taken['index'], images.shape, strict=True)
+        if interpreter.get_tensor_details()[source['index']]['shape'].tolist() != [*images.shape]:
+            interpreter.resize_tensor_input(source['index'], images.shape, strict=True)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(taken['index'], images)
+        interpreter.set_tensor(source['index'], images)
         interpreter.invoke()
-        return interpreter.get_tensor(given['index'])
+        return interpreter.get_tensor(result['index'])
     return run
 
 
 def interface(job: Job) -> dict:
-    """Return names, shapes and dtypes of what goes in and what comes out."""
+    """Return names, shapes and dtypes of inputs and outputs."""
     channels, height, width = job.input_shape
     batch = 'batch' if job.dynamic_batch else 1
     return dict(inputs=dict(images=dict(shape=[batch, height, width, channels], dtype='float32')),
@@ -103,7 +108,7 @@ def _converter(job: Job, twin: 'keras.Model') -> 'tf.lite.TFLiteConverter':
         (None if job.dynamic_batch else 1, *edges, channels), tf.float32, 'images')
     network = tf.function(lambda images: {job.output_name: twin(images, training=False)}, [images],
                           autograph=False)
-    saved = tf.train.Checkpoint()  # of an object with variables the file gets a signature
+    saved = tf.train.Checkpoint()  # only an object with variables gives the file a signature
     saved.network, saved.variables = network, [variable.value for variable in twin.variables]
     return tf.lite.TFLiteConverter.from_concrete_functions(
         [network.get_concrete_function()], saved)
@@ -112,6 +117,6 @@ def _converter(job: Job, twin: 'keras.Model') -> 'tf.lite.TFLiteConverter':
 def _interpreters() -> ModuleType:
     try:
         from ai_edge_litert import interpreter
-    except ImportError:  # TensorFlow has its own still
+    except ImportError:  # TensorFlow still has its own
         from tensorflow.lite.python import interpreter
     return interpreter

@@ -1,4 +1,4 @@
-"""ONNX: one file, for onnxruntime and all that reads it."""
+"""ONNX: one file, for onnxruntime and other runtimes."""
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +14,7 @@ OPSET = 20  # the first with Gelu
 
 
 def write(job: Job, path: Path) -> None:
+    """Write the network."""
     import onnx
     program = torch.onnx.export(
         export_program(job), dynamo=True, opset_version=OPSET, input_names=['images'],
@@ -26,7 +27,8 @@ def reader(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """Return images (N, C, H, W) -> outputs (N, classes or features).
 
     Args:
-        threads: 0 for as many as onnxruntime likes.
+        path: the file.
+        threads: 0 lets onnxruntime choose.
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()

@@ -1,9 +1,9 @@
-"""ONNX with what comes before and after the network in the same file.
+"""ONNX with preprocessing and postprocessing in the same file.
 
-One raw image in: `image` (H, W, 3) uint8, RGB, of any size. The best classes
-out: `classes` (k,) strings, `scores` (k,) float32, `labels` (k,) int64.
+Input: one raw image, `image` (H, W, 3) uint8, RGB, of any size. Outputs: the best
+classes, `classes` (k,) strings, `scores` (k,) float32, `labels` (k,) int64.
 
-The graphs are in ONNX's text form: resizing, cropping and normalizing with the
+The graphs below are in ONNX's text syntax. They resize, crop and normalize with the
 sizes and the rounding of mmpretrain's transforms.
 """
 import tempfile
@@ -26,16 +26,16 @@ def write(job: Job, path: Path) -> None:
     """Write the file.
 
     Raises:
-        UnknownOption: the pipeline or the head can't be said in it.
+        UnknownOption: the file cannot express the test pipeline or the head.
     """
     import onnx
     from onnx import compose, parser
     if type(job.model.head).predict is not ClsHead.predict:
-        raise UnknownOption(f'--self-contained has one class for an image, by softmax; a '
-                            f'{type(job.model.head).__name__} says something else')
+        raise UnknownOption(f'--self-contained predicts one class for an image, by softmax; a '
+                            f'{type(job.model.head).__name__} predicts differently')
     if job.preprocessing.resize == 'none':
-        raise UnknownOption('--self-contained is for images of any size, and the test pipeline '
-                            'resizes none')
+        raise UnknownOption('--self-contained is for images of any size, but the test pipeline '
+                            'does not resize them')
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
         onnx_file.write(replace(job, dynamic_batch=False), plain)
@@ -82,8 +82,8 @@ def _before(steps: Preprocessing) -> str:
         {_resize(steps)}
         {_CROP}
         values = Cast <to = 1> (cropped)
-        centerd = Sub (values, mean)
-        images = Div (centerd, std)
+        centered = Sub (values, mean)
+        images = Div (centered, std)
     }}"""
 
 
@@ -91,7 +91,7 @@ _CHANNELS = dict(
     RGB='pixels = Identity (rgb)',
     BGR="""order = Constant <value = int64[3] {2, 1, 0}> ()
         pixels = Gather <axis = 1> (rgb, order)""",
-    # As decoders make gray images: ITU-R BT.601, rounded.
+    # Gray as image decoders compute it: ITU-R BT.601, rounded.
     GRAY="""parts = Constant <value = float[1, 3, 1, 1] {0.299, 0.587, 0.114}> ()
         rgb_values = Cast <to = 1> (rgb)
         weighted = Mul (rgb_values, parts)
@@ -102,9 +102,9 @@ _CHANNELS = dict(
 
 
 def _sizes(steps: Preprocessing) -> str:
-    """The resized image's height and width, `sizes` (2,)."""
+    """Return what computes the resized image's height and width, `sizes` (2,)."""
     if steps.resize == 'short':
-        # The long edge is rounded down: whole-number division.
+        # Integer division rounds the long edge down.
         return f"""edge = Constant <value = int64[1] {{{steps.resize_to[0]}}}> ()
         short = ReduceMin <keepdims = 1> (shape)
         scaled = Mul (shape, edge)
@@ -113,7 +113,7 @@ def _sizes(steps: Preprocessing) -> str:
     return f'sizes = Constant <value = int64[2] {{{height}, {width}}}> ()'
 
 
-# Pillow's constant of the cubic, and OpenCV's.
+# For Pillow and for OpenCV, whose cubic kernels have different constants.
 _ATTRIBUTES = dict(bicubic=('mode = "cubic", cubic_coeff_a = -0.5, antialias = 1',
                             'mode = "cubic", cubic_coeff_a = -0.75'),
                    bilinear=('mode = "linear", antialias = 1', 'mode = "linear"'))
@@ -128,7 +128,7 @@ def _resize(steps: Preprocessing) -> str:
     smooth, sharp = _ATTRIBUTES[steps.interpolation]
     whole_sizes = """leading = Shape <start = 0, end = 2> (pixels)
         whole_sizes = Concat <axis = 0> (leading, sizes)"""
-    if steps.antialias:  # onnxruntime then rounds bytes as Pillow does, after each direction
+    if steps.antialias:  # on bytes, onnxruntime rounds after each direction, as Pillow does
         return f"""{whole_sizes}
         resized = Resize <{smooth}> (pixels, , , whole_sizes)"""
     return f"""{whole_sizes}
@@ -145,14 +145,14 @@ _AS_BYTES = """rounded = Round (exact)
 
 
 def _resize_by_area() -> str:
-    """Each new pixel is the mean of what it covers: one matrix product for each direction."""
+    """Return what makes each new pixel the mean of those it covers: two matrix products."""
     def shares(edge: str, position: int) -> str:
-        """(new, old) matrix: which part of a new pixel lies on each old one."""
+        """Return what computes the matrix (new, old): the part of a new pixel on each old one."""
         return f"""{edge}_at = Constant <value = int64 {{{position}}}> ()
         {edge}_old = Gather (shape, {edge}_at)
         {edge}_new = Gather (sizes, {edge}_at)
-        {edge}_old_range = Range (nought, {edge}_old, step)
-        {edge}_new_range = Range (nought, {edge}_new, step)
+        {edge}_old_range = Range (start, {edge}_old, step)
+        {edge}_new_range = Range (start, {edge}_new, step)
         {edge}_old_float = Cast <to = 1> ({edge}_old)
         {edge}_new_float = Cast <to = 1> ({edge}_new)
         {edge}_width = Div ({edge}_old_float, {edge}_new_float)
@@ -167,7 +167,7 @@ def _resize_by_area() -> str:
         {edge}_overlap = Sub ({edge}_end, {edge}_first)
         {edge}_covered = Relu ({edge}_overlap)
         {edge}_shares = Div ({edge}_covered, {edge}_width)"""
-    return f"""nought = Constant <value = int64 {{0}}> ()
+    return f"""start = Constant <value = int64 {{0}}> ()
         step = Constant <value = int64 {{1}}> ()
         unit = Constant <value = float {{1}}> ()
         last = Constant <value = int64[1] {{-1}}> ()
@@ -180,7 +180,7 @@ def _resize_by_area() -> str:
         {_AS_BYTES}"""
 
 
-# Half a pixel goes to the even side, as Python's round does.
+# Halves are rounded to the even number, as by Python's round.
 _CROP = """resized_size = Shape <start = 2> (resized)
         spare = Sub (resized_size, image_size)
         spare_float = Cast <to = 1> (spare)

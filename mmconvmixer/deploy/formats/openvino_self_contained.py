@@ -1,7 +1,8 @@
-"""OpenVINO's IR of the self-contained ONNX file: a raw image in, named classes out."""
+"""OpenVINO's IR of the self-contained ONNX file: raw image in, named classes out."""
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +10,12 @@ from mmconvmixer.deploy.formats import onnx_self_contained
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    import openvino
+
 
 def write(job: Job, path: Path) -> None:
+    """Write `path` (.xml) and the .bin file beside it; raise what the ONNX writer raises."""
     import openvino
     with tempfile.TemporaryDirectory() as folder:
         onnx_path = Path(folder, 'image.onnx')
@@ -21,11 +26,11 @@ def write(job: Job, path: Path) -> None:
         openvino.save_model(model, path, compress_to_fp16=job.dtype == 'float16')
 
 
-def _resize_as_pillow(model, steps: Preprocessing) -> None:
-    """Let the resizing average over what becomes one pixel.
+def _resize_as_pillow(model: 'openvino.Model', steps: Preprocessing) -> None:
+    """Replace the resizing by one that averages over all pixels that become one.
 
-    OpenVINO's reader of ONNX leaves `antialias` out without a word (2026.4), and has
-    an operation that does what Pillow does.
+    OpenVINO 2026.4 silently ignores `antialias` when it reads ONNX, but it has an
+    operation that resizes as Pillow does.
     """
     from openvino import opset13 as ops
     resize, = (op for op in model.get_ops() if op.get_type_name() == 'Interpolate')

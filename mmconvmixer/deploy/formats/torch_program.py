@@ -1,4 +1,4 @@
-"""torch.export: a `.pt2` that `torch.export.load` reads, without this project's code."""
+"""torch.export: a `.pt2` file that `torch.export.load` reads without this project's code."""
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +13,7 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 
 def export_program(job: Job) -> torch.export.ExportedProgram:
     """Return the network's graph for images (N, C, H, W) float32."""
-    # A batch of 1 would be taken for a constant.
+    # torch.export would treat a batch size of 1 as a constant.
     images = torch.zeros(2 if job.dynamic_batch else 1, *job.input_shape)
     shapes = {'images': {0: torch.export.Dim('batch')}} if job.dynamic_batch else None
     with torch.no_grad():
@@ -21,6 +21,7 @@ def export_program(job: Job) -> torch.export.ExportedProgram:
 
 
 def write(job: Job, path: Path) -> None:
+    """Write the network."""
     torch.export.save(export_program(job), path)
 
 

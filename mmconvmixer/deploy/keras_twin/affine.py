@@ -1,7 +1,8 @@
-"""A twin for inference in int8: BatchNorm as a depthwise convolution of one pixel.
+"""A twin for inference in int8: BatchNorm becomes a depthwise convolution of 1 x 1.
 
-Converters make a multiplication and an addition of a BatchNorm, and give all channels'
-factors one int8 scale between them. A convolution's weights have one each.
+Converters turn BatchNorm into a multiplication and an addition, and quantize the factors
+of all channels with one int8 scale. The weights of a convolution have a scale for each
+channel.
 """
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def norms_as_convolutions(twin: 'keras.Model') -> 'keras.Model':
-    """Return a network that answers as the twin does and has no BatchNorm; for inference only."""
+    """Return a network without BatchNorm that computes what the twin computes in inference."""
     import keras
 
     def replaced(layer: 'keras.layers.Layer') -> 'keras.layers.Layer':
@@ -20,8 +21,9 @@ def norms_as_convolutions(twin: 'keras.Model') -> 'keras.Model':
             return keras.layers.DepthwiseConv2D(1, name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
-    def called(layer: 'keras.Operation', *inputs, mask: None = None, **options):
-        return layer(*inputs, **options)  # BatchNorm has a mask, which a convolution doesn't know
+    def called(layer: 'keras.Operation', *inputs: 'keras.KerasTensor', mask: None = None,
+               **options: object) -> 'keras.KerasTensor':
+        return layer(*inputs, **options)  # a convolution does not take BatchNorm's mask
     network = keras.models.clone_model(twin, clone_function=replaced, call_function=called)
     for before, after in zip(twin.layers, network.layers, strict=True):
         weights = before.get_weights()

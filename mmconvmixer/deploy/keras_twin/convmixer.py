@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def convmixer(backbone: ConvMixer) -> 'tuple[keras.KerasTensor, keras.KerasTensor]':
-    """Return the images and the last of the feature maps that the backbone returns."""
+    """Return the input images and the last of the backbone's feature maps."""
     import keras
     patches, act, stem_norm = backbone.stem
     images = keras.Input((None, None, patches.in_channels), name='images')
     x = conv(patches, 'backbone.stem.0')(images)
     x = norm(stem_norm, 'backbone.stem.2')(activation(act)(x))
-    for index in range(backbone.out_indices[-1] + 1):  # the head sees no later one
+    for index in range(backbone.out_indices[-1] + 1):  # the head does not use later blocks
         x = _block(backbone.stages[index], f'backbone.stages.{index}', x)
     return images, x
 

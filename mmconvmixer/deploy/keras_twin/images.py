@@ -1,6 +1,6 @@
-"""The test pipeline as TensorFlow operators: resize, crop the middle, normalize.
+"""The test pipeline as TensorFlow operators: resize, center crop, normalize.
 
-The pixels are those of Pillow and cv2, which round to whole numbers after each step.
+The pixels equal those of Pillow and cv2, which round to integers after each step.
 """
 from typing import TYPE_CHECKING
 
@@ -15,35 +15,36 @@ _CV2 = ('bicubic', 'bilinear', 'area', 'nearest')
 
 
 def check_resizable(preprocessing: Preprocessing) -> None:
-    """Raise BadConfig if the images are resized in a way that `prepared` doesn't know."""
+    """Raise BadConfig if `prepared` has no such resizing."""
     name, antialias = preprocessing.interpolation, preprocessing.antialias
     if preprocessing.resize != 'none' and name not in _CV2 and not (antialias and name in _PILLOW):
         raise BadConfig(f'images are resized by {name!r} of {"Pillow" if antialias else "cv2"}, '
-                        f'which is not there in TensorFlow; of Pillow {", ".join(_PILLOW)} and '
-                        f'nearest are, of cv2 {", ".join(_CV2)}')
+                        f'which TensorFlow does not have; it has {", ".join(_PILLOW)} and nearest '
+                        f'of Pillow, and {", ".join(_CV2)} of cv2')
 
 
 def decoded(content: 'tf.Tensor') -> 'tf.Tensor':
     """Return the image (H, W, 3) float32 RGB in 0..255 of one JPEG or PNG file's bytes."""
     import tensorflow as tf
-    # The slower of TensorFlow's two ways is that of all other decoders. PNGs it takes, too.
+    # The slower of TensorFlow's two methods is the one that other decoders use. The
+    # operator reads PNG files too.
     image = tf.io.decode_jpeg(content, channels=3, dct_method='INTEGER_ACCURATE')
     return tf.cast(image, tf.float32)
 
 
 def prepared(images: 'tf.Tensor', preprocessing: Preprocessing) -> 'tf.Tensor':
-    """Return what the network takes.
+    """Return the network's input for raw images.
 
     Args:
         images: (N, H, W, 3) float32 RGB in 0..255.
-        preprocessing: of the network, checked by `check_resizable`.
+        preprocessing: the network's, checked by `check_resizable`.
 
     Returns:
         (N, *image_size, C) float32, normalized.
     """
     import tensorflow as tf
     if preprocessing.channels == 'GRAY':
-        images = _whole(tf.tensordot(images, [[0.299], [0.587], [0.114]], 1))
+        images = _as_bytes(tf.tensordot(images, [[0.299], [0.587], [0.114]], 1))
     elif preprocessing.channels == 'BGR':
         images = images[..., ::-1]
     if preprocessing.resize != 'none':
@@ -66,7 +67,7 @@ def _target(images: 'tf.Tensor', preprocessing: Preprocessing) -> 'tuple[tf.Tens
 def _middle(images: 'tf.Tensor', size: tuple[int, int]) -> 'tf.Tensor':
     import tensorflow as tf
     margin = tf.maximum(tf.shape(images)[1:3] - size, 0)
-    # Halves go to the even number in both.
+    # TensorFlow and mmcv both round halves to the even number.
     top, left = tf.unstack(tf.cast(tf.round(tf.cast(margin, tf.float32) / 2), tf.int32))
     return tf.ensure_shape(images[:, top:top + size[0], left:left + size[1]],
                            (None, *size, None))
@@ -84,31 +85,31 @@ def _resized(images: 'tf.Tensor', size: 'tuple[tf.Tensor, tf.Tensor]',
         return tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
     if name == 'area':
         images = tf.einsum('nhwc,xw->nhxc', images, _overlaps(width, tf.shape(images)[2]))
-        return _whole(tf.einsum('nhwc,yh->nywc', images,
+        return _as_bytes(tf.einsum('nhwc,yh->nywc', images,
                                 _overlaps(height, tf.shape(images)[1])))
-    if antialias:  # Pillow: the width first, and whole numbers in between
+    if antialias:  # Pillow resizes the width first, and rounds in between
         for target in ((tf.shape(images)[1], width), (height, width)):
-            images = _whole(tf.image.resize(images, target, _PILLOW[name], antialias=True))
+            images = _as_bytes(tf.image.resize(images, target, _PILLOW[name], antialias=True))
         return images
     for axis, edge in ((2, width), (1, height)):
         images = _interpolated(images, axis, edge, name)
-    return _whole(images)
+    return _as_bytes(images)
 
 
-def _whole(images: 'tf.Tensor') -> 'tf.Tensor':
+def _as_bytes(images: 'tf.Tensor') -> 'tf.Tensor':
     import tensorflow as tf
     return tf.clip_by_value(tf.floor(images + 0.5), 0, 255)
 
 
 def _nearest(new: 'tf.Tensor', old: 'tf.Tensor', pillow: bool) -> 'tf.Tensor':
-    """Return which of `old` pixels each of `new` takes: cv2 looks at its edge, Pillow inside."""
+    """Return the index of the old pixel at each new one's edge (cv2) or center (Pillow)."""
     import tensorflow as tf
     index = tf.range(new)
     return (2 * index + 1) * old // (2 * new) if pillow else index * old // new
 
 
 def _overlaps(new: 'tf.Tensor', old: 'tf.Tensor') -> 'tf.Tensor':
-    """Return the part that each of `old` pixels has in each of `new` ones: (new, old)."""
+    """Return the part (new, old) of each new pixel that lies on each old one."""
     import tensorflow as tf
     scale = tf.cast(old, tf.float32) / tf.cast(new, tf.float32)
     edges = tf.cast(tf.range(new + 1), tf.float32) * scale
@@ -118,7 +119,7 @@ def _overlaps(new: 'tf.Tensor', old: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def _interpolated(images: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str) -> 'tf.Tensor':
-    """Resize along one axis as cv2 does: two or four neighbours, the border repeated."""
+    """Resize along one axis as cv2 does: from two or four neighbors, with the border repeated."""
     import tensorflow as tf
     old = tf.shape(images)[axis]
     position = ((tf.cast(tf.range(new), tf.float32) + 0.5)
@@ -126,15 +127,15 @@ def _interpolated(images: 'tf.Tensor', axis: int, new: 'tf.Tensor', name: str) -
     first = tf.floor(position)
     part, index = position - first, tf.cast(first, tf.int32)
     if name == 'bilinear':
-        neighbours = [(0, 1 - part), (1, part)]
+        neighbors = [(0, 1 - part), (1, part)]
     else:
-        # cv2's cubic has the slope -0.75, tf.image.resize's -0.5.
-        neighbours = [(-1, _outer(1 + part)), (0, _inner(part)), (1, _inner(1 - part)),
+        # cv2's cubic kernel has the slope -0.75; that of tf.image.resize has -0.5.
+        neighbors = [(-1, _outer(1 + part)), (0, _inner(part)), (1, _inner(1 - part)),
                       (2, _outer(2 - part))]
     shape = [-1, 1] if axis == 2 else [-1, 1, 1]
     return tf.add_n([
         tf.gather(images, tf.clip_by_value(index + offset, 0, old - 1), axis=axis)
-        * tf.reshape(weight, shape) for offset, weight in neighbours])
+        * tf.reshape(weight, shape) for offset, weight in neighbors])
 
 
 def _inner(distance: 'tf.Tensor') -> 'tf.Tensor':

@@ -1,4 +1,4 @@
-"""torch's layers -> Keras', each with the name of the torch module."""
+"""torch layers -> Keras layers, each with the name of the torch module."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def activation(module: nn.Module) -> 'Callable[[keras.KerasTensor], keras.KerasTensor]':
-    """Return the function of a torch activation."""
+    """Return the Keras function for a torch activation."""
     import keras
     if isinstance(module, nn.ReLU):
         return keras.activations.relu
     if isinstance(module, nn.GELU):
         approximate = module.approximate == 'tanh'
         return lambda x: keras.activations.gelu(x, approximate=approximate)
-    raise BadConfig(f'{module} has no twin in Keras here; ReLU and GELU have')
+    raise BadConfig(f'{module} has no Keras twin here; ReLU and GELU have one')
 
 
 def norm(module: nn.Module, name: str) -> 'keras.layers.Layer':
@@ -28,25 +28,25 @@ def norm(module: nn.Module, name: str) -> 'keras.layers.Layer':
     if isinstance(module, _BatchNorm) and module.affine and module.running_var is not None:
         if module.momentum is None:
             raise BadConfig(f'{name} averages over all batches (momentum=None), which Keras '
-                            'can not; give norm_cfg a momentum')
-        # torch's is the part of the new, Keras' that of the old.
+                            'cannot do; give norm_cfg a momentum')
+        # torch's momentum is the weight of the new value, Keras' that of the old one.
         return keras.layers.BatchNormalization(
             momentum=1 - module.momentum, epsilon=module.eps, name=name)
     if (type(module) is nn.LayerNorm and module.bias is not None
             and len(module.normalized_shape) == 1):
         return keras.layers.LayerNormalization(epsilon=module.eps, name=name)
-    raise BadConfig(f'{name} is {module}, which has no twin in Keras here; BatchNorm and LayerNorm '
-                    'with weights and biases have')
+    raise BadConfig(f'{name} is {module}, which has no Keras twin here; BatchNorm and LayerNorm '
+                    'with weights and biases have one')
 
 
 def conv(module: nn.Conv2d, name: str) -> 'keras.layers.Layer':
-    """Return the twin of a convolution that is not padded, or 'same'."""
+    """Return the twin of a convolution without padding or with 'same' padding."""
     import keras
     padding = 'valid' if module.padding == (0, 0) else module.padding
     depthwise = module.groups == module.in_channels == module.out_channels > 1
     if padding not in ('valid', 'same') or not (depthwise or module.groups == 1):
-        raise BadConfig(f'{name} is {module}, which has no twin in Keras here; convolutions in '
-                        "one group or depthwise, without padding or with padding='same', have")
+        raise BadConfig(f'{name} is {module}, which has no Keras twin here; convolutions with one '
+                        "group or depthwise, without padding or with padding='same', have one")
     shape = dict(strides=module.stride, padding=padding, dilation_rate=module.dilation,
                  use_bias=module.bias is not None, name=name)
     if depthwise:
@@ -55,7 +55,7 @@ def conv(module: nn.Conv2d, name: str) -> 'keras.layers.Layer':
 
 
 def drop_path(x: 'keras.KerasTensor', rate: float, name: str) -> 'keras.KerasTensor':
-    """Leave out `x` for whole images at random, in training."""
+    """Return `x`, in training without that of whole images at random."""
     import keras
     shape = (None, *[1] * (x.ndim - 1))
     return keras.layers.Dropout(rate, noise_shape=shape, name=name)(x) if rate else x

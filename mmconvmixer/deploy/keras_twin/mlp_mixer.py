@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mlp_mixer(backbone: MlpMixer) -> 'tuple[keras.KerasTensor, keras.KerasTensor]':
-    """Return the images and the last of the token maps that the backbone returns."""
+    """Return the input images and the last of the backbone's token maps."""
     import keras
     embed = backbone.patch_embed
     images = keras.Input((*backbone.img_size, embed.projection.in_channels), name='images')
@@ -26,7 +26,7 @@ def mlp_mixer(backbone: MlpMixer) -> 'tuple[keras.KerasTensor, keras.KerasTensor
     x = keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]))(x)
     if embed.norm is not None:
         x = norm(embed.norm, 'backbone.patch_embed.norm')(x)
-    last = max(backbone.out_indices)  # the head sees no later one
+    last = max(backbone.out_indices)  # the head does not use later layers
     for index in range(last + 1):
         x = _block(backbone.layers[index], f'backbone.layers.{index}', x)
     if last == len(backbone.layers) - 1:
@@ -44,10 +44,13 @@ def _block(block: MixerBlock, name: str, x: 'keras.KerasTensor') -> 'keras.Keras
 
 
 def _mlp(mlp: FFN, name: str, x: 'keras.KerasTensor') -> 'keras.KerasTensor':
-    """An mmcv FFN's branch: `layers` is [[Linear, activation, Dropout], ..., Linear, Dropout]."""
+    """Return an mmcv FFN's branch.
+
+    Its `layers` are [[Linear, activation, Dropout], ..., Linear, Dropout].
+    """
     if not isinstance(mlp.gamma2, nn.Identity):
-        raise BadConfig(f'{name} scales its output (layer_scale_init_value), for which there is '
-                        'no twin in Keras here')
+        raise BadConfig(f'{name} scales its output (layer_scale_init_value), which has no Keras '
+                        'twin here')
     for index, part in enumerate(mlp.layers):
         if isinstance(part, nn.Sequential):
             linear, act, dropout = part

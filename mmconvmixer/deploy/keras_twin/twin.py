@@ -1,64 +1,65 @@
 """A torch classifier -> the Keras network that computes the same.
 
 Its layers have the names of the torch modules: a layer `backbone.stem.0` owns the
-variables `backbone.stem.0/kernel` and `backbone.stem.0/bias`, which is how
-`checkpoints.layouts.keras` knows them again.
+variables `backbone.stem.0/kernel` and `backbone.stem.0/bias`, by which
+`checkpoints.layouts.keras` recognizes them.
 """
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from mmengine.model import BaseModel
 from mmpretrain.models import GlobalAveragePooling, LinearClsHead
 
+from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.deploy.keras_twin.convmixer import convmixer
 from mmconvmixer.deploy.keras_twin.mlp_mixer import mlp_mixer
-from mmconvmixer.deploy.keras_twin.weights import copy_weights
 from mmconvmixer.errors import BadConfig, MissingPackage
 from mmconvmixer.models import ConvMixer, FeatureExtractor, MlpMixer
 
 if TYPE_CHECKING:
     import keras
 
-# The class of a backbone -> its family, and what builds its twin.
+# The class of a backbone -> its family, and the function that builds its twin.
 _FAMILIES = {ConvMixer: ('ConvMixer', convmixer), MlpMixer: ('MLP-Mixer', mlp_mixer)}
 
 
 def family_of(model: BaseModel) -> str:
-    """Return 'ConvMixer' or 'MLP-Mixer'; BadConfig for a classifier that has no twin."""
+    """Return 'ConvMixer' or 'MLP-Mixer'; raise BadConfig if a classifier has no twin."""
     backbone, neck, head = (getattr(model, part, None) for part in ('backbone', 'neck', 'head'))
     if (type(backbone) not in _FAMILIES or type(neck) is not GlobalAveragePooling
             or not (type(head) is LinearClsHead or isinstance(model, FeatureExtractor))):
         raise BadConfig(
-            'TensorFlow has a twin of a ConvMixer or MlpMixer with GlobalAveragePooling and a '
-            'LinearClsHead, or of a FeatureExtractor; got '
+            'a TensorFlow export needs a ConvMixer or MlpMixer with GlobalAveragePooling and a '
+            'LinearClsHead, or a FeatureExtractor; got '
             f'{", ".join(type(part).__name__ for part in (backbone, neck, head))}. ONNX takes any '
             'classifier')
     return _FAMILIES[type(backbone)][0]
 
 
 def width_of(model: BaseModel, features: bool) -> int:
-    """Return how many numbers the twin gives for an image."""
+    """Return how many numbers the twin computes for an image."""
     return model.backbone.embed_dims if features else model.head.fc.out_features
 
 
 def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
     """Return the Keras network of a classifier, with its weights.
 
-    Dropout and stochastic depth act in training mode, as in torch. BatchNorm's
-    `moving_variance` then follows the variance of the batch itself, where torch's
-    follows the estimate for the population, larger by n / (n - 1): Keras has no other.
+    In training mode, dropout and stochastic depth are active, as in torch. BatchNorm's
+    `moving_variance` then follows the biased variance of the batch; torch's follows the
+    unbiased one, larger by n / (n - 1), which Keras does not have.
 
     Args:
         model: a `ConvMixer` or `MlpMixer` with GlobalAveragePooling and a
-            LinearClsHead; it is left as it is.
+            LinearClsHead; it is not changed.
         features: leave out the head.
 
     Returns:
-        A network of normalized images (N, H, W, C) float32 that gives logits
-        (N, classes) or features (N, embed_dims). ConvMixer takes any H and W from
-        patch_size on, MLP-Mixer its own.
+        A network from normalized images (N, H, W, C) float32 to logits (N, classes) or
+        features (N, embed_dims). ConvMixer takes any H and W of at least patch_size,
+        MLP-Mixer only its own.
 
     Raises:
-        BadConfig: a classifier, or a layer in it, that has no twin.
+        BadConfig: the classifier, or a layer in it, has no twin.
         MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
     family = family_of(model)
@@ -69,16 +70,18 @@ def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
         outputs = keras.layers.Dense(model.head.fc.out_features, name='head.fc',
                                      use_bias=model.head.fc.bias is not None)(outputs)
     twin = keras.Model(images, outputs, name=family)
-    copy_weights(model, twin, family)
+    values = layout_named('keras', family).from_ours(model.state_dict())
+    for variable in twin.weights:
+        variable.assign(values[variable.path].detach().float().cpu().numpy())
     return twin
 
 
-def _keras():
+def _keras() -> ModuleType:
     try:
         import keras
         import tensorflow  # noqa: F401
     except ImportError as error:
-        raise MissingPackage('this export is made with TensorFlow, which is not installed: '
+        raise MissingPackage('this export needs TensorFlow, which is not installed: '
                              "pip install 'mmconvmixer[tf]'") from error
     if keras.backend.backend() != 'tensorflow':
         raise MissingPackage(f'Keras runs on {keras.backend.backend()} here; this export needs '

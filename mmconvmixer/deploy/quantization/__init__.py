@@ -1,4 +1,4 @@
-"""int8 networks: made of a trained one and some real images, without training."""
+"""Quantization of a trained network to int8 with some real images, without training."""
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.deploy.quantization.int8_file import INT8_FORMATS, quantize
 from mmconvmixer.deploy.quantization.nncf_int8 import quantize_openvino

@@ -1,6 +1,6 @@
-"""Top-1 of anything that turns images into logits, on a config's test set."""
+"""Top-1 accuracy on a config's test set, for any function from images to logits."""
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from mmengine.dataset import default_collate
@@ -18,20 +18,20 @@ Run = Callable[[np.ndarray], np.ndarray]
 class TestSet:
     """A config's test set in batches (images (N, C, H, W) float32, labels (N,) int64).
 
-    Images that can't be decoded are left out. It can be gone through again and again.
+    Images that cannot be decoded are left out. It can be iterated any number of times.
 
     Args:
         model: what `get_model` returned.
         data: folder that replaces the config's.
-        batch_size: N, but for the last.
+        batch_size: N of every batch but the last.
 
     Raises:
-        DatasetNotFound: the folder is not there.
+        DatasetNotFound: the folder does not exist.
         BadConfig: the model's config has no test set.
     """
-    __test__ = False  # no test, says pytest
+    __test__ = False  # tells pytest that this is not a test
 
-    def __init__(self, model: BaseModel, data: str | None = None, batch_size: int = 50):
+    def __init__(self, model: BaseModel, data: str | None = None, batch_size: int = 50) -> None:
         cfg = model._config.copy()
         require(cfg, 'test_dataloader')
         if data:
@@ -50,7 +50,7 @@ class TestSet:
         for start in range(0, len(self._samples), self.batch_size):
             end = min(start + self.batch_size, len(self._samples))
             samples = [self._samples[number] for number in range(start, end)]
-            # Else the stand-in for a corrupt image would count twice.
+            # Leave out what replaces a corrupt image, or that sample would count twice.
             samples = [sample for sample in samples if 'unreadable' not in sample['data_samples']]
             if samples:
                 batch = self._preprocess(default_collate(samples), training=False)
@@ -58,17 +58,18 @@ class TestSet:
                 yield batch['inputs'].float().cpu().numpy(), np.array(labels)
 
 
-def top1(runs: Mapping[str, Run], test_set) -> dict[str, float]:
-    """Return the share of right answers of each function, in percent.
+def top1(runs: Mapping[str, Run], test_set: Iterable[tuple[np.ndarray, np.ndarray]]
+         ) -> dict[str, float]:
+    """Return the top-1 accuracy of each function, in percent.
 
     Args:
-        runs: by name, images (N, C, H, W) -> logits (N, classes); all see each batch
-            as it is loaded.
-        test_set: yields images and labels.
+        runs: functions images (N, C, H, W) -> logits (N, classes), by name. Each batch is
+            loaded once for all of them.
+        test_set: yields images (N, C, H, W) and labels (N,).
     """
-    right, total = dict.fromkeys(runs, 0), 0
+    correct, total = dict.fromkeys(runs, 0), 0
     for images, labels in test_set:
         total += len(labels)
         for name, run in runs.items():
-            right[name] += int((run(images).argmax(1) == labels).sum())
-    return {name: 100 * hits / total for name, hits in right.items()}
+            correct[name] += int((run(images).argmax(1) == labels).sum())
+    return {name: 100 * hits / total for name, hits in correct.items()}

@@ -1,4 +1,4 @@
-"""Which layers stay in floating point, so that the accuracy stays what it was."""
+"""Choose the layers that stay in floating point to keep the accuracy."""
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -14,19 +14,19 @@ Quantize = Callable[[list[np.ndarray], Collection[str]], Any]
 def keep_worst(names: Iterable[str], quantize: Quantize, runner: Callable[[Any], Run],
                float_run: Run, batches: list[np.ndarray], fits: Callable[[Any], bool]
                ) -> tuple[Any, list[str]]:
-    """Return a network in int8 that is good enough, with few layers in floating point.
+    """Return an int8 network that is accurate enough, with few layers in floating point.
 
     Args:
         names: the layers.
-        quantize: batches, layers in floating point -> network.
+        quantize: (batches, layers in floating point) -> network.
         runner: network -> its function images -> outputs.
-        float_run: of the network in floating point.
-        batches: for calibration.
-        fits: network -> whether it is good enough.
+        float_run: the function of the network in floating point.
+        batches: for calibration, (N, C, H, W) float32, normalized.
+        fits: network -> whether it is accurate enough.
 
     Returns:
-        The network, and the layers in floating point, the worst first: all of them
-        where nothing less was enough, which the caller has to judge.
+        The network, and the layers in floating point, the worst first. These are all
+        layers if nothing less was enough; then the caller has to check the network.
     """
     worst_first = rank(names, quantize, runner, float_run, batches[:RANKED_ON])
 
@@ -51,7 +51,7 @@ def keep_worst(names: Iterable[str], quantize: Quantize, runner: Callable[[Any],
 
 def rank(names: Iterable[str], quantize: Quantize, runner: Callable[[Any], Run],
          float_run: Run, batches: list[np.ndarray]) -> list[str]:
-    """Return the layers, first the one whose quantization alone changes the outputs most."""
+    """Return the layers, sorted by how much their quantization alone changes the outputs."""
     names, images = list(names), np.concatenate(batches)
     expected = float_run(images)
     errors = {}

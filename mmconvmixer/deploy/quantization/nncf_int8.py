@@ -1,16 +1,16 @@
 """int8 for OpenVINO, by NNCF.
 
 Both kinds of convolution, the addition between them and the head's product get int8
-inputs; what stands between is computed on their results before these are stored. The
-settings are what measured fastest (docs/quantization.md) on processors with VNNI and AMX:
+inputs; everything else is computed on their results before these are stored. These
+settings were the fastest (docs/quantization.md) on processors with VNNI and AMX:
 
-- Activations with a zero point (NNCF's MIXED preset). BatchNorm's shift makes them
-  negative on one side only a little, so symmetric ranges would waste levels; and
-  OpenVINO's kernel for depthwise convolution on symmetric int8 is its slow one.
-- But symmetric at the entrance of the 1x1 convolutions, whose kernel is the faster
-  without a zero point.
-- Ranges that make the error over a histogram of all images smallest. The mean of
-  the images' ranges, which is NNCF's default, cuts off what is rare but large.
+- Activations have a zero point (NNCF's MIXED preset). BatchNorm's shift makes them only
+  slightly negative, so symmetric ranges would waste levels; and OpenVINO's kernel for
+  depthwise convolution is slow on symmetric int8.
+- The inputs of the 1x1 convolutions are symmetric, because their kernel is faster without
+  a zero point.
+- Ranges minimize the error over a histogram of all images. The mean of the images'
+  ranges, which is NNCF's default, clips values that are rare but large.
 """
 import contextlib
 import logging
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -28,42 +29,46 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.quantization.accuracy import Run
 from mmconvmixer.deploy.quantization.calibration import one_at_a_time
 
+if TYPE_CHECKING:
+    import openvino
+
 SUFFIX = openvino_ir.SUFFIX
 PACKAGES = ('openvino', 'nncf')
 
 _LAYERS = ('Convolution', 'GroupConvolution', 'MatMul')
 
 
-def quantize_openvino(job: Job, batches: Iterable[np.ndarray]):
+def quantize_openvino(job: Job, batches: Iterable[np.ndarray]) -> 'openvino.Model':
     """Return the network in int8.
 
     Args:
-        job: what is quantized; its dtype is not looked at.
-        batches: of real images, (N, C, H, W) float32, normalized; all are used.
+        job: what is quantized; its dtype is ignored.
+        batches: real images (N, C, H, W) float32, normalized; all are used.
 
     Returns:
-        An `openvino.Model`: images (N or 1, C, H, W) float32 -> logits or features
-        float32. Compile it with INFERENCE_PRECISION_HINT='bf16' where the processor
-        has bfloat16, for what is left of floating point.
+        A model images (N or 1, C, H, W) float32 -> logits or features float32. Where the
+        processor has bfloat16, compile it with INFERENCE_PRECISION_HINT='bf16' for the
+        parts that stay in floating point.
     """
     return quantized(prepared(job), batches)
 
 
-def prepared(job: Job):
-    """Return the network in float32, an `openvino.Model`."""
+def prepared(job: Job) -> 'openvino.Model':
+    """Return the network in float32."""
     import openvino
     model = openvino_ir.convert(replace(job, dtype='float32'))
-    # The conversion leaves height and width open; kernels for one size are faster.
+    # The conversion leaves height and width open, but kernels for one size are faster.
     model.reshape(openvino.PartialShape([-1 if job.dynamic_batch else 1, *job.input_shape]))
     _name_layers(model, job.network)
     return model
 
 
-def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
+def quantized(model: 'openvino.Model', batches: Iterable[np.ndarray],
+              keep: Collection[str] = ()) -> 'openvino.Model':
     """Return a network in int8.
 
     Args:
-        model: what `prepared` returned; it is left as it is.
+        model: what `prepared` returned; it is not changed.
         batches: see `quantize_openvino`.
         keep: layers (of `layers`) that stay in floating point.
     """
@@ -81,11 +86,11 @@ def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
                 activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM)))
 
 
-def layers(model) -> dict[str, list[str]]:
-    """Return layer names, and of each the names of its operations.
+def layers(model: 'openvino.Model') -> dict[str, list[str]]:
+    """Return the names of each layer's operations, by the layer's name.
 
-    A layer is a convolution or matrix product with weights, and all that follows up
-    to the next.
+    A layer is a convolution or matrix product with weights, and all operations up to the
+    next one.
     """
     found: dict[str, list[str]] = {}
     operations: list[str] = []
@@ -97,28 +102,28 @@ def layers(model) -> dict[str, list[str]]:
     return found
 
 
-def runner(model) -> Run:
-    """Return images -> outputs of an `openvino.Model`, as OpenVINO runs it by default."""
+def runner(model: 'openvino.Model') -> Run:
+    """Return images (N, C, H, W) -> outputs of a model, as OpenVINO runs it by default."""
     import openvino
     compiled = openvino.Core().compile_model(model, 'CPU')
     return lambda images: compiled(images)[0]
 
 
-def float_runner(model) -> Run:
-    """Return images -> outputs, in float32 also where the processor has bfloat16."""
+def float_runner(model: 'openvino.Model') -> Run:
+    """Return images (N, C, H, W) -> outputs, in float32 even if the processor has bfloat16."""
     import openvino
     compiled = openvino.Core().compile_model(model, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
     return lambda images: compiled(images)[0]
 
 
-def save(model, path: Path) -> list[Path]:
+def save(model: 'openvino.Model', path: Path) -> list[Path]:
     """Write `path` (.xml) and the .bin beside it; return both."""
     import openvino
     if not FORMATS['openvino'].dynamic_batch:
         model = model.clone()
         model.reshape([1, *list(model.input().get_partial_shape())[1:]])
     weights = path.with_suffix('.bin')
-    # The graph last: it is what names the other file.
+    # The graph is renamed last, because it refers to the weights' file.
     with atomic_write(path) as graph_part, atomic_write(weights) as weights_part:
         try:
             openvino.save_model(model, graph_part, compress_to_fp16=False)
@@ -128,8 +133,8 @@ def save(model, path: Path) -> list[Path]:
     return [path, weights]
 
 
-def _name_layers(model, network: nn.Module) -> None:
-    """Call the layers what the network's modules are called, if they are the same."""
+def _name_layers(model: 'openvino.Model', network: nn.Module) -> None:
+    """Name the layers after the network's modules, if both are the same."""
     modules = {name: module.weight.numel() for name, module in network.named_modules()
                if isinstance(module, nn.Conv2d | nn.Linear)}
     found = [op for op in model.get_ordered_ops() if _has_weights(op)]
@@ -139,13 +144,13 @@ def _name_layers(model, network: nn.Module) -> None:
             op.set_friendly_name(name)
 
 
-def _has_weights(op) -> bool:
+def _has_weights(op: 'openvino.Node') -> bool:
     return (op.get_type_name() in _LAYERS
             and op.input_value(1).get_node().get_type_name() == 'Constant')
 
 
-def _make_pointwise_symmetric(model):
-    """Give the inputs of 1x1 convolutions ranges without a zero point."""
+def _make_pointwise_symmetric(model: 'openvino.Model') -> 'openvino.Model':
+    """Change the inputs of 1x1 convolutions to ranges without a zero point."""
     from openvino.op import Constant
     for op in model.get_ordered_ops():
         consumers = ([each.get_node() for each in op.output(0).get_target_inputs()]
@@ -155,7 +160,7 @@ def _make_pointwise_symmetric(model):
         low, high = (op.input_value(place).get_node() for place in (1, 2))
         if low.get_type_name() != 'Constant' or low.data.min() >= 0:
             continue
-        # -128 .. 127 of the same step.
+        # -128 .. 127 with one step size.
         most = max(-low.data.min(), high.data.max() * 128 / 127)
         for place, bound in ((1, -most), (2, most * 127 / 128), (3, -most), (4, most * 127 / 128)):
             shape = op.input_value(place).get_node().data.shape
@@ -165,14 +170,14 @@ def _make_pointwise_symmetric(model):
     return model
 
 
-def _is_pointwise(op) -> bool:
+def _is_pointwise(op: 'openvino.Node') -> bool:
     return (op.get_type_name() == 'Convolution'
             and list(op.input_value(1).get_shape())[2:] == [1, 1])
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """NNCF's progress to stderr, and no list of its decisions."""
+    """Send NNCF's progress to stderr, and silence the list of its decisions."""
     log = logging.getLogger('nncf')
     before = log.level
     log.setLevel(logging.ERROR)

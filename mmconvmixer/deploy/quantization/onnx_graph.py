@@ -1,25 +1,31 @@
-"""An ONNX graph made ready for int8: the same function, easier to quantize."""
+"""Prepare an ONNX graph for int8: it computes the same, but is easier to quantize."""
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-GELU_IS_NOTHING_BELOW = -4.  # there it is -1.3e-4, and goes on towards 0
+if TYPE_CHECKING:
+    import onnx
+
+GELU_IS_ZERO_BELOW = -4.  # where it is -1.3e-4, and still closer to 0 below that
 
 
-def prepare(model) -> None:
-    """Change an `onnx.ModelProto` in place.
+def prepare(model: 'onnx.ModelProto') -> None:
+    """Change a model in place.
 
-    - `scale * relu(conv(x))` becomes `relu(conv(x))` with the scale in the weights,
-      where all scales are positive: int8 then needs no operator, and no rounding, for it.
-    - `gelu(conv(x))` becomes `gelu(max(conv(x), -4))`: what lies below makes no
-      difference, but the 256 levels would have to reach down to it. Quantization
-      does the clipping by its range; the operator goes.
+    - `scale * relu(conv(x))` becomes `relu(conv(x))` with the scale in the weights, if
+      all scales are positive. int8 then needs neither an operator nor rounding for it.
+    - `gelu(conv(x))` becomes `gelu(max(conv(x), -4))`. Smaller values make no difference,
+      but the 256 levels would have to cover them. Quantization turns the clipping into
+      its range and removes the operator.
     """
     _fold_scales(model.graph)
     _clip_before_gelu(model.graph)
-    # Shapes are inferred by the exporter; else onnxruntime advises to do that first.
+    # The exporter has inferred the shapes; without this note, onnxruntime warns that
+    # they are missing.
     model.metadata_props.add(key='onnx.quant.pre_process', value='onnxruntime.quant')
 
 
-def _fold_scales(graph) -> None:
+def _fold_scales(graph: 'onnx.GraphProto') -> None:
     from onnx import numpy_helper
     constants = {each.name: each for each in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
@@ -46,10 +52,10 @@ def _fold_scales(graph) -> None:
             graph.initializer.remove(constants[names[1]])
 
 
-def _clip_before_gelu(graph) -> None:
+def _clip_before_gelu(graph: 'onnx.GraphProto') -> None:
     from onnx import helper, numpy_helper
     makers = {name: node for node in graph.node for name in node.output}
-    least = numpy_helper.from_array(np.float32(GELU_IS_NOTHING_BELOW), 'gelu_is_nothing_below')
+    least = numpy_helper.from_array(np.float32(GELU_IS_ZERO_BELOW), 'gelu_is_zero_below')
     for position, node in reversed(list(enumerate(graph.node))):
         before = makers.get(node.input[0]) if node.op_type == 'Gelu' else None
         if before is None or before.op_type != 'Conv' or _uses(graph, node.input[0]) > 1:
@@ -62,5 +68,5 @@ def _clip_before_gelu(graph) -> None:
             graph.initializer.append(least)
 
 
-def _uses(graph, name: str) -> int:
+def _uses(graph: 'onnx.GraphProto', name: str) -> int:
     return sum(list(node.input).count(name) for node in graph.node)

@@ -1,12 +1,13 @@
 """int8 for onnxruntime: ONNX with QuantizeLinear and DequantizeLinear around the layers.
 
-Weights are int8 with a scale for each output channel; activations uint8 with a zero
-point, the one combination that all of onnxruntime's int8 kernels take.
+Weights are int8 with a scale for each output channel, and activations uint8 with a zero
+point: the only combination that all of onnxruntime's int8 kernels take.
 """
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +18,15 @@ from mmconvmixer.deploy.quantization import onnx_graph
 from mmconvmixer.deploy.quantization.accuracy import Run
 from mmconvmixer.deploy.quantization.calibration import one_at_a_time
 
+if TYPE_CHECKING:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader
+
 SUFFIX = onnx_file.SUFFIX
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
 _LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
-# Behind a GELU, which is computed in float, these are better left in float, too.
+# After a GELU, which computes in float, these are faster in float too.
 _ELEMENTWISE = ['Add', 'Mul']
 
 
@@ -29,15 +34,15 @@ def quantize_onnx(job: Job, batches: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in int8.
 
     Args:
-        job: what is quantized; its dtype is not looked at.
-        batches: of real images, (N, C, H, W) float32, normalized; all are used.
-        path: .onnx
+        job: what is quantized; its dtype is ignored.
+        batches: real images (N, C, H, W) float32, normalized; all are used.
+        path: the file, .onnx
     """
     save(quantized(prepared(job), batches), path)
 
 
-def prepared(job: Job):
-    """Return the network in float32, an `onnx.ModelProto` made ready for int8."""
+def prepared(job: Job) -> 'onnx.ModelProto':
+    """Return the network in float32, prepared for int8."""
     import onnx
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'float.onnx')
@@ -48,11 +53,12 @@ def prepared(job: Job):
     return model
 
 
-def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
-    """Return a network in int8, an `onnx.ModelProto`.
+def quantized(model: 'onnx.ModelProto', batches: Iterable[np.ndarray],
+              keep: Collection[str] = ()) -> 'onnx.ModelProto':
+    """Return a network in int8.
 
     Args:
-        model: what `prepared` returned; it is left as it is.
+        model: what `prepared` returned; it is not changed.
         batches: see `quantize_onnx`.
         keep: layers (of `layers`) that stay in float32.
     """
@@ -72,11 +78,11 @@ def quantized(model, batches: Iterable[np.ndarray], keep: Collection[str] = ()):
         return onnx.load(written)
 
 
-def layers(model) -> dict[str, list[str]]:
-    """Return layer names, and of each the names of its nodes.
+def layers(model: 'onnx.ModelProto') -> dict[str, list[str]]:
+    """Return the names of each layer's nodes, by the layer's name.
 
-    A layer is a convolution or matrix product with weights, and all that follows up
-    to the next; its name is that of its weight.
+    A layer is a convolution or matrix product with weights, and all nodes up to the next
+    one. It is named after its weight.
     """
     weights = {each.name for each in model.graph.initializer}
     found: dict[str, list[str]] = {}
@@ -88,8 +94,8 @@ def layers(model) -> dict[str, list[str]]:
     return found
 
 
-def runner(model) -> Run:
-    """Return images -> outputs of an `onnx.ModelProto`."""
+def runner(model: 'onnx.ModelProto') -> Run:
+    """Return images (N, C, H, W) -> outputs of a model."""
     import onnxruntime
     session = onnxruntime.InferenceSession(model.SerializeToString(),
                                            providers=['CPUExecutionProvider'])
@@ -99,14 +105,15 @@ def runner(model) -> Run:
 float_runner = runner
 
 
-def save(model, path: Path) -> list[Path]:
+def save(model: 'onnx.ModelProto', path: Path) -> list[Path]:
+    """Write `path`; return it in a list."""
     import onnx
     with atomic_write(path) as part:
         onnx.save(model, part)
     return [path]
 
 
-def _reader(batches: Iterable[np.ndarray]):
+def _reader(batches: Iterable[np.ndarray]) -> 'CalibrationDataReader':
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):

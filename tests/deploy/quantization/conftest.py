@@ -1,4 +1,4 @@
-"""A folder of real images, the digits model, and one that int8 spoils."""
+"""A folder of real images, the digits model, and a model that int8 spoils."""
 import numpy as np
 import pytest
 import torch
@@ -10,7 +10,7 @@ from mmconvmixer import get_model
 
 @pytest.fixture(scope='session')
 def digit_images(tmp_path_factory):
-    """60 digits of the training part, in a folder for each class."""
+    """60 digits of the training set, in a folder for each class."""
     folder = tmp_path_factory.mktemp('digits')
     digits = load_digits()
     for number in range(60):
@@ -27,10 +27,10 @@ def digits():
 
 @pytest.fixture
 def lopsided(digits):
-    """The digits model with one channel of the stem 10,000 times as large as it was.
+    """The digits model with one channel of the stem 10,000 times as large.
 
-    What follows takes it back, so the answers are the same; but eight bits that
-    reach so far have no steps left for the other channels.
+    The next block undoes this, so the outputs are the same; but eight bits that cover
+    such a range have no steps left for the other channels.
     """
     stem, block = digits.backbone.stem, digits.backbone.stages[0]
     factor = 1e4

@@ -1,4 +1,4 @@
-"""Top-1 of a function of images."""
+"""Top-1 accuracy of a function from images to logits."""
 import numpy as np
 import pytest
 import torch
@@ -15,7 +15,7 @@ def logits_of(model):
     return run
 
 
-def test_it_is_what_the_test_tool_says(digits, tmp_path):
+def test_it_equals_what_the_test_tool_measures(digits, tmp_path):
     expected = evaluate('convmixer-64-4_digits', work_dir=str(tmp_path))['accuracy/top1']
     found = top1(dict(model=logits_of(digits), always_3=lambda images: np.tile(
         np.arange(10) == 3, (len(images), 1))), TestSet(digits))
@@ -38,7 +38,7 @@ def test_corrupt_images_are_left_out(folder_config, image_folder, tmp_path):
     assert len(images) == 11 and len(np.unique(images, axis=0)) == 11
 
 
-def test_another_folder_of_data_may_be_named(folder_config, image_folder, tmp_path):
+def test_another_data_folder_can_be_given(folder_config, image_folder, tmp_path):
     from mmconvmixer import get_model
     image_folder(tmp_path / 'here', 12)
     model = get_model(folder_config(tmp_path / 'missing'))

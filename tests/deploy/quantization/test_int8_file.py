@@ -1,4 +1,4 @@
-"""From a model to an int8 file of known accuracy."""
+"""Quantization to an int8 file with a measured accuracy."""
 import json
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def one_at_a_time(run):
                                           for number in range(len(images))])
 
 
-def test_the_file_has_the_accuracy_that_was_said(digits, digit_images, tmp_path, format):
+def test_the_file_has_the_accuracy_in_the_record(digits, digit_images, tmp_path, format):
     out = tmp_path / 'made' / f'net{SUFFIXES[format]}'
     record = quantize(digits, format, out, digit_images, count=40)
     before, after = record['top1']['before'], record['top1']['after']
@@ -49,7 +49,7 @@ def test_the_file_has_the_accuracy_that_was_said(digits, digit_images, tmp_path,
     assert top1(dict(it=run), TestSet(digits))['it'] == pytest.approx(after, abs=0.2)
 
 
-def test_the_record_lies_beside_the_file(digits, digit_images, tmp_path, format):
+def test_the_record_is_written_beside_the_file(digits, digit_images, tmp_path, format):
     out = tmp_path / f'net{SUFFIXES[format]}'
     record = quantize(digits, format, out, digit_images, count=20, evaluate=False)
     assert json.loads((tmp_path / f'{out.name}.json').read_text()) == json.loads(
@@ -57,6 +57,7 @@ def test_the_record_lies_beside_the_file(digits, digit_images, tmp_path, format)
     assert record['model'] == 'configs/convmixer/convmixer-64-4_digits.py'
     assert record['format'] == format and record['precision'] == 'int8'
     assert record['calibration'] == dict(folder=digit_images.name, images=20)
+    assert record['outputs']['logits']['shape'][1:] == [10]
     assert record['top1'] is None and record['kept_in_float'] == []
     assert str(tmp_path) not in json.dumps(record)
     assert set(record['files']) == {'net.xml', 'net.bin'} if format == 'openvino' else {'net.onnx'}
@@ -65,7 +66,8 @@ def test_the_record_lies_beside_the_file(digits, digit_images, tmp_path, format)
         assert sha256_of(tmp_path / name) == sha256
 
 
-def test_layers_stay_in_float_until_the_drop_fits(lopsided, digit_images, tmp_path, format):
+def test_layers_stay_in_float_until_the_drop_is_small_enough(
+        lopsided, digit_images, tmp_path, format):
     out = tmp_path / f'net{SUFFIXES[format]}'
     spoilt = quantize(lopsided, format, out, digit_images, count=40)['top1']
     assert spoilt['before'] == pytest.approx(99, abs=0.2)
@@ -96,7 +98,7 @@ def test_nothing_is_written_where_even_float_is_not_good_enough(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_int8_instructions_it_is_said_that_it_will_be_slow(
+def test_without_int8_instructions_a_warning_says_that_the_file_is_slow_here(
         digits, digit_images, tmp_path, monkeypatch, format):
     said = []
     monkeypatch.setattr(module, 'print_log', lambda line, *args: said.append(line))
@@ -116,7 +118,7 @@ def test_without_int8_instructions_it_is_said_that_it_will_be_slow(
     (dict(max_drop=-1.), UnknownOption, 'max_drop is -1'),
     (dict(max_drop=1., evaluate=False), UnknownOption, 'a test set to measure'),
 ])
-def test_what_is_asked_wrongly_is_an_error_that_says_so(
+def test_wrong_options_are_errors_that_name_them(
         digits, digit_images, tmp_path, monkeypatch, changes, error, said):
     pytest.importorskip('onnxscript')
     monkeypatch.chdir(tmp_path)
@@ -127,7 +129,7 @@ def test_what_is_asked_wrongly_is_an_error_that_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
         digits, digit_images, tmp_path, monkeypatch):
     from mmconvmixer.deploy import packages
     monkeypatch.setattr(packages, 'find_spec', lambda name: None if name == 'nncf' else name)

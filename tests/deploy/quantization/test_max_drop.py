@@ -1,4 +1,4 @@
-"""Which layers stay in floating point."""
+"""The choice of layers that stay in floating point."""
 import numpy as np
 import pytest
 
@@ -9,7 +9,7 @@ BATCHES = [np.ones((1, 1), np.float32)] * (RANKED_ON + 1)
 
 
 def quantize(batches, keep):
-    """A network is the sum of what its int8 layers cost, and how many images it has seen."""
+    """A network is the total cost of its int8 layers, and the number of calibration images."""
     return sum(cost for name, cost in COSTS.items() if name not in keep), len(batches)
 
 

@@ -29,13 +29,13 @@ def count(model, kind):
     return sum(op.get_type_name() == kind for op in model.get_ordered_ops())
 
 
-def test_the_answers_are_near_those_of_the_network_but_not_the_same(job, batches):
+def test_outputs_are_close_to_those_in_float_but_not_equal(job, batches):
     run = nncf_int8.runner(quantize_openvino(job, batches))
     images = sample_batch(job.preprocessing, 20)[12:]
     with torch.no_grad():
         expected = job.network(torch.from_numpy(images)).numpy()
     error = np.linalg.norm(run(images) - expected) / np.linalg.norm(expected)
-    assert 1e-4 < error < 0.3  # of another image: 1.6
+    assert 1e-4 < error < 0.3  # with another image: 1.6
     np.testing.assert_array_equal(run(images[:1]).shape, (1, 10))
 
 
@@ -68,14 +68,14 @@ def test_pointwise_inputs_are_symmetric_and_depthwise_ones_have_a_zero_point(job
     assert any(high != pytest.approx(-low * 127 / 128) for low, high in bounds['GroupConvolution'])
 
 
-def test_layers_are_called_what_the_modules_are(job):
+def test_layers_have_the_names_of_the_modules(job):
     assert list(nncf_int8.layers(nncf_int8.prepared(job))) == [
         'backbone.stem.patches',
         *(f'backbone.stages.{block}.{part}' for block in range(3)
           for part in ('mix_space', 'mix_channels')), 'head.fc']
 
 
-def test_layers_that_are_kept_are_as_in_the_network_all_of_them_even_the_additions(job, batches):
+def test_with_all_layers_kept_in_float_nothing_is_quantized_even_the_additions(job, batches):
     network = nncf_int8.prepared(job)
     names = list(nncf_int8.layers(network))
     every = count(nncf_int8.quantized(network, batches), 'FakeQuantize')

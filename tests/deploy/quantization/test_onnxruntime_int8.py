@@ -1,4 +1,4 @@
-"""int8 for onnxruntime, and the graph that it is made of."""
+"""int8 for onnxruntime, and the preparation of its graph."""
 from collections import Counter
 
 import numpy as np
@@ -34,7 +34,7 @@ def kinds(model):
 
 
 @pytest.mark.parametrize('act', ['GELU', 'ReLU'])
-def test_the_answers_are_near_those_of_the_network_but_not_the_same(
+def test_outputs_are_close_to_those_in_float_but_not_equal(
         convmixer, batches, act, tmp_path):
     job = job_of(convmixer(act))
     quantize_onnx(job, batches(job), tmp_path / 'net.onnx')
@@ -42,7 +42,7 @@ def test_the_answers_are_near_those_of_the_network_but_not_the_same(
     images = sample_batch(job.preprocessing, 20)[12:]
     found = onnxruntime_int8.runner(onnx.load(tmp_path / 'net.onnx'))(images)
     error = np.linalg.norm(found - logits(job, images)) / np.linalg.norm(logits(job, images))
-    assert 1e-4 < error < 0.3  # of another image: 1.6
+    assert 1e-4 < error < 0.3  # with another image: 1.6
 
 
 @pytest.mark.parametrize('act', ['GELU', 'ReLU'])
@@ -61,7 +61,7 @@ def test_onnxruntime_finds_int8_kernels_for_all_layers(convmixer, batches, act, 
 
 
 @pytest.mark.parametrize('act', ['GELU', 'ReLU'])
-def test_the_graph_is_made_ready_without_a_change_of_the_answers(convmixer, act):
+def test_preparing_the_graph_does_not_change_the_outputs(convmixer, act):
     job = job_of(convmixer(act))
     model = onnxruntime_int8.prepared(job)
     images = sample_batch(job.preprocessing, 4)
@@ -71,7 +71,7 @@ def test_the_graph_is_made_ready_without_a_change_of_the_answers(convmixer, act)
     assert kinds(model)['Clip'] == (7 if act == 'GELU' else 0)
 
 
-def test_scales_below_0_stay_where_they_are(convmixer):
+def test_negative_scales_are_not_folded(convmixer):
     network = convmixer('ReLU')
     with torch.no_grad():
         network.backbone.stages[1][0].fn[2].weight[3] *= -1
@@ -83,7 +83,7 @@ def test_scales_below_0_stay_where_they_are(convmixer):
     assert kinds(model)['Mul'] == 1
 
 
-def test_layers_that_are_kept_are_as_in_the_network(convmixer, batches):
+def test_layers_that_are_kept_stay_in_float(convmixer, batches):
     job = job_of(convmixer('ReLU'))
     model = onnxruntime_int8.prepared(job)
     names = list(onnxruntime_int8.layers(model))

@@ -1,69 +1,94 @@
-"""Loss, accuracies and learning rate of runs, one panel each."""
+"""The plotter: figures of runs, such as loss, accuracies and learning rate, one panel each."""
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmconvmixer.errors import BadConfig
-from mmconvmixer.visualization.figures import check_image_paths, save_figure
+from mmconvmixer._support.atomic_write import atomic_write
+from mmconvmixer.errors import BadConfig, OutputNotWritable
 from mmconvmixer.visualization.logs import Log
 
-# Okabe and Ito's palette, which color-blind readers tell apart too, without its
-# yellow, too pale for a line; then the same in other dashes.
-COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = ('.png', '.svg')
+
+# Okabe and Ito's palette, which color-blind readers can tell apart, without its yellow,
+# which is too pale for a line. After these colors, the dashes change.
+COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
 DASHES = ('-', '--', '-.', ':')
 
-# Title, and the names that the figure may have in a log.
+TOP1 = ('top-1 accuracy, %', ('accuracy/top1',))
+# A title, and the names that the figure may have in a log.
 PANELS = (
     ('training loss', ('loss',)),
-    ('top-1 accuracy, %', ('accuracy/top1',)),
+    TOP1,
     ('top-5 accuracy, %', ('accuracy/top5',)),
-    # base_lr where parameters have rates of their own: lr is the first one's.
+    # base_lr if parameters have rates of their own: then lr is the first parameter's.
     ('learning rate', ('base_lr', 'lr')),
 )
-LINE = 80  # characters of a line in the legend, where a longer name is broken
-FONT_SIZE = 10  # points, of the legend
-BESIDE_TEXT = 0.8  # inches, of a legend's column: its line, and space
-WIDTH = 1.6
-MARKED = 40  # a curve of up to so many points shows them
+Panel = tuple[str, tuple[str, ...]]
+Curve = list[tuple[float, float]]
+
+LINE = 80  # characters in a line of the legend; a longer name is broken
+FONT_SIZE = 10  # points, in the legend
+BESIDE_TEXT = 0.8  # inches in a column of the legend that are not text
+WIDTH = 1.6  # points, of a curve
+MARKED = 40  # a curve of at most this many points has markers
 
 
-def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path]) -> None:
+def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path],
+              metric: str | None = None) -> None:
     """Draw runs over epochs, or over iterations if one of them has no epochs.
 
-    Panels that no run has figures for are left out. The loss is a running mean
-    over a twentieth of the log lines, the lines themselves pale beneath it; the
-    rate's axis is logarithmic where a linear one would hide much of a run.
+    Panels that no run has figures for are left out. The loss is a running mean over a
+    twentieth of the log lines, above the pale logged values. The learning rate has a
+    logarithmic axis where a linear one would hide much of a run.
 
     Args:
-        logs: the runs, each in its own color under its `name`.
-        paths: images to write, `.png` or `.svg`.
+        logs: the runs, each in its own color, with its `name` in the legend.
+        paths: image files to write, `.png` or `.svg`.
+        metric: draw only this one. Default: all of `PANELS`.
 
     Raises:
-        BadConfig: no run, or none with any of these figures.
-        OutputNotWritable: another ending, or see `mmconvmixer._support.atomic_write.atomic_write`.
+        BadConfig: there is no run, or one of them has none of these figures.
+        OutputNotWritable: a file has another suffix or cannot be written.
     """
     check_image_paths(paths)
     if not logs:
         raise BadConfig('there is no run to draw')
+    panels = PANELS if metric is None else [
+        next((panel for panel in PANELS if metric in panel[1]), (metric, (metric,)))]
     for log in logs:
-        if not any(_curve(log, names) for _, names in PANELS):
-            known = sorted({name for row in log.rows for name in row} - {'epoch', 'iter'})
-            wanted = ', '.join(name for _, names in PANELS for name in names)
-            raise BadConfig(f'{log.path} has none of {wanted}; it has {", ".join(known)}')
-    panels = [panel for panel in PANELS if any(_curve(log, panel[1]) for log in logs)]
-    figure = _draw(logs, panels)
+        if not any(_curve(log, names) for _, names in panels):
+            wanted = ', '.join(name for _, names in panels for name in names)
+            raise BadConfig(f'{log.path} has none of {wanted}; it has '
+                            f'{", ".join(log.figures()) or "no figures"}')
+    panels = [panel for panel in panels if any(_curve(log, panel[1]) for log in logs)]
+    figure = _draw(logs, panels, panels[0] if metric else TOP1)
     for path in paths:
-        save_figure(figure, path)
+        with atomic_write(path) as part:
+            figure.savefig(part)
 
 
-def _draw(logs: Sequence[Log], panels: Sequence[tuple]):
+def check_image_paths(paths: Iterable[str | Path]) -> None:
+    """Raise OutputNotWritable unless each path ends in one of `SUFFIXES`."""
+    for path in paths:
+        if Path(path).suffix.lower() not in SUFFIXES:
+            raise OutputNotWritable(f'{path}: curves are drawn as {" or ".join(SUFFIXES)}; give '
+                                    'a file with such a suffix')
+
+
+def _draw(logs: Sequence[Log], panels: Sequence[Panel], result: Panel) -> 'Figure':
+    """Return the figure; the legend gives each run's last value of `result`."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     by_epoch = all(log.epoch_length for log in logs)
-    labels = [_label(log, by_epoch) for log in logs]
+    labels = [_label(log, by_epoch, result) for log in logs]
     columns = min(len(panels), 3 if len(panels) == 3 else 2)
     rows = math.ceil(len(panels) / columns)
     width = max(5 * columns, 8)
@@ -93,37 +118,39 @@ def _draw(logs: Sequence[Log], panels: Sequence[tuple]):
     return figure
 
 
-def _label(log: Log, by_epoch: bool) -> str:
-    measured = log.curve('accuracy/top1')
-    said = 'no validation yet'
+def _label(log: Log, by_epoch: bool, result: Panel) -> str:
+    title, names = result
+    measured = _curve(log, names)
+    result_text = 'no validation yet'
     if measured:
         when, value = measured[-1]
         time = f'epoch {when / log.epoch_length:g}' if by_epoch else f'iteration {when:g}'
-        said = f'top-1 {value:.2f} % after {time}'
+        unit = ' %' if title.endswith('%') else ''
+        result_text = f'{title.removesuffix(" accuracy, %")} {value:.2f}{unit} after {time}'
     lines = textwrap.wrap(log.name, LINE)
-    gap = ' ' if len(lines[-1]) + len(said) < LINE else '\n'
-    # Or matplotlib would leave out the one and take the other for a formula.
+    gap = ' ' if len(lines[-1]) + len(result_text) < LINE else '\n'
+    # matplotlib leaves out a label that begins with _, and takes $...$ for a formula.
     name = '\n'.join(lines).replace('$', r'\$')
-    return f'{" " if name.startswith("_") else ""}{name}:{gap}{said}'
+    return f'{" " if name.startswith("_") else ""}{name}:{gap}{result_text}'
 
 
 def _inches(text: str) -> float:
     from matplotlib.textpath import TextPath
-    # On pixels, letters come out up to a tenth wider.
+    # Letters drawn as pixels are up to a tenth wider than their outlines.
     return 1.1 * TextPath((0, 0), text, size=FONT_SIZE).get_extents().width / 72
 
 
-def _curve(log: Log, names: Sequence[str], unit: int = 1) -> list[tuple[float, float]]:
+def _curve(log: Log, names: Sequence[str], unit: int = 1) -> Curve:
     curve = next((curve for curve in map(log.curve, names) if curve), [])
     return [(when / unit, value) for when, value in curve]
 
 
 def _style(number: int) -> dict:
-    return dict(color=COLOURS[number % len(COLOURS)],
-                linestyle=DASHES[number // len(COLOURS) % len(DASHES)], linewidth=WIDTH)
+    return dict(color=COLORS[number % len(COLORS)],
+                linestyle=DASHES[number // len(COLORS) % len(DASHES)], linewidth=WIDTH)
 
 
-def _draw_figures(axes, curve: list[tuple[float, float]], number: int, smooth: bool) -> bool:
+def _draw_figures(axes: 'Axes', curve: Curve, number: int, smooth: bool) -> bool:
     """Draw a curve; return whether it was smoothed."""
     when, values = np.array(curve, float).reshape(-1, 2).T
     half = len(curve) // 40 if smooth and len(curve) > 2 * MARKED else 0
@@ -135,12 +162,12 @@ def _draw_figures(axes, curve: list[tuple[float, float]], number: int, smooth: b
     return bool(half)
 
 
-def _draw_rates(axes, curves: list[list[tuple[float, float]]]) -> None:
+def _draw_rates(axes: 'Axes', curves: list[Curve]) -> None:
     from matplotlib.ticker import FuncFormatter
     for number, curve in enumerate(curves):
         when, values = np.array(curve, float).reshape(-1, 2).T
-        # Runs to compare often have the same rates: the first of them are wider, to
-        # be seen beneath the others.
+        # Compared runs often have the same rates: earlier curves are wider, so that
+        # they show beneath later ones.
         above = sum(_coincide(curve, later) for later in curves[number + 1:])
         width = WIDTH * min(1 + above, 4)
         axes.plot(when, values, marker='o' if len(curve) == 1 else None, zorder=3,
@@ -153,30 +180,33 @@ def _draw_rates(axes, curves: list[list[tuple[float, float]]]) -> None:
 
 
 def running_mean(values: np.ndarray, half: int) -> np.ndarray:
-    """Return the mean of each value and `half` neighbours on both sides.
+    """Return the mean of each value with its `half` neighbors on both sides.
 
-    At the start, of as many on both sides as there are, or a curve that falls would
-    begin too low; at the end, of those before it and as many behind as there are.
+    Near the start, fewer neighbors are taken on both sides, because otherwise a falling
+    curve would begin too low. Near the end, those that are missing are left out.
 
     Args:
-        values: (N,); where one is not a number, neither are its neighbours' means.
-        half: neighbours on one side.
+        values: (N,); next to a value that is not a number, the means are not numbers.
+        half: neighbors on each side.
+
+    Returns:
+        (N,)
     """
     reach = [min(half, index) for index in range(len(values))]
     return np.array([values[index - r:index + r + 1].mean() for index, r in enumerate(reach)])
 
 
-def _coincide(curve: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
-    mine, theirs = dict(curve), dict(other)
-    common = mine.keys() & theirs.keys()
-    return bool(common) and all(mine[when] == theirs[when] for when in common)
+def _coincide(curve: Curve, other: Curve) -> bool:
+    values, other_values = dict(curve), dict(other)
+    common = values.keys() & other_values.keys()
+    return bool(common) and all(values[when] == other_values[when] for when in common)
 
 
 def wants_log_scale(curves: Sequence[Sequence[float]]) -> bool:
     """Whether a linear axis would hide a run at the bottom, or much of one.
 
-    So it is with steps by factors of ten, and with runs whose rates are far apart;
-    not with a rate that falls to zero at the end.
+    That is so for steps by factors of ten, and for runs whose rates are far apart, but
+    not for a rate that falls to zero at the end.
     """
     tops = [max(curve) for curve in curves if curve]
     far_apart = any(0 < top < max(tops) / 20 for top in tops)
@@ -185,7 +215,7 @@ def wants_log_scale(curves: Sequence[Sequence[float]]) -> bool:
         for curve in curves if curve)
 
 
-def _share_x(all_axes, by_epoch: bool) -> None:
+def _share_x(all_axes: 'Sequence[Axes]', by_epoch: bool) -> None:
     from matplotlib.ticker import MaxNLocator
     when = [x for axes in all_axes for line in axes.get_lines() for x in line.get_xdata()]
     low, high = min(when), max(when)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mmconvmixer.errors import BadConfig, OutputNotWritable
-from mmconvmixer.visualization import Log, log_image, plot_logs
+from mmconvmixer.visualization import Log, plot, plot_logs
 
 
 def log(name='mine', epochs=3, length=50, top1=True, lr=0.1, epoch_length=50):
@@ -22,14 +22,16 @@ def log(name='mine', epochs=3, length=50, top1=True, lr=0.1, epoch_length=50):
 
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
-    """Draw; return the figure rather than its file."""
-    def draw(*logs):
+    """Draw, and return the figure rather than its file."""
+    draw_figure = plot._draw
+
+    def draw(*logs, metric=None):
         figures = []
-        monkeypatch.setattr(log_image, 'save_figure',
-                            lambda figure, path: figures.append(figure))
+        monkeypatch.setattr(plot, '_draw', lambda *args: figures.append(draw_figure(*args))
+                            or figures[0])
         with warnings.catch_warnings():
-            warnings.simplefilter('error')  # matplotlib's, of a layout that does not fit
-            plot_logs(logs, [tmp_path / 'x.png'])
+            warnings.simplefilter('error')  # matplotlib warns of a layout that does not fit
+            plot_logs(logs, [tmp_path / 'x.png'], metric)
             FigureCanvasAgg(figures[0]).draw()
         return figures[0]
     return draw
@@ -60,14 +62,14 @@ def test_a_run_without_validation_has_no_panel_for_it(drawn):
     assert labels(figure) == ['mine: no validation yet']
 
 
-def test_beside_a_run_with_validation_it_has_no_line_there(drawn):
+def test_a_run_without_validation_has_no_line_beside_one_that_has_it(drawn):
     figure = drawn(log(), log('other', top1=False))
     assert [len(axes.get_lines()) for axes in figure.axes] == [2, 2, 2, 2]
     assert len(figure.axes[1].get_lines()[1].get_xydata()) == 0
     assert labels(figure)[1] == 'other: no validation yet'
 
 
-def test_one_run_without_epochs_puts_all_over_iterations(drawn):
+def test_one_run_without_epochs_draws_all_over_iterations(drawn):
     figure = drawn(log(), log('other', epoch_length=None))
     assert {axes.get_xlabel() for axes in figure.axes} == {'iteration'}
     assert figure.axes[0].get_lines()[0].get_xdata()[0] == 10
@@ -92,7 +94,7 @@ def test_no_text_is_cut_off_and_the_legend_covers_no_panel(drawn, names, top1):
     assert min(axes.bbox.height for axes in figure.axes) > 200  # pixels left for the curves
 
 
-def test_every_name_is_in_the_legend_as_it_is(drawn):
+def test_every_name_is_in_the_legend_unchanged(drawn):
     names = ['_hidden', 'a $x_1$ b']
     figure = drawn(*map(log, names))
     assert [label.replace(r'\$', '$').strip().split(':')[0] for label in labels(figure)] == names
@@ -105,7 +107,7 @@ def test_runs_differ_in_color_and_after_seven_in_dashes(drawn):
     assert len({color for color, _ in looks[:7]}) == 7
 
 
-def test_a_long_loss_is_smoothed_with_the_lines_pale_beneath(drawn):
+def test_a_long_loss_is_smoothed_above_the_pale_logged_values(drawn):
     figure = drawn(log(epochs=100))
     raw, smooth = figure.axes[0].get_lines()
     assert 'pale: as logged' in titles(figure)[0]
@@ -113,12 +115,12 @@ def test_a_long_loss_is_smoothed_with_the_lines_pale_beneath(drawn):
     assert len(raw.get_xdata()) == len(smooth.get_xdata()) == 500
 
 
-def test_the_running_mean_is_that_of_the_neighbours():
+def test_the_running_mean_takes_the_neighbors():
     values = np.array([8., 4., 6., 2., 4.])
-    np.testing.assert_allclose(log_image.running_mean(values, 1), [8, 6, 4, 4, 3])
-    np.testing.assert_allclose(log_image.running_mean(values, 0), values)
+    np.testing.assert_allclose(plot.running_mean(values, 1), [8, 6, 4, 4, 3])
+    np.testing.assert_allclose(plot.running_mean(values, 0), values)
     line = np.arange(9.)
-    np.testing.assert_allclose(log_image.running_mean(line, 3)[:6], line[:6])
+    np.testing.assert_allclose(plot.running_mean(line, 3)[:6], line[:6])
 
 
 STEPS = [0.1] * 30 + [0.01] * 30 + [0.001] * 30
@@ -128,17 +130,17 @@ COSINE = [0.05 * (1 + np.cos(np.pi * t)) for t in np.linspace(0, 1, 100)]
 @pytest.mark.parametrize('curves, log_scale', [
     ([STEPS], True), ([COSINE], False), ([COSINE, [0.003] * 9], True),
     ([COSINE, [0.03] * 9], False), ([[0.]], False), ([[], [1.]], False)])
-def test_the_rate_is_logarithmic_where_a_linear_axis_would_hide_it(curves, log_scale):
-    assert log_image.wants_log_scale(curves) is log_scale
+def test_the_rate_axis_is_logarithmic_where_a_linear_one_would_hide_rates(curves, log_scale):
+    assert plot.wants_log_scale(curves) is log_scale
 
 
-def test_of_runs_with_the_same_rates_all_are_seen(drawn):
+def test_runs_with_the_same_rates_are_all_visible(drawn):
     figure = drawn(log(), log('other'), log('third', lr=0.2))
     first, second, third = figure.axes[3].get_lines()
     assert first.get_linewidth() > second.get_linewidth() == third.get_linewidth()
 
 
-def test_a_loss_that_is_no_number_leaves_a_gap(drawn):
+def test_a_loss_that_is_not_a_number_leaves_a_gap(drawn):
     broken = log()
     broken.rows[5]['loss'] = float('nan')
     broken.rows[6]['loss'] = float('inf')
@@ -146,22 +148,30 @@ def test_a_loss_that_is_no_number_leaves_a_gap(drawn):
     assert 0 < low < high < 3
 
 
-def test_base_lr_is_the_rate_where_parameters_have_their_own(drawn):
+def test_base_lr_is_drawn_where_parameters_have_rates_of_their_own(drawn):
     own = log(top1=False)
     for row in own.rows:
         row['base_lr'] = 1.
     assert set(drawn(own).axes[1].get_lines()[0].get_ydata()) == {1.}
 
 
-def test_png_and_svg_hold_the_names(tmp_path):
+def test_one_metric_is_drawn_alone_with_its_last_value_in_the_legend(drawn):
+    figure = drawn(log(), metric='accuracy/top5')
+    assert titles(figure) == ['top-5 accuracy, %']
+    assert labels(figure) == ['mine: top-5 90.00 % after epoch 3']
+    figure = drawn(log(), metric='lr')
+    assert titles(figure) == ['learning rate']
+
+
+def test_png_and_svg_files_are_written_with_the_names(tmp_path):
     with matplotlib.rc_context({'svg.fonttype': 'none'}):
         plot_logs([log()], [tmp_path / 'x.png', tmp_path / 'X.SVG'])
     assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
     assert 'mine: top-1 53.00 % after epoch 3' in (tmp_path / 'X.SVG').read_text()
 
 
-def test_it_wants_runs_with_figures_and_image_files(tmp_path):
-    with pytest.raises(BadConfig, match='no run'):
+def test_runs_without_figures_and_other_files_are_refused(tmp_path):
+    with pytest.raises(BadConfig, match='there is no run'):
         plot_logs([], [tmp_path / 'x.png'])
     with pytest.raises(BadConfig, match='none of loss, accuracy/top1, .*; it has time'):
         plot_logs([Log('mine', Path('mine'), [dict(iter=1, time=2.)])], [tmp_path / 'x.png'])

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from mmconvmixer.errors import BadConfig, OutputNotWritable
-from mmconvmixer.visualization import epochs_table, plot_curves, read_runs, results_table
+from mmconvmixer.visualization import epochs_table, plot_logs, read_records, results_table
 
 RECORD = dict(
     command='python tools/train.py mine.py', config_file='mine.py', seed=5, seconds=90.,
@@ -25,10 +25,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_curve_has_the_epochs_that_were_measured(folder):
-    run, = read_runs(folder)
-    assert run.name == 'mine'
-    assert run.curve() == [(1, 40.), (3, 50.25)]
+def test_a_record_has_the_epochs_that_were_measured(folder):
+    run, = read_records(folder)
+    assert run.name == 'mine' and run.epoch_length == 10
+    assert run.curve('accuracy/top1') == [(10, 40.), (30, 50.25)]
+    assert run.record == RECORD
 
 
 def test_the_table_has_the_last_figures_and_says_what_was_not_run(folder):
@@ -39,7 +40,7 @@ def test_the_table_has_the_last_figures_and_says_what_was_not_run(folder):
                      '`python tools/train.py other.py` |')
 
 
-def test_epochs_stand_beside_those_of_the_official_log(folder):
+def test_epochs_are_listed_beside_those_of_the_official_log(folder):
     (folder / 'official_log.yml').write_text(
         '0: [0.005, 54.18]\n2: [0.01, 70.0]\n9: [0.05, 78.0]\n')
     history = [dict(entry, lr=0.02) for entry in RECORD['history']]
@@ -56,39 +57,39 @@ def test_epochs_stand_beside_those_of_the_official_log(folder):
 
 
 @pytest.mark.parametrize('content', ['{', '[]', '{"config": "x"}'])
-def test_a_file_that_is_no_record_is_named(tmp_path, content):
+def test_a_file_that_is_not_a_record_is_named(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)
     with pytest.raises(BadConfig, match='bad.json'):
-        read_runs(tmp_path)
+        read_records(tmp_path)
 
 
 def test_a_run_that_was_never_validated_has_no_figures(folder):
     history = [dict(epoch=1, iter=10)]
     (folder / 'mine.json').write_text(json.dumps(dict(RECORD, history=history)))
     assert '| 50 % |  |  |  | 5 | 1.5 min |' in results_table(folder)
-    with pytest.raises(BadConfig, match='mine never measured accuracy/top1; it has no metrics'):
-        plot_curves(read_runs(folder), folder / 'curves.png')
+    with pytest.raises(BadConfig, match='mine.json has none of accuracy/top1; it has no figures'):
+        plot_logs(read_records(folder), [folder / 'curves.png'], 'accuracy/top1')
 
 
-def test_curves_want_runs_and_a_image_file(folder, tmp_path):
+def test_curves_need_runs_and_an_image_file(folder, tmp_path):
     with pytest.raises(BadConfig, match='no run'):
-        plot_curves([], tmp_path / 'curves.png')
+        plot_logs([], [tmp_path / 'curves.png'], 'accuracy/top1')
     with pytest.raises(OutputNotWritable, match='.png or .svg'):
-        plot_curves(read_runs(folder), tmp_path / 'curves.xyz')
+        plot_logs(read_records(folder), [tmp_path / 'curves.xyz'], 'accuracy/top1')
     with pytest.raises(BadConfig, match='it has accuracy/top1, accuracy/top5'):
-        plot_curves(read_runs(folder), tmp_path / 'curves.png', 'accuracy/top9')
-    with pytest.raises(BadConfig, match='no folder'):
-        read_runs(tmp_path / 'nowhere')
+        plot_logs(read_records(folder), [tmp_path / 'curves.png'], 'accuracy/top9')
+    with pytest.raises(BadConfig, match='nowhere is not a folder'):
+        read_records(tmp_path / 'nowhere')
 
 
-def test_curves_are_drawn_one_line_a_run_with_its_name(folder, tmp_path):
+def test_curves_are_drawn_with_a_line_and_a_name_for_each_run(folder, tmp_path):
     (folder / 'second.json').write_text(json.dumps(RECORD))
     path = tmp_path / 'curves.svg'
-    plot_curves(read_runs(folder), path)
+    plot_logs(read_records(folder), [path], 'accuracy/top1')
     assert path.read_text().count('id="line2d_') > 2
     import matplotlib
     with matplotlib.rc_context({'svg.fonttype': 'none'}):
-        plot_curves(read_runs(folder), path)
+        plot_logs(read_records(folder), [path], 'accuracy/top1')
     drawn = path.read_text()
     for text in ('mine', 'second', '50.25', 'epoch'):
         assert text in drawn
@@ -97,8 +98,8 @@ def test_curves_are_drawn_one_line_a_run_with_its_name(folder, tmp_path):
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 
 
-@pytest.mark.skipif(not DOCS.is_dir(), reason='docs/ stands in the checkout only')
+@pytest.mark.skipif(not DOCS.is_dir(), reason='docs/ is in the checkout only')
 @pytest.mark.parametrize('table', [results_table, epochs_table])
 def test_the_results_page_holds_the_tables_of_the_records(table):
     assert table(DOCS / 'results') in (DOCS / 'results.md').read_text(), \
-        'python tools/results.py docs/results prints it'
+        'python tools/results.py docs/results prints what it must hold'

@@ -1,0 +1,54 @@
+"""Where an export is written: the path is checked first, and files appear all or none."""
+import os
+from pathlib import Path
+
+from mmconvmixer._support.atomic_write import check_writable
+from mmconvmixer.errors import OutputNotWritable
+
+
+def checked_out(out: Path, suffix: str) -> Path:
+    """Return `out` if a format's file or folder can be written there.
+
+    Args:
+        out: the file, or folder.
+        suffix: of the format's files; '' for a SavedModel's folder.
+
+    Raises:
+        OutputNotWritable: the suffix is wrong, something else is there, or the parent
+            folder is not writable.
+    """
+    if suffix and out.suffix != suffix:
+        raise OutputNotWritable(f'{out} does not end in {suffix}, as files of this format do')
+    if suffix and out.is_dir():
+        raise OutputNotWritable(f'{out} is a folder; give a file ending in {suffix}')
+    if not suffix and out.exists() and not (out / 'saved_model.pb').is_file() and (
+            not out.is_dir() or any(out.iterdir())):
+        raise OutputNotWritable(f'{out} exists and is not a SavedModel; give a new folder')
+    check_writable(out.parent)
+    return out
+
+
+def move_into_place(folder: Path, out: Path) -> None:
+    """Move everything in `folder` to the folder of `out`, `out` itself last: all or nothing."""
+    for path in folder.rglob('*'):
+        if path.is_file():
+            with open(path, 'rb') as file:
+                os.fsync(file.fileno())
+    parts = sorted(folder.iterdir(), key=lambda part: part.name == out.name)
+    before = folder / 'before'
+    before.mkdir()
+    moved = []
+    try:
+        for part in parts:
+            target = out.parent / part.name
+            if target.exists():
+                os.replace(target, before / part.name)
+            moved.append(target)
+            os.replace(part, target)
+    except BaseException:
+        for target in moved:
+            if target.exists():
+                os.replace(target, folder / target.name)
+            if (before / target.name).exists():
+                os.replace(before / target.name, target)
+        raise
