@@ -6,7 +6,8 @@ import pytest
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
-from mmconvmixer.datasets import faster_pipeline, resampling
+from mmconvmixer.datasets import faster_pipeline
+from mmconvmixer.datasets.transforms import resampling
 from mmconvmixer.zoo.config import load_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')

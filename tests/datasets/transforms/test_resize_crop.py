@@ -8,7 +8,8 @@ from mmpretrain.datasets import PackInputs
 from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 
-from mmconvmixer.datasets import ResizeCenterCrop, resampling
+from mmconvmixer.datasets import ResizeCenterCrop
+from mmconvmixer.datasets.transforms import resampling
 
 needs_numba = pytest.mark.skipif(not resampling.is_available(), reason='Numba is not installed')
 
