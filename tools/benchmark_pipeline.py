@@ -24,7 +24,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 
 from mmconvmixer.cli.common import exit_code
 from mmconvmixer.datasets import faster_pipeline
-from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES
+from mmconvmixer.datasets.image_files import image_files
 from mmconvmixer.errors import EmptyDataset
 from mmconvmixer.zoo.config import load_config, require
 
@@ -85,7 +85,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def run(folder: Path, config: str, images: int | None, batch_size: int, rounds: int,
         threads: int) -> None:
-    paths = sorted(path for path in folder.glob('**/*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(folder / name for name in image_files(folder))
     if not paths:
         raise EmptyDataset(f'{folder} has no image in it; give a folder with JPEG files')
     paths = paths[::max(1, len(paths) // images)][:images] if images else paths

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mmpretrain.datasets import CustomDataset
 
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
 from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 PARTS = ('all', 'rest', 'held-out')
 
 
@@ -40,7 +40,7 @@ class ImageFolder(CustomDataset):
             raise ValueError(f"part is {part!r}, expected 'all', 'rest' or 'held-out'")
         self.part = part
         super().__init__(data_root=os.path.expanduser(data_root), data_prefix=data_prefix,
-                         extensions=SUFFIXES, classes=classes, pipeline=pipeline,
+                         extensions=IMAGE_SUFFIXES, classes=classes, pipeline=pipeline,
                          test_mode=test_mode)
 
     def _find_samples(self) -> list[tuple[str, int]]:
@@ -55,7 +55,7 @@ class ImageFolder(CustomDataset):
                 f'({_some(self.CLASSES)}): {_some(strange)}. Remove or rename them')
         samples = []
         for label, name in enumerate(self.CLASSES):
-            images = images_below(root / name) if name in found else []
+            images = image_files(root / name) if name in found else []
             if self.part != 'all':
                 chosen = held_out(images)
                 images = [image for image in images
@@ -64,7 +64,7 @@ class ImageFolder(CustomDataset):
         if not samples:
             raise EmptyDataset(f'{root} has no images' + (
                 f' in its part {self.part!r}' if self.part != 'all' else '') +
-                f' in its class folders ({", ".join(SUFFIXES)})')
+                f' in its class folders ({", ".join(IMAGE_SUFFIXES)})')
         return samples
 
 
@@ -72,16 +72,6 @@ def class_folders(folder: Path) -> list[str]:
     """Return the names of the folders in a folder, sorted, without the hidden ones."""
     return sorted(path.name for path in folder.iterdir()
                   if path.is_dir() and not path.name.startswith(('.', '__MACOSX')))
-
-
-def images_below(folder: Path) -> list[str]:
-    """Return the images in a folder and below, sorted, as `sub/folder/name.png`."""
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        found += [Path(where, name).relative_to(folder).as_posix() for name in names
-                  if name.lower().endswith(SUFFIXES) and not name.startswith('.')]
-    return sorted(found)
 
 
 def _some(names: Sequence[str], count: int = 5) -> str:

@@ -11,11 +11,10 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from mmconvmixer.checkpoints.download.http import download, is_url
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
 from mmconvmixer.errors import BadConfig, BadImage
 
 ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
-
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}
 
 
 class ImagePipeline:
@@ -54,8 +53,7 @@ def images_in(folder: str | os.PathLike) -> list[Path]:
     Raises:
         BadImage: there is none.
     """
-    found = sorted(path for path in Path(folder).iterdir()
-                   if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = [Path(folder, name) for name in image_files(folder, recursive=False)]
     if not found:
         raise BadImage(f'folder {folder} has no image in it; these count: '
                        f'{", ".join(sorted(IMAGE_SUFFIXES))}')
