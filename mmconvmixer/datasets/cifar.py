@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.progress import Progress
-from mmconvmixer.datasets.split import shuffled
+from mmconvmixer.datasets.split import check_part, last_name_first, names_in_part, shuffled
 from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 
 
@@ -20,9 +20,8 @@ class CIFAR10Folder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/*.png`, labels in CIFAR's order.
 
     Args:
-        part: 'all' of the images; 'held-out', the last tenth of each class by
-            file name (of the training images 5,000, to tune settings on); or
-            'rest', the other nine tenths.
+        part: 'all' images, those 'held-out' (of the training images 5,000: the last tenth of
+            each class by file name) or the 'rest'; see `datasets.split`.
         per_class: keep so many images of each class, chosen by a hash of
             `seed` and their names; None keeps all.
         seed: of that choice.
@@ -37,8 +36,7 @@ class CIFAR10Folder(CustomDataset):
 
     def __init__(self, *args, part: str = 'all', per_class: int | None = None,
                  seed: int = 0, **kwargs):
-        if part not in ('all', 'held-out', 'rest'):
-            raise ValueError(f"part is {part!r}, expected 'all', 'held-out' or 'rest'")
+        check_part(part)
         if per_class is not None and per_class < 1:
             raise ValueError(f'per_class is {per_class}, expected 1 or more, or None for all')
         self.part, self.per_class, self.seed = part, per_class, seed
@@ -53,9 +51,10 @@ class CIFAR10Folder(CustomDataset):
             by_class.setdefault(info['gt_label'], []).append(info)
         kept = []
         for infos in by_class.values():
-            cut = len(infos) - len(infos) // 10
-            infos = dict(all=infos, rest=infos[:cut]).get(self.part, infos[cut:])
-            kept += self._some_of(infos)
+            by_path = {info['img_path']: info for info in infos}
+            # Not the order of other datasets: see the reason in datasets.split.
+            paths = names_in_part(by_path, self.part, last_name_first)
+            kept += self._some_of([by_path[path] for path in paths])
         return kept
 
     def _some_of(self, infos: list[dict]) -> list[dict]:

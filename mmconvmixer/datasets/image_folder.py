@@ -6,10 +6,8 @@ from pathlib import Path
 from mmpretrain.datasets import CustomDataset
 
 from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
-from mmconvmixer.datasets.split import held_out
+from mmconvmixer.datasets.split import check_part, names_in_part
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
-
-PARTS = ('all', 'rest', 'held-out')
 
 
 class ImageFolder(CustomDataset):
@@ -20,8 +18,8 @@ class ImageFolder(CustomDataset):
     Args:
         data_root: the folder.
         data_prefix: a folder in it, such as 'train'.
-        part: 'all' of the images; 'held-out', a tenth of each class that a hash
-            of the file names chooses (`held_out`); or 'rest', the other nine.
+        part: 'all' images, those 'held-out' (a tenth of each class) or the 'rest'; see
+            `datasets.split`.
         classes: their names, in the order of the labels; the folder may lack
             some of them. Default: the names of the folders, sorted.
         pipeline: transforms of a sample; they find `img_path` and `gt_label`.
@@ -36,8 +34,7 @@ class ImageFolder(CustomDataset):
     def __init__(self, data_root: str, data_prefix: str = '', part: str = 'all',
                  classes: Sequence[str] | None = None, pipeline: Sequence = (),
                  test_mode: bool = False):
-        if part not in PARTS:
-            raise ValueError(f"part is {part!r}, expected 'all', 'rest' or 'held-out'")
+        check_part(part)
         self.part = part
         super().__init__(data_root=os.path.expanduser(data_root), data_prefix=data_prefix,
                          extensions=IMAGE_SUFFIXES, classes=classes, pipeline=pipeline,
@@ -56,11 +53,7 @@ class ImageFolder(CustomDataset):
         samples = []
         for label, name in enumerate(self.CLASSES):
             images = image_files(root / name) if name in found else []
-            if self.part != 'all':
-                chosen = held_out(images)
-                images = [image for image in images
-                            if (image in chosen) == (self.part == 'held-out')]
-            samples += [(f'{name}/{image}', label) for image in images]
+            samples += [(f'{name}/{image}', label) for image in names_in_part(images, self.part)]
         if not samples:
             raise EmptyDataset(f'{root} has no images' + (
                 f' in its part {self.part!r}' if self.part != 'all' else '') +
