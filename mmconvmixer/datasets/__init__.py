@@ -14,15 +14,15 @@ from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
 from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
-from mmconvmixer.datasets.transforms.faster import faster_pipeline
 from mmconvmixer.datasets.transforms.loading import LoadImage
+from mmconvmixer.datasets.transforms.pipeline import faster_pipeline
 from mmconvmixer.datasets.transforms.resize_crop import ResizeCenterCrop
 from mmconvmixer.datasets.wrappers.in_memory import InMemory
-from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
-from mmconvmixer.datasets.wrappers.seeded import SeedEachSample, StampDraws
+from mmconvmixer.datasets.wrappers.seed_each_sample import SeedEachSample, StampedSampler
+from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
-           'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampDraws',
+           'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampedSampler',
            'build_ahead', 'check_folders', 'faster_pipeline']

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
-from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
+from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
 
 
@@ -103,6 +103,6 @@ def is_in_memory(dataset_cfg) -> bool:
     return (DATASETS.get(kind) if isinstance(kind, str) else kind) is InMemory
 
 
-def as_it_is(batch: dict) -> dict:
+def identity_collate(batch: dict) -> dict:
     """The collate function of loaders whose dataset hands out whole batches."""
     return batch

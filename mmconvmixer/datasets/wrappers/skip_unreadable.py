@@ -4,7 +4,7 @@ from typing import Any
 import mmcv
 from mmengine.fileio import get
 
-from mmconvmixer.datasets.wrappers.wrapper import DatasetWrapper
+from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
 

@@ -10,16 +10,16 @@ from mmengine.dist import get_dist_info
 from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler, get_worker_info
 
-from mmconvmixer.datasets.wrappers.wrapper import DatasetWrapper
+from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 
 
-class Stamped(int):
+class StampedIndex(int):
     """A sample's number that knows in which epoch and at which place it was drawn."""
 
     stamp = (0, 0)
 
 
-class StampDraws(Sampler):
+class StampedSampler(Sampler):
     """A sampler whose numbers say when they were drawn.
 
     They carry it to the loader processes, which outlive epochs and would not
@@ -33,10 +33,10 @@ class StampDraws(Sampler):
     def __init__(self, sampler: dict, dataset, seed: int | None):
         self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
 
-    def __iter__(self) -> Iterator[Stamped]:
+    def __iter__(self) -> Iterator[StampedIndex]:
         rank, world_size = get_dist_info()
         for draw, index in enumerate(self.sampler):
-            number = Stamped(index)
+            number = StampedIndex(index)
             # The place among all processes' draws: the same however many they are.
             number.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
             yield number
@@ -57,7 +57,7 @@ class SeedEachSample(DatasetWrapper):
     which no checkpoint can reach, carry nothing from sample to sample.
 
     Args:
-        dataset: a map-style dataset or its config; `StampDraws` samples it.
+        dataset: a map-style dataset or its config; `StampedSampler` samples it.
         seed: of the run.
     """
 

@@ -46,7 +46,7 @@ def test_all_else_stays(steps):
 
 
 def test_without_numba_all_stays(monkeypatch):
-    monkeypatch.setattr('mmconvmixer.datasets.transforms.faster.is_available', lambda: False)
+    monkeypatch.setattr('mmconvmixer.datasets.transforms.pipeline.is_available', lambda: False)
     assert faster_pipeline([LOAD, RESIZE, CROP, PACK]) == [LOAD, RESIZE, CROP, PACK]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import mmconvmixer  # noqa: F401, registers
-from mmconvmixer.datasets import SeedEachSample, StampDraws
+from mmconvmixer.datasets import SeedEachSample, StampedSampler
 
 
 class Draws(Dataset):
@@ -23,7 +23,7 @@ class Draws(Dataset):
 
 def loader(seed=0, shuffle=False, **options):
     dataset = SeedEachSample(Draws(), seed)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=shuffle), dataset, seed)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=shuffle), dataset, seed)
     return DataLoader(dataset, batch_size=2, sampler=sampler, **options)
 
 
@@ -60,7 +60,7 @@ def test_each_sample_epoch_seed_and_generator_draws_its_own(change):
 
 def test_a_sample_drawn_twice_in_an_epoch_is_augmented_twice():
     dataset = SeedEachSample(Draws(), 0)
-    twice = StampDraws(dict(type='RepeatAugSampler', shuffle=False, num_repeats=2), dataset, 0)
+    twice = StampedSampler(dict(type='RepeatAugSampler', shuffle=False, num_repeats=2), dataset, 0)
     first, second = [dataset[number] for number in twice][:2]
     assert first[0] == second[0] and first[1] != second[1]
 
@@ -92,7 +92,7 @@ def test_the_generators_of_the_run_are_left_alone_by_an_error_too():
 
 def test_a_sampler_without_epochs_makes_each_draw_a_round():
     dataset = SeedEachSample(Draws(), 0)
-    sampler = StampDraws(dict(type='InfiniteSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='InfiniteSampler', shuffle=False), dataset, 0)
     numbers = iter(sampler)
     draws = [dataset[next(numbers)] for _ in range(12)]
     assert [int(draw[0]) for draw in draws] == 2 * list(range(6))
@@ -101,7 +101,7 @@ def test_a_sampler_without_epochs_makes_each_draw_a_round():
 
 def test_a_stamped_number_survives_the_way_to_a_loader_process():
     dataset = SeedEachSample(Draws(), 0)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=False), dataset, 0)
     sampler.set_epoch(4)
     sent = pickle.loads(pickle.dumps(list(sampler)))
     assert sent == list(range(6))
@@ -126,7 +126,7 @@ class Batches(Draws):
 
 def test_each_sample_is_seeded_though_the_dataset_hands_out_batches():
     dataset = SeedEachSample(Batches(), 0)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=False), dataset, 0)
     assert not hasattr(dataset, '__getitems__')
     torch.testing.assert_close(epoch(DataLoader(dataset, batch_size=2, sampler=sampler), 0),
                                epoch(loader(), 0), rtol=0, atol=0)
