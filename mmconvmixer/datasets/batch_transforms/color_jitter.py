@@ -20,11 +20,11 @@ class BatchColorJitter:
         count, low = len(images), max(0., 1 - self.strength)
         factors = torch.empty(3, count).uniform_(low, 1 + self.strength)
         orders = torch.rand(3, count).argsort(0)
-        return jittered(images, *(drawn.to(images.device, non_blocking=True)
+        return jitter(images, *(drawn.to(images.device, non_blocking=True)
                                   for drawn in (factors, orders)))
 
 
-def jittered(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
+def jitter(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
     """Change image n by `factors[:, n]`, in the order `orders[:, n]`.
 
     Args:

@@ -20,11 +20,11 @@ class BatchRandomCrop:
     def __call__(self, images: Tensor) -> Tensor:
         count, _, height, width = images.shape
         offsets = torch.randint(2 * self.padding + 1, (2, count))
-        return shifted(images, *offsets.to(images.device, non_blocking=True),
+        return shift(images, *offsets.to(images.device, non_blocking=True),
                        padding=self.padding)
 
 
-def shifted(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
+def shift(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
     """Crop image n of the padded batch (N, C, H, W) at `top[n]`, `left[n]`."""
     height, width = images.shape[2:]
     padded = F.pad(images, [padding] * 4)
@@ -68,10 +68,10 @@ class BatchRandomResizedCrop:
         top = (torch.rand(count) * (height - side + 1)).floor()
         left = (torch.rand(count) * (width - side + 1)).floor()
         boxes = torch.stack([top, left, side]).to(images.device, non_blocking=True)
-        return resized_crops(images, *boxes)
+        return resized_crop(images, *boxes)
 
 
-def resized_crops(images: Tensor, top: Tensor, left: Tensor, side: Tensor) -> Tensor:
+def resized_crop(images: Tensor, top: Tensor, left: Tensor, side: Tensor) -> Tensor:
     """Blow up the square (top, left, side), each (N,), of every image (N, C, H, W)."""
     height, width = images.shape[2:]
     y = _sources(top, side, height)

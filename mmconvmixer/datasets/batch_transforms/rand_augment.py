@@ -48,11 +48,11 @@ class BatchRandAugment:
     def __call__(self, images: Tensor) -> Tensor:
         for _ in range(self.num_ops):
             draws = torch.randint(len(OPERATIONS), (len(images),))
-            images = augmented(images, draws, torch.randint(2, (len(images),)), self.magnitude)
+            images = apply_operations(images, draws, torch.randint(2, (len(images),)), self.magnitude)
         return images
 
 
-def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
+def apply_operations(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
     """Apply one operation to each image.
 
     Args:

@@ -10,7 +10,7 @@ from torchvision.transforms import functional as TF
 import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import BatchColorJitter
 from mmconvmixer.datasets.batch_transforms import color_jitter
-from mmconvmixer.datasets.batch_transforms.color_jitter import jittered
+from mmconvmixer.datasets.batch_transforms.color_jitter import jitter
 
 ADJUST = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation)
 ORDERS = list(permutations(range(3)))
@@ -34,7 +34,7 @@ def every_order(random_images, strength, times=8):
 def test_each_image_gets_what_torchvision_does_to_it_alone_in_each_order(random_images, strength):
     images, factors, orders = every_order(random_images, strength)
     expected = [alone(*each) for each in zip(images, factors.T, orders.T.tolist(), strict=True)]
-    assert_close(jittered(images, factors, orders), torch.stack(expected), rtol=0, atol=0)
+    assert_close(jitter(images, factors, orders), torch.stack(expected), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('chosen', range(3))
@@ -46,7 +46,7 @@ def test_black_white_gray_and_pure_colors_too(chosen, factor):
     factors = torch.ones(3, len(images))
     factors[chosen] = factor
     order = torch.tensor([chosen, *{0, 1, 2} - {chosen}])
-    ours = jittered(images, factors, order[:, None].expand(3, len(images)))
+    ours = jitter(images, factors, order[:, None].expand(3, len(images)))
     assert_close(ours, torch.stack([ADJUST[chosen](image, factor) for image in images]),
                  rtol=0, atol=0)
 
@@ -61,7 +61,7 @@ def test_pil_differs_by_how_it_rounds_gray(random_images, strength, levels, shar
     pil = torch.stack([
         TF.pil_to_tensor(alone(TF.to_pil_image(image), *each))
         for image, *each in zip(images, factors.T, orders.T.tolist(), strict=True)])
-    difference = (jittered(images, factors, orders).int() - pil.int()).abs()
+    difference = (jitter(images, factors, orders).int() - pil.int()).abs()
     assert difference.max() <= levels
     assert (difference > 0).double().mean() < share
 
@@ -74,13 +74,13 @@ def draws_of(random_images, monkeypatch):
 
         def spy(images, factors, orders):
             drawn.append((factors, orders))
-            return jittered(images, factors, orders)
+            return jitter(images, factors, orders)
 
-        monkeypatch.setattr(color_jitter, 'jittered', spy)
+        monkeypatch.setattr(color_jitter, 'jitter', spy)
         images = random_images(count, 4, 4)
         for _ in range(calls):
             out = BatchColorJitter(strength)(images)
-            assert torch.equal(out, jittered(images, *drawn[-1]))
+            assert torch.equal(out, jitter(images, *drawn[-1]))
         return tuple(torch.stack(each, 1) for each in zip(*drawn, strict=True))
     return draw
 
@@ -111,7 +111,7 @@ def test_orders_are_drawn_as_torchvision_draws_them(
         for call in orders.unbind(1)])
     assert_shares(places, torch.full((6,), 1 / 6))
     assert_independent(places)
-    # torchvision's order has hue, which is not jittered, somewhere between the three.
+    # torchvision's order has hue, which this project leaves alone, somewhere between the three.
     theirs = [tuple(chosen for chosen in torch.randperm(4).tolist() if chosen < 3)
               for _ in range(6000)]
     assert_alike(places, [ORDERS.index(order) for order in theirs])

@@ -7,7 +7,7 @@ from torchvision.transforms import functional as TF
 import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import BatchRandomCrop, BatchRandomFlip, BatchRandomResizedCrop
 from mmconvmixer.datasets.batch_transforms import geometry
-from mmconvmixer.datasets.batch_transforms.geometry import resized_crops, shifted
+from mmconvmixer.datasets.batch_transforms.geometry import resized_crop, shift
 
 SIZE = 32
 
@@ -21,7 +21,7 @@ def test_each_image_is_cropped_as_torchvision_crops_it_alone(
         random_images, height, width, padding):
     offsets = torch.cartesian_prod(*2 * [torch.arange(2 * padding + 1)]).reshape(-1, 2)
     images = random_images(len(offsets), height, width)
-    same(shifted(images, *offsets.T, padding=padding),
+    same(shift(images, *offsets.T, padding=padding),
          [TF.crop(TF.pad(image, padding), top, left, height, width)
           for image, (top, left) in zip(images, offsets.tolist(), strict=True)])
 
@@ -71,13 +71,13 @@ def boxes_of(images, calls, scale, monkeypatch):
 
     def spy(images, *boxes):
         drawn.append(torch.stack(boxes))
-        return resized_crops(images, *boxes)
+        return resized_crop(images, *boxes)
 
-    monkeypatch.setattr(geometry, 'resized_crops', spy)
+    monkeypatch.setattr(geometry, 'resized_crop', spy)
     crop = BatchRandomResizedCrop(scale)
     for _ in range(calls):
         out = crop(images)
-        same(out, resized_crops(images, *drawn[-1]))
+        same(out, resized_crop(images, *drawn[-1]))
     return torch.stack(drawn, 1)
 
 
@@ -86,7 +86,7 @@ def test_each_part_is_blown_up_as_torchvision_does_it_alone(random_images, side)
     images = random_images(12)
     top, left = torch.randint(SIZE + 1 - side, (2, len(images)))
     sides = torch.full((len(images),), float(side))
-    ours = resized_crops(images, top.float(), left.float(), sides)
+    ours = resized_crop(images, top.float(), left.float(), sides)
     places = list(zip(images, top.tolist(), left.tolist(), strict=True))
     # On a grid of a power of two pixels all coordinates are exact.
     same(ours, [TF.resized_crop(image, y, x, side, side, [SIZE, SIZE], antialias=True)
@@ -107,7 +107,7 @@ def test_rounded_coordinates_of_other_sizes_cost_a_level_where_a_value_is_halfwa
         top = torch.randint(height + 1 - side, (len(images),))
         left = torch.randint(width + 1 - side, (len(images),))
         sides = torch.full((len(images),), float(side))
-        ours = resized_crops(images, top.float(), left.float(), sides)
+        ours = resized_crop(images, top.float(), left.float(), sides)
         exact = torch.stack([
             TF.resized_crop(image.double(), y, x, side, side, [height, width], antialias=True)
             for image, y, x in zip(images, top.tolist(), left.tolist(), strict=True)])
@@ -118,7 +118,7 @@ def test_rounded_coordinates_of_other_sizes_cost_a_level_where_a_value_is_halfwa
 def test_several_parts_of_a_batch_do_not_disturb_each_other(random_images):
     images = random_images(4)
     boxes = torch.tensor([[0., 31, 5, 16], [0, 31, 8, 2], [32, 1, 20, 9]])
-    same(resized_crops(images, *boxes),
+    same(resized_crop(images, *boxes),
          [TF.resized_crop(image, *box, box[-1], [SIZE, SIZE], antialias=True)
           for image, box in zip(images, boxes.int().T.tolist(), strict=True)])
 

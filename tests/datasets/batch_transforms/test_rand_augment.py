@@ -7,7 +7,7 @@ from torchvision.transforms import functional as TF
 import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import BatchRandAugment
 from mmconvmixer.datasets.batch_transforms import rand_augment
-from mmconvmixer.datasets.batch_transforms.rand_augment import LEVELS, OPERATIONS, augmented
+from mmconvmixer.datasets.batch_transforms.rand_augment import LEVELS, OPERATIONS, apply_operations
 
 NAMES = list(OPERATIONS)
 SIZE = 32
@@ -40,7 +40,7 @@ def newer(monkeypatch):
 
 def batch(images, name, negative, magnitude):
     count = len(images)
-    return augmented(images, torch.full((count,), NAMES.index(name)),
+    return apply_operations(images, torch.full((count,), NAMES.index(name)),
                      torch.full((count,), negative), magnitude)
 
 
@@ -159,7 +159,7 @@ def test_a_mixed_batch_keeps_its_order_and_each_image_its_own_operation(random_i
     images = random_images(len(draws))
     expected = [batch(image[None], NAMES[draw], int(sign), magnitude)[0]
                 for image, draw, sign in zip(images, draws, negative, strict=True)]
-    assert_close(augmented(images, draws, negative, magnitude), torch.stack(expected),
+    assert_close(apply_operations(images, draws, negative, magnitude), torch.stack(expected),
                  rtol=0, atol=0)
 
 
@@ -180,15 +180,15 @@ def drawn(random_images, monkeypatch):
         def spy(images, draws, negative, magnitude):
             assert magnitude == CONFIG_LEVEL
             kept.append((draws, negative))
-            return augmented(images, draws, negative, magnitude)
+            return apply_operations(images, draws, negative, magnitude)
 
-        monkeypatch.setattr(rand_augment, 'augmented', spy)
+        monkeypatch.setattr(rand_augment, 'apply_operations', spy)
         transform = BatchRandAugment(num_ops, CONFIG_LEVEL)
         images = random_images(count, 8, 8)
         for _ in range(calls):
             out, start = transform(images), images
             for draws, negative in kept[-num_ops:]:  # one after the other
-                start = augmented(start, draws, negative, CONFIG_LEVEL)
+                start = apply_operations(start, draws, negative, CONFIG_LEVEL)
             assert torch.equal(out, start)
         assert len(kept) == calls * num_ops
         return tuple(torch.stack(each).unflatten(0, (calls, num_ops))
