@@ -1,4 +1,4 @@
-"""Random augmentation that does not depend on who loads which sample when."""
+"""Random augmentation that does not depend on the number of workers and processes."""
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,54 +14,56 @@ from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 
 
 class StampedIndex(int):
-    """A sample's number that knows in which epoch and at which place it was drawn."""
+    """The index of a sample, with the epoch and the position in which it was drawn."""
 
     stamp = (0, 0)
 
 
 class StampedSampler(Sampler):
-    """A sampler whose numbers say when they were drawn.
+    """A sampler whose indices are stamped with the epoch and the position of the draw.
 
-    They carry it to the loader processes, which outlive epochs and would not
-    know otherwise.
+    The indices bring both to the loader processes, which live longer than an epoch and have
+    no other way to know them.
 
     Args:
-        sampler: config of the sampler, e.g. `dict(type='DefaultSampler', shuffle=True)`.
-        dataset, seed: for the sampler; the runner fills them in.
+        sampler: config of the inner sampler, e.g. `dict(type='DefaultSampler', shuffle=True)`.
+        dataset, seed: arguments of the inner sampler, which the runner fills in.
     """
 
-    def __init__(self, sampler: dict, dataset, seed: int | None):
+    def __init__(self, sampler: dict, dataset: Any, seed: int | None) -> None:
         self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
 
     def __iter__(self) -> Iterator[StampedIndex]:
         rank, world_size = get_dist_info()
         for draw, index in enumerate(self.sampler):
-            number = StampedIndex(index)
-            # The place among all processes' draws: the same however many they are.
-            number.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
-            yield number
+            stamped = StampedIndex(index)
+            # The position counts the draws of all processes, so that it does not depend on
+            # their number.
+            stamped.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
+            yield stamped
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
+        """Tell the inner sampler the epoch, if it has any use for it."""
         if hasattr(self.sampler, 'set_epoch'):
             self.sampler.set_epoch(epoch)
 
 
 class SeedEachSample(DatasetWrapper):
-    """A dataset whose samples are drawn from seeds (run's seed, epoch, place, number).
+    """A dataset that seeds the generators for each sample: by run, epoch, position and index.
 
-    So a run repeats with any number of workers and processes, and a resumed
-    one goes on as if never stopped: the generators inside loader processes,
-    which no checkpoint can reach, carry nothing from sample to sample.
+    A run then gives the same result with any number of workers and processes, and a resumed
+    run continues exactly. The generators inside loader processes can't be saved in a
+    checkpoint, so nothing may depend on what they drew before.
 
     Args:
-        dataset: a map-style dataset or its config; `StampedSampler` samples it.
-        seed: of the run.
+        dataset: a map-style dataset, or its config, which `StampedSampler` samples.
+        seed: the seed of the run.
     """
 
-    def __init__(self, dataset, seed: int):
+    def __init__(self, dataset: Any, seed: int) -> None:
         super().__init__(dataset)
         self.seed = seed
 
@@ -71,7 +73,7 @@ class SeedEachSample(DatasetWrapper):
         if get_worker_info() is not None:
             _seed(words)
             return self.dataset[int(index)]
-        with _generators_kept():
+        with _kept_generators():
             _seed(words)
             return self.dataset[int(index)]
 
@@ -83,7 +85,7 @@ def _seed(words: np.ndarray) -> None:
 
 
 @contextmanager
-def _generators_kept() -> Iterator[None]:
+def _kept_generators() -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
