@@ -1,4 +1,4 @@
-"""The paper's recipe in the ImageNet configs, number by number."""
+"""The configs have the published recipes, number by number, and every config builds."""
 import numpy as np
 import pytest
 import torch
@@ -73,7 +73,7 @@ def test_only_768_32_uses_relu(cfg, variant):
     assert type(act).__name__ == ('ReLU' if variant == '768-32' else 'GELU')
 
 
-def test_the_train_pipeline_runs_on_a_image(cfg):
+def test_the_train_pipeline_runs_on_an_image(cfg):
     _, *steps = cfg.train_dataloader.dataset.pipeline
     sample = dict(img=np.random.default_rng(0).integers(0, 256, (260, 300, 3), dtype=np.uint8))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -102,7 +102,7 @@ def transforms_of(cfg):
 
 
 @pytest.mark.parametrize('name', ['256-8_cifar10', '256-8_cifar100'])
-def test_25_epochs_are_the_official_scripts(name):
+def test_25_epochs_have_the_official_scripts_settings(name):
     """--lr-max=0.05 --ra-n=2 --ra-m=12 --wd=0.005 --scale=1.0 --jitter=0 --reprob=0"""
     cfg = load_config(CIFAR / f'convmixer-{name}.py')
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
@@ -112,7 +112,7 @@ def test_25_epochs_are_the_official_scripts(name):
                                   ('BatchRandAugment', dict(num_ops=2, magnitude=12))]
 
 
-def test_100_epochs_are_the_official_scripts():
+def test_100_epochs_have_the_official_scripts_settings():
     """The same with --jitter=0.2 --reprob=0.2 --epochs=100"""
     cfg = load_config(CIFAR / 'convmixer-256-8_cifar10_100e.py')
     assert cfg.train_cfg.max_epochs == 100
@@ -122,7 +122,7 @@ def test_100_epochs_are_the_official_scripts():
         type='MixThenErase', augments=[], erase_prob=0.2, area=(0.02, 0.33), fill='zero')
 
 
-def test_200_epochs_are_the_papers_imagenet_recipe_with_gentle_crops():
+def test_200_epochs_have_the_papers_imagenet_recipe_with_gentle_crops():
     cfg = load_config(CIFAR / 'convmixer-256-8-p1-k9_cifar10_200e.py')
     paper = load_config(CIFAR / 'convmixer-1024-20_10xb64_in1k.py')
     assert cfg.optim_wrapper == paper.optim_wrapper
@@ -131,9 +131,9 @@ def test_200_epochs_are_the_papers_imagenet_recipe_with_gentle_crops():
     assert cfg.param_scheduler.epochs == [0, 80, 160, 200]
     _, crop, _, augment, _ = cfg.train_dataloader.dataset.pipeline
     assert crop.crop_ratio_range == (0.75, 1.0)
-    theirs = paper.train_dataloader.dataset.pipeline[1].transforms[0][2]
+    paper_augment = paper.train_dataloader.dataset.pipeline[1].transforms[0][2]
     assert ({key: value for key, value in augment.items() if key != 'hparams'}
-            == {key: value for key, value in theirs.items() if key != 'hparams'})
+            == {key: value for key, value in paper_augment.items() if key != 'hparams'})
 
 
 OFFICIAL_RATES = {0: .005, 4: .025, 9: .05, 10: .04525, 14: .02625, 19: .0025, 24: 0.}
@@ -157,7 +157,7 @@ def test_the_learning_rates_are_those_of_the_official_log():
         assert last[epoch] == pytest.approx(rate, abs=5e-7)
 
 
-@pytest.mark.parametrize(('name', 'parameters'), [  # as the flax files have them
+@pytest.mark.parametrize(('name', 'parameters'), [  # the sizes of the flax files
     ('mlp-mixer-base-p16_flax_in1k', 59_880_472),
     ('mlp-mixer-base-p16_flax-sam_in1k', 59_880_472),
     ('mlp-mixer-base-p32_flax-sam_in1k', 60_293_428),
@@ -185,7 +185,7 @@ def flowers(request):
     return load_config(zoo.package_root() / f'configs/{request.param}.py')
 
 
-def test_flowers_are_fine_tuned_by_the_collection_s_recipe(flowers):
+def test_flowers_are_fine_tuned_by_the_collections_recipe(flowers):
     wrapper, schedule = flowers.optim_wrapper, flowers.param_scheduler
     assert wrapper.optimizer == dict(type='SGD', lr=0.03, momentum=0., weight_decay=0.)
     assert wrapper.clip_grad == dict(max_norm=1.0)
@@ -198,7 +198,7 @@ def test_flowers_are_fine_tuned_by_the_collection_s_recipe(flowers):
     assert flowers.new_head and flowers.load_from
 
 
-def test_flowers_are_learnt_by_a_plain_network_of_five_classes(flowers):
+def test_flowers_train_a_plain_network_with_five_classes(flowers):
     with torch.device('meta'):
         model = get_model(flowers)
     assert model.head.fc.out_features == flowers.data_preprocessor.num_classes == 5
@@ -208,12 +208,12 @@ def test_flowers_are_learnt_by_a_plain_network_of_five_classes(flowers):
     assert parts == ['rest', 'held-out', 'held-out']
 
 
-def test_the_mixer_s_images_are_scaled_as_in_flax(flowers):
+def test_the_mixers_images_are_scaled_as_in_flax(flowers):
     is_mixer = flowers.model.backbone.type == 'MlpMixer'
     assert (flowers.data_preprocessor.mean == [127.5] * 3) == is_mixer
 
 
-def test_5000_of_cifar_100_start_from_this_project_s_cifar_10_weights():
+def test_5000_images_of_cifar_100_start_from_this_projects_cifar_10_weights():
     cfg = load_config(CIFAR / 'convmixer-128-4_cifar100-5k_from-cifar10.py')
     whole = load_config(CIFAR / 'convmixer-128-4_cifar100.py')
     assert cfg.train_dataloader.dataset.dataset.per_class == 50
@@ -228,7 +228,7 @@ ALL = sorted((zoo.package_root() / 'configs').glob('*/*.py'))
 
 @pytest.mark.parametrize('path', [path for path in ALL if '_base_' not in path.parts],
                          ids=lambda path: path.stem)
-def test_every_config_builds_its_network_and_says_what_it_is(path):
+def test_every_config_builds_its_network_and_has_a_docstring(path):
     with torch.device('meta'):
         model = get_model(path)
     if head := model._config.model.get('head'):
@@ -237,9 +237,9 @@ def test_every_config_builds_its_network_and_says_what_it_is(path):
 
 
 @pytest.mark.parametrize('size', ['base', 'large'])
-def test_mixers_of_21843_classes_are_not_given_the_names_of_1000(size):
+def test_mixers_with_21843_classes_do_not_get_the_names_of_1000(size):
     with torch.device('meta'):
         model = get_model(f'mlp-mixer-{size}-p16_flax_in21k')
     assert model.head.fc.out_features == 21_843
     assert not (model._dataset_meta or {}).get('classes')
-    assert model._config.test_evaluator is None  # tools/test.py says so in one line
+    assert model._config.test_evaluator is None  # tools/test.py reports this in one line

@@ -1,4 +1,4 @@
-"""mmpretrain's runtime with this plugin; the log also as a table and for TensorBoard."""
+"""mmpretrain's runtime with this plugin, which also logs a CSV table and to TensorBoard."""
 _base_ = ['mmpretrain::_base_/default_runtime.py', 'plugin.py']
 
 vis_backends = [

@@ -1,4 +1,4 @@
-"""The runtime for runs of minutes: two checkpoints, a log line each epoch."""
+"""The runtime for short runs: keeps two checkpoints and logs every 50 iterations."""
 _base_ = ['runtime.py']
 
 default_hooks = dict(

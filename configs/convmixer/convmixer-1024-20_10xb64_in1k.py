@@ -1,7 +1,7 @@
 """ConvMixer-1024/20 on ImageNet-1k, the paper's recipe.
 
 Status: not trained here. The published weights (76.94 % top-1) were trained with
-        this recipe by the paper's authors; `tools/test.py` takes them by default.
+        this recipe by the paper's authors; `tools/test.py` uses them by default.
 Run:    tools/dist_train.sh configs/convmixer/convmixer-1024-20_10xb64_in1k.py 10
 """
 _base_ = [

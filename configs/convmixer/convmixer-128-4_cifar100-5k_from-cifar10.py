@@ -1,9 +1,9 @@
-"""ConvMixer-128/4 from CIFAR-10 to 5,000 of CIFAR-100's images, 50 a class.
+"""ConvMixer-128/4 fine-tuned from CIFAR-10 on 5,000 images of CIFAR-100, 50 per class.
 
 Status: trained. 40.23 % top-1, 70.87 % top-5 on the 10,000 test images, last of 30
         epochs, seed 0; from scratch 27.80 % and 57.05 %. docs/fine_tuning.md has more.
 Run:    python tools/train.py configs/convmixer/convmixer-128-4_cifar100-5k_from-cifar10.py
-        ... --cfg-options load_from=None                      # from scratch, to compare
+        ... --cfg-options load_from=None                      # from scratch, for comparison
 """
 _base_ = ['convmixer-128-4_cifar100.py']
 

@@ -1,8 +1,8 @@
 """ConvMixer-256/8 (patch 1, kernel 9) on CIFAR-10, the paper's 200 epochs.
 
-Status: not trained here yet. To pass: 96.03 % (paper, table 4). The paper trains
-        with its ImageNet recipe and crops of at least 0.75 of the area; it gives
-        no batch size, 128 is ours.
+Status: not trained here yet. To reach: 96.03 % (paper, table 4). The paper trains
+        with its ImageNet recipe and crops of at least 0.75 of the area. It gives
+        no batch size; 128 was chosen here.
 Run:    python tools/train.py configs/convmixer/convmixer-256-8-p1-k9_cifar10_200e.py
 """
 _base_ = [
@@ -16,7 +16,7 @@ model = dict(
     backbone=dict(arch='256/8-p1-k9'),
     head=dict(num_classes=10, in_channels=256))
 
-# timm's RandAugment, which exists image by image only.
+# timm's RandAugment has no version for whole batches, so images are augmented one by one.
 data_preprocessor = dict(to_onehot=True)
 train_dataloader = dict(
     batch_size=128,

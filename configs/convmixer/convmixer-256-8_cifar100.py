@@ -1,8 +1,8 @@
 """ConvMixer-256/8 (patch 2, kernel 5) on CIFAR-100, the official script's 25 epochs.
 
-Status: not trained here yet. The figure to pass, 64.41 % top-5, is of a TensorFlow
-        project with its own recipe and not quite this net; CIFAR-10's recipe is
-        the stronger start.
+Status: not trained here yet. To reach: 64.41 % top-5, by a TensorFlow project
+        with another recipe and a slightly different network. This config has
+        CIFAR-10's recipe, which is stronger.
 Run:    python tools/train.py configs/convmixer/convmixer-256-8_cifar100.py
 """
 _base_ = [

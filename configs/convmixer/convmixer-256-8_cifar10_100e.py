@@ -1,11 +1,11 @@
 """ConvMixer-256/8 (patch 2, kernel 5) on CIFAR-10, the official script's 100 epochs.
 
-Status: not trained here yet. To pass: 94 % (locuslab/convmixer-cifar10 README).
+Status: not trained here yet. To reach: 94 % (locuslab/convmixer-cifar10 README).
 Run:    python tools/train.py configs/convmixer/convmixer-256-8_cifar10_100e.py
 """
 _base_ = ['convmixer-256-8_cifar10.py']
 
-# The 25 epochs' augmentation, then color jitter and erasing.
+# The augmentation of the 25-epoch config, then color jitter and erasing.
 data_preprocessor = dict(
     transforms=[
         dict(type='BatchRandomFlip', prob=0.5),

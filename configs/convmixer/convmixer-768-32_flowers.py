@@ -1,4 +1,4 @@
-"""ConvMixer-768/32 from ImageNet-1k to five flowers, the Mixer collection's recipe.
+"""ConvMixer-768/32 fine-tuned from ImageNet-1k on five flowers, by the Mixer collection's recipe.
 
 Status: not trained here.
 Run:    python tools/train.py configs/convmixer/convmixer-768-32_flowers.py
@@ -13,7 +13,7 @@ _base_ = [
 
 load_from = 'convmixer-768-32_3rdparty_in1k'
 
-# Without what the ImageNet recipe does to batches and labels.
+# Without the ImageNet recipe's batch augmentation and label smoothing.
 model = dict(
     head=dict(num_classes=5, loss=dict(_delete_=True, type='CrossEntropyLoss', loss_weight=1.0)),
     train_cfg=dict(_delete_=True))

@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 
-# (x - 127.5) / 127.5, as the original.
+# (x - 127.5) / 127.5, as in the original.
 data_preprocessor = dict(
     num_classes=1000,
     mean=[127.5, 127.5, 127.5],

@@ -1,4 +1,4 @@
-"""MLP-Mixer-B/16 from ImageNet-1k to five flowers, the collection's fine-tuning recipe.
+"""MLP-Mixer-B/16 fine-tuned from ImageNet-1k on five flowers, by the collection's recipe.
 
 Status: not trained here.
 Run:    python tools/train.py configs/mlp_mixer/mlp-mixer-base-p16_flowers.py

@@ -22,7 +22,7 @@ from mmconvmixer.config.image_folders import class_names, find_parts, use_for_tr
 from mmconvmixer.datasets import build_ahead, check_folders
 from mmconvmixer.engine import Runner, start_process_group
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
-from mmconvmixer.engine.hooks.freeze import frozen_parameters
+from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
 from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.optim.sam import check_radius
 from mmconvmixer.errors import BadConfig

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmconvmixer.datasets.image_folder import SUFFIXES, class_folders, images_below
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
+from mmconvmixer.datasets.image_folder import class_folders
 from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
 
@@ -62,16 +63,16 @@ def find_parts(folder: str | Path) -> Parts:
         raise DatasetNotFound(f'{root / train} has one class only, {classes[0]}: to tell classes '
                               'apart, it takes two or more')
     _check_are_classes(root / train, classes)
-    images = {name: images_below(root / train / name) for name in classes}
+    images = {name: image_files(root / train / name) for name in classes}
     empty = [name for name, names in images.items() if not names]
     if empty:
         raise EmptyDataset(f'{root / train} has classes without an image: {", ".join(empty[:5])}. '
-                           f'Remove the folders or add images ({", ".join(SUFFIXES)})')
+                           f'Remove the folders or add images ({", ".join(IMAGE_SUFFIXES)})')
     for other in filter(None, (val, test)):
         _check_classes(root / other, classes)
     trained = sum(map(len, images.values()))
     if val:
-        counts = trained, sum(len(images_below(root / val / name)) for name in classes)
+        counts = trained, sum(len(image_files(root / val / name)) for name in classes)
         parts = Part(train), Part(val)
     else:
         out = sum(len(held_out(names)) for names in images.values())

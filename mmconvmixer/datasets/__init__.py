@@ -1,3 +1,4 @@
+"""Datasets, their wrappers, transforms of images and of whole batches, and the held-out split."""
 from mmconvmixer.datasets.batch_preprocessor import BatchPreprocessor
 from mmconvmixer.datasets.batch_transforms import (
     BatchColorJitter,
@@ -5,8 +6,8 @@ from mmconvmixer.datasets.batch_transforms import (
     BatchRandomCrop,
     BatchRandomFlip,
     BatchRandomResizedCrop,
+    MixThenErase,
 )
-from mmconvmixer.datasets.batch_transforms.erasing import MixThenErase
 from mmconvmixer.datasets.build import build_ahead
 from mmconvmixer.datasets.checks import check_folders
 from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder
@@ -14,15 +15,16 @@ from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
 from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
-from mmconvmixer.datasets.transforms.faster import faster_pipeline
-from mmconvmixer.datasets.transforms.loading import LoadImage
-from mmconvmixer.datasets.transforms.resize_crop import ResizeCenterCrop
-from mmconvmixer.datasets.wrappers.in_memory import InMemory
-from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
-from mmconvmixer.datasets.wrappers.seeded import SeedEachSample, StampDraws
+from mmconvmixer.datasets.transforms import LoadImage, ResizeCenterCrop, faster_pipeline
+from mmconvmixer.datasets.wrappers import (
+    InMemory,
+    SeedEachSample,
+    SkipUnreadable,
+    StampedSampler,
+)
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
-           'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampDraws',
-           'build_ahead', 'check_folders', 'faster_pipeline']
+           'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable',
+           'StampedSampler', 'build_ahead', 'check_folders', 'faster_pipeline']

@@ -1,4 +1,4 @@
-"""Augmentation on the training device, for input that comes as raw whole batches."""
+"""Augmentation of whole batches on the training device."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -9,19 +9,19 @@ from mmpretrain.registry import TRANSFORMS
 
 
 class BatchPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's `ClsDataPreprocessor` that also transforms the batch in training.
+    """mmpretrain's `ClsDataPreprocessor`, which also transforms the batch during training.
 
     transforms (uint8, RGB) -> normalization -> batch augmentation (mixing, erasing).
 
     Args:
         transforms: configs of `mmconvmixer.datasets.batch_transforms`.
-        mean, std, to_rgb, num_classes, batch_augments: those of mmpretrain's; `to_rgb`
-            says that images come as BGR.
+        mean, std, num_classes, batch_augments: as in mmpretrain's class.
+        to_rgb: whether the images are BGR and have to be converted.
     """
 
     def __init__(self, transforms: Sequence[dict] = (), mean: Sequence[float] | None = None,
                  std: Sequence[float] | None = None, to_rgb: bool = False,
-                 num_classes: int | None = None, batch_augments: dict | None = None):
+                 num_classes: int | None = None, batch_augments: dict | None = None) -> None:
         super().__init__(mean=mean, std=std, to_rgb=to_rgb, num_classes=num_classes,
                          batch_augments=batch_augments)
         self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
@@ -31,16 +31,16 @@ class BatchPreprocessor(ClsDataPreprocessor):
 
         Args:
             data: `inputs` (N, C, H, W) uint8 or a list of N images, `data_samples`.
-            training: False leaves out all that is random.
+            training: whether to apply the random transforms.
         """
         if training and self.transforms:
             images = data['inputs']
             images = self.cast_data(images if torch.is_tensor(images) else torch.stack(images))
-            # Autocast would round the coordinates of pixels to 8 bits.
+            # Autocast would round pixel coordinates to 8 significant bits.
             kind = images.device.type
             exact = (torch.autocast(kind, enabled=False)
                      if torch.amp.is_autocast_available(kind) else nullcontext())
-            with exact, _own_draws():
+            with exact, _separate_draws():
                 images = self._flip_channels(images)
                 for transform in self.transforms:
                     images = transform(images)
@@ -52,8 +52,8 @@ class BatchPreprocessor(ClsDataPreprocessor):
 
 
 @contextmanager
-def _own_draws() -> Iterator[None]:
-    """Let each of several processes draw other numbers; their generators are alike."""
+def _separate_draws() -> Iterator[None]:
+    """Make the processes of a run, whose generators are in the same state, draw other numbers."""
     rank, world_size = get_dist_info()
     if world_size == 1:
         yield

@@ -1,4 +1,4 @@
-"""Building datasets so that a missing or empty one is named as such."""
+"""Build datasets, with an error that names the one that is missing or empty."""
 from typing import Any
 
 from mmengine.registry import DefaultScope
@@ -10,10 +10,10 @@ _built_ahead: dict[str, Any] = {}
 
 
 def build_ahead(*dataset_cfgs: dict) -> None:
-    """Build datasets now and keep them for the `build_dataset` of the same configs.
+    """Build datasets now and keep them for `build_dataset` calls with the same configs.
 
-    What is wrong with the data is then known before a run makes its folder,
-    and large folders are listed once. What an earlier call kept is dropped.
+    A problem with the data is then reported before a run creates its folder, and large
+    folders are listed once. Datasets that an earlier call kept are dropped.
     """
     _built_ahead.clear()
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -22,11 +22,11 @@ def build_ahead(*dataset_cfgs: dict) -> None:
 
 
 def build_dataset(dataset_cfg: dict) -> Any:
-    """Build a dataset of mmpretrain's registry and read its annotations.
+    """Build a dataset from mmpretrain's registry and load its annotations.
 
     Raises:
-        DatasetNotFound: a file or folder that the config names is not there.
-        EmptyDataset: there is nothing in it.
+        DatasetNotFound: a file or folder that the config names does not exist.
+        EmptyDataset: the dataset has no images.
     """
     if repr(dataset_cfg) in _built_ahead:
         return _built_ahead.pop(repr(dataset_cfg))
@@ -38,8 +38,8 @@ def build_dataset(dataset_cfg: dict) -> Any:
     except FileNotFoundError as error:
         if isinstance(error, DatasetNotFound):
             raise
-        raise DatasetNotFound(f'{where}: {error.filename} is not there; put or link the data '
-                              'there, or set dataset.data_root of the dataloader with '
+        raise DatasetNotFound(f'{where}: {error.filename} does not exist; put or link the '
+                              'data there, or set dataset.data_root of the dataloader with '
                               '--cfg-options') from error
     except RuntimeError as error:
         if 'Found 0 files' not in str(error):

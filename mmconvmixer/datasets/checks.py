@@ -1,4 +1,4 @@
-"""Is the data there? Asked before anything else is made."""
+"""Check that the data exists, before a run creates anything."""
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -10,18 +10,18 @@ def check_folders(dataset_cfg: dict) -> None:
     """Raise unless the folders that a dataset config names exist.
 
     Args:
-        dataset_cfg: config of one dataset, wrappers included; only local
-            `data_root` folders are looked at, and not of a dataset that may download.
+        dataset_cfg: config of one dataset, with or without wrappers. Only local `data_root`
+            folders are checked, and not those of a dataset with `download=True`.
 
     Raises:
-        DatasetNotFound: naming the folder and how to point elsewhere.
+        DatasetNotFound: a folder does not exist.
     """
     inner = dataset_cfg.get('dataset')
     if isinstance(inner, dict):
         check_folders(inner)
     for each in dataset_cfg.get('datasets', ()):
         check_folders(each)
-    if dataset_cfg.get('download'):  # it makes its folder itself
+    if dataset_cfg.get('download'):  # the dataset creates its folder itself
         return
     root = dataset_cfg.get('data_root')
     if not root or not isinstance(get_file_backend(root), LocalBackend):
@@ -32,6 +32,6 @@ def check_folders(dataset_cfg: dict) -> None:
     for folder in (Path(root).expanduser(), Path(root).expanduser() / prefix):
         if not folder.is_dir():
             raise DatasetNotFound(
-                f'{dataset_cfg.get("type")} expects the folder {folder}, which is not there; '
+                f'{dataset_cfg.get("type")} expects the folder {folder}, which does not exist; '
                 'put or link the data there, or set dataset.data_root of the dataloader '
                 'with --cfg-options')

@@ -1,18 +1,20 @@
-"""CIFAR as folders of images, one a class: no pickle in sight."""
+"""CIFAR as image files, in one folder per class, instead of pickles."""
 import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
+from mmpretrain.datasets.custom import find_folders
 from PIL import Image
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.progress import Progress
-from mmconvmixer.datasets.split import shuffled
+from mmconvmixer.datasets.split import check_part, last_name_first, names_in_part, shuffled
 from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 
 
@@ -20,31 +22,30 @@ class CIFAR10Folder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/*.png`, labels in CIFAR's order.
 
     Args:
-        part: 'all' of the images; 'held-out', the last tenth of each class by
-            file name (of the training images 5,000, to tune settings on); or
-            'rest', the other nine tenths.
-        per_class: keep so many images of each class, chosen by a hash of
-            `seed` and their names; None keeps all.
-        seed: of that choice.
-        Others: those of mmpretrain's `CustomDataset`.
+        part: 'all' images, those 'held-out' (of the training images 5,000: the last tenth of
+            each class by file name) or the 'rest'; see `datasets.split`.
+        per_class: the number of images to keep of each class, the first in the order
+            `datasets.split.shuffled`; None keeps all.
+        seed: the seed of that order.
+        *args, **kwargs: as in mmpretrain's `CustomDataset`.
 
     Raises:
         DatasetNotFound: the folders are not CIFAR's classes.
-        ValueError: another part, or less than one image a class.
+        ValueError: `part` is unknown, or `per_class` is less than 1.
     """
 
     METAINFO = CIFAR10.METAINFO
 
-    def __init__(self, *args, part: str = 'all', per_class: int | None = None,
-                 seed: int = 0, **kwargs):
-        if part not in ('all', 'held-out', 'rest'):
-            raise ValueError(f"part is {part!r}, expected 'all', 'held-out' or 'rest'")
+    def __init__(self, *args: Any, part: str = 'all', per_class: int | None = None,
+                 seed: int = 0, **kwargs: Any) -> None:
+        check_part(part)
         if per_class is not None and per_class < 1:
             raise ValueError(f'per_class is {per_class}, expected 1 or more, or None for all')
         self.part, self.per_class, self.seed = part, per_class, seed
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
+        """Return `img_path` and `gt_label` of each image of the part."""
         data_list = super().load_data_list()
         if self.part == 'all' and self.per_class is None:
             return data_list
@@ -53,33 +54,33 @@ class CIFAR10Folder(CustomDataset):
             by_class.setdefault(info['gt_label'], []).append(info)
         kept = []
         for infos in by_class.values():
-            cut = len(infos) - len(infos) // 10
-            infos = dict(all=infos, rest=infos[:cut]).get(self.part, infos[cut:])
-            kept += self._some_of(infos)
+            by_path = {info['img_path']: info for info in infos}
+            # Not the order of other datasets: see the reason in datasets.split.
+            paths = names_in_part(by_path, self.part, last_name_first)
+            kept += self._some_of([by_path[path] for path in paths])
         return kept
 
     def _some_of(self, infos: list[dict]) -> list[dict]:
-        """Return those of one class that `per_class` keeps, in their order."""
+        """Return the images of one class that `per_class` keeps, in the order given."""
         if self.per_class is None:
             return infos
         by_name = {'/'.join(Path(info['img_path']).parts[-2:]): info for info in infos}
         chosen = set(shuffled(by_name, self.seed)[:self.per_class])
         return [info for name, info in by_name.items() if name in chosen]
 
-    def _find_samples(self):
-        from mmpretrain.datasets.custom import find_folders
+    def _find_samples(self) -> list[tuple[str, int]]:
         found = find_folders(self.img_prefix)[0]
-        strange = sorted(set(found) ^ set(self.CLASSES))
-        if strange:
+        differing = sorted(set(found) ^ set(self.CLASSES))
+        if differing:
             raise DatasetNotFound(
                 f'{self.img_prefix} should hold one folder for each of the {len(self.CLASSES)} '
                 f'classes of {type(self).__name__}; missing or unknown: '
-                f'{", ".join(strange[:5])}')
+                f'{", ".join(differing[:5])}')
         return super()._find_samples()
 
 
 class CIFAR100Folder(CIFAR10Folder):
-    """The same with CIFAR-100's fine labels."""
+    """`CIFAR10Folder` with CIFAR-100's fine labels."""
 
     METAINFO = CIFAR100.METAINFO
 
@@ -90,18 +91,18 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
     Args:
         archive: `cifar-10-binary.tar.gz` or `cifar-100-binary.tar.gz`, the
             "binary version" of https://www.cs.toronto.edu/~kriz/cifar.html.
-        out: folder to make, e.g. data/cifar10.
+        out: the folder to create, e.g. data/cifar10.
 
     Returns:
         The number of images.
 
     Raises:
-        DatasetNotFound: no such archive, none of these two, or cut short.
-        OutputNotWritable: `out` is there already, or can't be made.
+        DatasetNotFound: the archive does not exist, is damaged, or is neither of the two.
+        OutputNotWritable: `out` exists or can't be created.
     """
     out = Path(out)
     if out.exists():
-        raise OutputNotWritable(f'{out} is there already; remove it or name another folder')
+        raise OutputNotWritable(f'{out} already exists; remove it or name another folder')
     check_writable(out)
     files = _binary_files(archive)
     if 'train.bin' in files:
@@ -125,13 +126,13 @@ def _binary_files(archive: str | Path) -> dict[str, bytes]:
             return {Path(member.name).name: tar.extractfile(member).read()
                     for member in tar if member.name.endswith('.bin')}
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        reason = getattr(error, 'strerror', None) or 'no whole tar archive'
-        raise DatasetNotFound(f'{archive} can not be read: {reason}; expected '
+        reason = getattr(error, 'strerror', None) or 'not a complete tar archive'
+        raise DatasetNotFound(f"{archive} can't be read: {reason}; expected "
                               'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
 
 
 def _write_images(files: dict[str, bytes], out: Path, classes: Sequence[str],
-                    label_bytes: int) -> int:
+                  label_bytes: int) -> int:
     written = Counter()
     progress = Progress('unpacking', sum(map(len, files.values())) // (label_bytes + 3072),
                         'images')

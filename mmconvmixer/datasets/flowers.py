@@ -1,4 +1,4 @@
-"""tf_flowers: 3,670 photographs of five flowers, under Creative Commons licences."""
+"""tf_flowers: 3,670 photographs of five flowers, under Creative Commons licenses."""
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,28 +19,28 @@ SHA256 = '4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c'  # o
 class Flowers(ImageFolder):
     """tf_flowers, as `<data_root>/{daisy,dandelion,roses,sunflowers,tulips}/*.jpg`.
 
-    It has no published split. 'rest' (3,306 images of the published archive) and
-    'held-out' (364) are `ImageFolder`'s nine tenths and one tenth of each class: not
-    the images of TensorFlow Datasets' `train[:90%]`, which follow its own order.
+    The dataset has no published split. 'rest' (3,306 images of the published archive) and
+    'held-out' (364) follow the rule in `datasets.split`. They are not the images of TensorFlow
+    Datasets' `train[:90%]` and `train[90%:]`, which depend on its own order.
 
     Args:
         data_root: the folder.
-        part, pipeline, test_mode: those of `ImageFolder`.
-        download: where the folder is not there (or empty), make it of the
-            archive, from MMCONVMIXER_MIRROR if that has `flower_photos.tgz`, else
-            from its original address. Of several processes one downloads.
+        part, pipeline, test_mode: as in `ImageFolder`.
+        download: whether to unpack the archive where the folder does not exist or is empty.
+            The archive comes from MMCONVMIXER_MIRROR if that has `flower_photos.tgz`, else
+            from its original address. Only one of several processes downloads it.
 
     Raises:
-        DatasetNotFound: the folder is not there, or can't be downloaded; it lacks
-            one of the classes or has others.
-        HashMismatch: the archive is not the published one; it is not kept.
+        DatasetNotFound: the folder does not exist or can't be downloaded, lacks one of the
+            classes, or has other ones.
+        HashMismatch: the archive is not the published one; it is deleted.
         BadArchive, OutputNotWritable: see `unpack`.
     """
 
     METAINFO = dict(classes=('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips'))
 
     def __init__(self, data_root: str = 'data/flowers', part: str = 'all', pipeline: Sequence = (),
-                 test_mode: bool = False, download: bool = False):
+                 test_mode: bool = False, download: bool = False) -> None:
         if download:
             _make_folder(Path(data_root).expanduser())
         super().__init__(data_root, part=part, pipeline=pipeline, test_mode=test_mode)
@@ -51,14 +51,14 @@ class Flowers(ImageFolder):
             raise DatasetNotFound(
                 f'{self.img_prefix} should hold the folders {", ".join(self.CLASSES)}, but lacks '
                 f'{", ".join(missing)}. Unpack {URL} and give the path of its flower_photos; '
-                'download=True does so where there is no folder yet')
+                'download=True does so where the folder does not exist yet')
         return super()._find_samples()
 
 
 def _make_folder(root: Path) -> None:
-    # As in checkpoints.fetch: every process comes to the barrier once.
+    # As in checkpoints.fetch, every process reaches the barrier once.
     if not is_main_process():
-        barrier()  # then the folder is there, or this machine has its own disk
+        barrier()  # the folder exists now, unless this machine has its own disk
     try:
         _download(root)
     finally:
@@ -69,29 +69,30 @@ def _make_folder(root: Path) -> None:
 def _download(root: Path) -> None:
     if _is_there(root):
         return
-    made = [folder for folder in root.absolute().parents if not folder.exists()]
+    missing = [folder for folder in root.absolute().parents if not folder.exists()]
     try:
-        with locked(root.with_name(f'.{root.name}.lock'), f'making {root}'):
-            if not _is_there(root):  # by now
+        with locked(root.with_name(f'.{root.name}.lock'), f'creating {root}'):
+            if not _is_there(root):  # another process may have created it meanwhile
                 _unpack_archive(root)
     finally:
-        with suppress(OSError):  # not empty: all went well
-            for folder in made:
+        with suppress(OSError):  # after a success the folders are not empty and stay
+            for folder in missing:
                 folder.rmdir()
 
 
 def _unpack_archive(root: Path) -> None:
     name = file_name(URL)
-    own = root.with_name(f'{root.name}.{name}')
+    download = root.with_name(f'{root.name}.{name}')
     try:
-        archive = mirrored_file(name, SHA256) or fetch_to(own, [mirrored_url(name), URL], SHA256)
+        archive = (mirrored_file(name, SHA256)
+                   or fetch_to(download, [mirrored_url(name), URL], SHA256))
     except DownloadError as error:
         raise DatasetNotFound(
-            f'the folder {root} is not there, and {error}. To do without a network, unpack '
+            f'the folder {root} does not exist, and {error}. Without a network, unpack '
             f'{name} elsewhere and link its flower_photos to {root}, or set '
             'MMCONVMIXER_MIRROR to the folder that holds it') from error
     unpack(archive, root)
-    own.unlink(missing_ok=True)  # not one of a mirror
+    download.unlink(missing_ok=True)  # a mirror's archive stays
 
 
 def _is_there(root: Path) -> bool:

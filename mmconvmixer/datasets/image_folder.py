@@ -1,46 +1,43 @@
-"""Images in one folder a class."""
+"""Images in one folder per class."""
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmpretrain.datasets import CustomDataset
 
-from mmconvmixer.datasets.split import held_out
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
+from mmconvmixer.datasets.split import check_part, names_in_part
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
-PARTS = ('all', 'rest', 'held-out')
 
 
 class ImageFolder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/**/<image>`, on a local disk.
 
-    Hidden folders and other files are passed over.
+    `image_files` decides which files count as images.
 
     Args:
         data_root: the folder.
-        data_prefix: a folder in it, such as 'train'.
-        part: 'all' of the images; 'held-out', a tenth of each class that a hash
-            of the file names chooses (`held_out`); or 'rest', the other nine.
-        classes: their names, in the order of the labels; the folder may lack
+        data_prefix: a folder inside `data_root`, such as 'train'.
+        part: 'all' images, those 'held-out' (a tenth of each class) or the 'rest'; see
+            `datasets.split`.
+        classes: the names of the classes, in the order of the labels; the folder may lack
             some of them. Default: the names of the folders, sorted.
-        pipeline: transforms of a sample; they find `img_path` and `gt_label`.
+        pipeline: transforms of a sample, which has `img_path` and `gt_label`.
         test_mode: as in mmengine's `BaseDataset`.
 
     Raises:
-        DatasetNotFound: a folder that is none of `classes`.
+        DatasetNotFound: a folder is not one of `classes`.
         EmptyDataset: there is no image.
-        ValueError: another part.
+        ValueError: `part` is unknown.
     """
 
     def __init__(self, data_root: str, data_prefix: str = '', part: str = 'all',
                  classes: Sequence[str] | None = None, pipeline: Sequence = (),
-                 test_mode: bool = False):
-        if part not in PARTS:
-            raise ValueError(f"part is {part!r}, expected 'all', 'rest' or 'held-out'")
+                 test_mode: bool = False) -> None:
+        check_part(part)
         self.part = part
         super().__init__(data_root=os.path.expanduser(data_root), data_prefix=data_prefix,
-                         extensions=SUFFIXES, classes=classes, pipeline=pipeline,
+                         extensions=IMAGE_SUFFIXES, classes=classes, pipeline=pipeline,
                          test_mode=test_mode)
 
     def _find_samples(self) -> list[tuple[str, int]]:
@@ -48,40 +45,26 @@ class ImageFolder(CustomDataset):
         found = class_folders(root)
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(found)
-        strange = [name for name in found if name not in self.CLASSES]
-        if strange:
+        unknown = [name for name in found if name not in self.CLASSES]
+        if unknown:
             raise DatasetNotFound(
-                f'{root} has folders that are none of the {len(self.CLASSES)} classes '
-                f'({_some(self.CLASSES)}): {_some(strange)}. Remove or rename them')
+                f'{root} has folders that are not one of the {len(self.CLASSES)} classes '
+                f'({_some(self.CLASSES)}): {_some(unknown)}. Remove or rename them')
         samples = []
         for label, name in enumerate(self.CLASSES):
-            images = images_below(root / name) if name in found else []
-            if self.part != 'all':
-                chosen = held_out(images)
-                images = [image for image in images
-                            if (image in chosen) == (self.part == 'held-out')]
-            samples += [(f'{name}/{image}', label) for image in images]
+            images = image_files(root / name) if name in found else []
+            samples += [(f'{name}/{image}', label) for image in names_in_part(images, self.part)]
         if not samples:
             raise EmptyDataset(f'{root} has no images' + (
                 f' in its part {self.part!r}' if self.part != 'all' else '') +
-                f' in its class folders ({", ".join(SUFFIXES)})')
+                f' in its class folders; image files end in {", ".join(IMAGE_SUFFIXES)}')
         return samples
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, without the hidden ones."""
+    """Return the names of the folders in a folder, sorted, without hidden ones."""
     return sorted(path.name for path in folder.iterdir()
                   if path.is_dir() and not path.name.startswith(('.', '__MACOSX')))
-
-
-def images_below(folder: Path) -> list[str]:
-    """Return the images in a folder and below, sorted, as `sub/folder/name.png`."""
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        found += [Path(where, name).relative_to(folder).as_posix() for name in names
-                  if name.lower().endswith(SUFFIXES) and not name.startswith('.')]
-    return sorted(found)
 
 
 def _some(names: Sequence[str], count: int = 5) -> str:

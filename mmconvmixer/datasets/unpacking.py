@@ -1,4 +1,4 @@
-"""Unpacking a tar archive of data, which can write nowhere but into its folder."""
+"""Unpack a tar archive of data without ever writing outside its folder."""
 import gzip
 import shutil
 import tarfile
@@ -8,25 +8,25 @@ from tempfile import TemporaryDirectory
 
 from mmconvmixer.errors import BadArchive, OutputNotWritable
 
-# Images are compressed already: more than this is no archive of images.
-_MOST_EXPANDED = 20
+# Images are compressed already: an archive that expands more than this holds something else.
+_MAX_EXPANSION = 20
 _ALWAYS_ALLOWED = 64 << 20  # bytes
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """Write what is in the archive's one top folder into `folder`, whole or not at all.
+    """Write the content of the archive's one top folder into `folder`, completely or not at all.
 
     Args:
         archive: a tar file, compressed or not.
-        folder: to make; nothing may be there but an empty folder.
+        folder: the folder to create; it may exist if it is empty.
 
     Returns:
         The number of files.
 
     Raises:
-        BadArchive: cut short or damaged; a link, a device, a name that leads out
-            of the folder, several top folders, or far more bytes than the file has.
-        OutputNotWritable: the disk is full or read-only.
+        BadArchive: the archive is truncated or damaged, or has a link, a device, a name that
+            leads out of its folder, several top folders, or far more bytes than the file.
+        OutputNotWritable: the folder is not empty, or the disk is full or read-only.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ def unpack(archive: Path, folder: Path) -> int:
     except OSError as error:
         if isinstance(error, BadArchive):
             raise
-        raise OutputNotWritable(f'{folder} can not be written: {error.strerror or error}; name '
-                                'a folder that is writable') from error
+        raise OutputNotWritable(f"{folder} can't be written: {error.strerror or error}; name "
+                                'a writable folder') from error
     return count
 
 
 def _write(archive: Path, folder: Path) -> int:
-    left = _MOST_EXPANDED * archive.stat().st_size + _ALWAYS_ALLOWED
+    left = _MAX_EXPANSION * archive.stat().st_size + _ALWAYS_ALLOWED
     tops, count = set(), 0
     try:
         with tarfile.open(archive) as tar:
@@ -57,7 +57,7 @@ def _write(archive: Path, folder: Path) -> int:
                 if len(tops) > 1 or left < 0:
                     raise BadArchive(f'{archive} has ' + (
                         'more than one top folder' if len(tops) > 1 else
-                        'far more in it than its size allows') + '; it was not unpacked')
+                        'far more content than its size allows') + '; it was not unpacked')
                 if member.isdir():
                     continue
                 target = folder / path
@@ -65,19 +65,20 @@ def _write(archive: Path, folder: Path) -> int:
                 with open(target, 'xb') as file:
                     shutil.copyfileobj(tar.extractfile(member), file)
                 count += 1
-            # tarfile takes a damaged header for the end; reading on compares checksums.
+            # tarfile takes a damaged header for the end of the archive. Reading to the end
+            # finds what follows it and makes gzip compare its checksum.
             while rest := tar.fileobj.read(1 << 20):
                 if rest.strip(b'\0'):
-                    raise tarfile.ReadError('a header can not be read')
+                    raise tarfile.ReadError("a header can't be read")
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, FileExistsError,
             NotADirectoryError, IsADirectoryError) as error:
-        raise BadArchive(f'{archive} is cut short or damaged ({error}); copy or download it '
+        raise BadArchive(f'{archive} is truncated or damaged ({error}); copy or download it '
                          'again') from error
     return count
 
 
 def _checked(archive: Path, member: tarfile.TarInfo) -> tuple[str, Path]:
-    """Return the top folder of a member and its path below that."""
+    """Return the top folder of an archive's member, and the member's path below it."""
     name = PurePosixPath(member.name)
     kind = 'a link or device' if not (member.isfile() or member.isdir()) else ''
     leads_out = name.is_absolute() or '..' in name.parts or '\\' in member.name \
@@ -85,6 +86,6 @@ def _checked(archive: Path, member: tarfile.TarInfo) -> tuple[str, Path]:
     is_loose = len(name.parts) < 2 and not member.isdir()
     if kind or leads_out or is_loose or not name.parts:
         reason = kind or ('a name that leads out of its folder' if leads_out
-                          else 'a file outside of its folder')
+                          else 'a file outside its top folder')
         raise BadArchive(f'{archive} has {reason}, {member.name!r}; it was not unpacked')
     return name.parts[0], Path(*name.parts[1:])

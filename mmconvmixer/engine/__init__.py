@@ -1,6 +1,6 @@
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.checkpoint_hook import CheckpointHook
-from mmconvmixer.engine.hooks.freeze import FrozenLayersHook
+from mmconvmixer.engine.hooks.freeze_hook import FreezeHook
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
 from mmconvmixer.engine.hooks.show_hook import ShowHook
@@ -14,7 +14,7 @@ from mmconvmixer.engine.optim.schedules import PiecewiseLinearLR, WarmUpCosineLR
 from mmconvmixer.engine.runner import Runner
 
 __all__ = ['AmpOptimWrapper', 'AmpSAMOptimWrapper', 'CalibrationError', 'CheckpointHook',
-           'Evaluator', 'FrozenLayersHook', 'LearningRateDecayOptimWrapperConstructor',
+           'Evaluator', 'FreezeHook', 'LearningRateDecayOptimWrapperConstructor',
            'PerClassAccuracy', 'PiecewiseLinearLR', 'ProgressHook', 'RandomStateHook', 'Runner',
            'SAMOptimWrapper', 'ShowHook', 'UnreadableHook', 'WarmUpCosineLR',
            'start_process_group']

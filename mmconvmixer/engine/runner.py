@@ -15,10 +15,10 @@ from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
-from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampDraws
-from mmconvmixer.datasets.wrappers.in_memory import as_it_is, is_in_memory
+from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
+from mmconvmixer.datasets.wrappers.in_memory import identity_collate, is_in_memory
 from mmconvmixer.engine.evaluator import Evaluator
-from mmconvmixer.engine.hooks.freeze import FrozenLayersHook, freeze_parameters
+from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
 from mmconvmixer.engine.hooks.record_hook import RecordHook
@@ -34,7 +34,7 @@ class Runner(MMEngineRunner):
     with corrupt images, progress by the clock.
 
     Three more config keys: `strict_load` (default True), `on_unreadable`
-    ('skip', the default, or 'raise') and `freeze` (see `engine.freeze`).
+    ('skip', the default, or 'raise') and `freeze` (see `engine.hooks.freeze_hook`).
 
     Attributes:
         new_head: set before `train`, leaves the head out of the weights that
@@ -73,20 +73,20 @@ class Runner(MMEngineRunner):
                      ProgressHook(), RecordHook()):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
-            self.register_hook(FrozenLayersHook())
+            self.register_hook(FreezeHook())
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:
         if isinstance(dataloader, DataLoader):
             return dataloader
         if is_in_memory(dataloader['dataset']):
-            changes = dict(collate_fn=dict(type=as_it_is))
+            changes = dict(collate_fn=dict(type=identity_collate))
         else:
             readable = dict(type=SkipUnreadable, dataset=dataloader['dataset'],
                             on_unreadable=self.cfg.get('on_unreadable', 'skip'))
             changes = dict(
                 dataset=dict(type=SeedEachSample, dataset=readable, seed=self.seed),
-                sampler=dict(type=StampDraws, sampler=dataloader['sampler']))
+                sampler=dict(type=StampedSampler, sampler=dataloader['sampler']))
         loader = MMEngineRunner.build_dataloader({**dataloader, **changes}, seed, diff_rank_seed)
         # Its own, or every new iterator draws a number from the run's generator,
         # and how many iterators there are depends on the number of workers.

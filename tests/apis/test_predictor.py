@@ -67,8 +67,8 @@ def test_an_empty_list_has_no_answers(predictor):
 
 @pytest.mark.parametrize(('image', 'said'), [
     (np.zeros((), np.uint8), r'uint8 \(\)'),
-    (np.zeros((3, 8, 9), np.uint8), 'channels come last'),
-    (np.zeros((8, 8, 4), np.uint8), 'leave out the fourth channel'),
+    (np.zeros((3, 8, 9), np.uint8), 'put the channels last'),
+    (np.zeros((8, 8, 4), np.uint8), 'drop the fourth channel'),
     (np.zeros((2, 8, 8, 3), np.uint8), 'list of arrays'),
     (np.zeros((8, 8), np.float32), '0 to 255'),
 ])

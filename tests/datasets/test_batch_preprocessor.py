@@ -23,7 +23,7 @@ RANDOM = [
 
 
 class Mark:
-    """Write 10 to the first channel and 200 to the last; keep what came in."""
+    """Write 10 to the first channel and 200 to the last, and keep the input."""
 
     def __init__(self, seen):
         self.seen = seen
@@ -58,10 +58,10 @@ def equal(a, b):
 def test_without_training_it_is_mmpretrains_and_draws_no_numbers(images, batched):
     inputs = images if batched else list(images)
     expected = processed(ClsDataPreprocessor(**NORM), inputs, training=False)
-    ours = BatchPreprocessor(RANDOM, **NORM)
-    equal(processed(ours, inputs, training=False), expected)
+    preprocessor = BatchPreprocessor(RANDOM, **NORM)
+    equal(processed(preprocessor, inputs, training=False), expected)
     assert torch.get_rng_state().equal(torch.manual_seed(0).get_state())
-    assert not torch.equal(processed(ours, inputs, training=True), expected)
+    assert not torch.equal(processed(preprocessor, inputs, training=True), expected)
 
 
 @pytest.mark.parametrize('training', [True, False])
@@ -71,46 +71,46 @@ def test_without_transforms_it_is_mmpretrains(images, training):
 
 
 def test_the_transforms_run_in_their_order_before_normalization(images):
-    ours = BatchPreprocessor(RANDOM, mean=NORM['mean'], std=NORM['std'])
+    preprocessor = BatchPreprocessor(RANDOM, mean=NORM['mean'], std=NORM['std'])
     torch.manual_seed(3)
     transformed = images
     for transform in RANDOM:
         transformed = TRANSFORMS.build(transform)(transformed)
     mean, std = (torch.tensor(NORM[key])[:, None, None] for key in ('mean', 'std'))
-    equal(processed(ours, images, seed=3), (transformed.float() - mean) / std)
+    equal(processed(preprocessor, images, seed=3), (transformed.float() - mean) / std)
 
 
-def test_each_batch_is_drawn_anew(images):
-    ours = BatchPreprocessor(RANDOM, **NORM)
-    first = processed(ours, images)
-    again = ours(dict(inputs=images), True)['inputs']
+def test_each_batch_has_new_draws(images):
+    preprocessor = BatchPreprocessor(RANDOM, **NORM)
+    first = processed(preprocessor, images)
+    again = preprocessor(dict(inputs=images), True)['inputs']
     assert ((first != again).flatten(1).any(1)).sum() > len(images) // 2
-    equal(processed(ours, images), first)  # from the same seed
+    equal(processed(preprocessor, images), first)  # from the same seed
 
 
 @pytest.mark.parametrize('to_rgb', [True, False])
 def test_transforms_see_rgb_and_so_does_the_network(images, to_rgb):
     seen = []
-    ours = BatchPreprocessor([dict(type=Mark, seen=seen)], to_rgb=to_rgb)
-    out = processed(ours, images)
+    preprocessor = BatchPreprocessor([dict(type=Mark, seen=seen)], to_rgb=to_rgb)
+    out = processed(preprocessor, images)
     equal(seen[0], images.flip(1) if to_rgb else images)
     assert (out[:, 0] == 10).all() and (out[:, 2] == 200).all()
     equal(out[:, 1], images[:, 1].float())
 
 
-def test_gray_images_have_no_channels_to_turn(images):
+def test_gray_images_have_no_channels_to_reverse(images):
     seen = []
     gray = images[:, :1]
     processed(BatchPreprocessor([dict(type=Mark, seen=seen)], to_rgb=True), gray)
     equal(seen[0], gray)
 
 
-def test_a_list_is_a_batch(images):
-    ours = BatchPreprocessor(RANDOM, **NORM)
-    equal(processed(ours, list(images)), processed(ours, images))
+def test_a_list_of_images_is_taken_as_a_batch(images):
+    preprocessor = BatchPreprocessor(RANDOM, **NORM)
+    equal(processed(preprocessor, list(images)), processed(preprocessor, images))
 
 
-def test_the_images_that_were_given_stay(images):
+def test_the_input_images_are_not_changed(images):
     given = images.clone()
     batch = dict(inputs=images, data_samples=None)
     BatchPreprocessor(RANDOM, **NORM)(batch, True)
@@ -119,18 +119,18 @@ def test_the_images_that_were_given_stay(images):
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_mixed_precision_does_not_reach_the_pixels(images, training):
-    ours = BatchPreprocessor(RANDOM, **NORM)
-    expected = processed(ours, images, training)
+def test_mixed_precision_does_not_change_the_pixels(images, training):
+    preprocessor = BatchPreprocessor(RANDOM, **NORM)
+    expected = processed(preprocessor, images, training)
     with torch.autocast('cpu', torch.bfloat16):
-        out = processed(ours, images, training)
+        out = processed(preprocessor, images, training)
         assert torch.is_autocast_enabled('cpu')
     assert out.dtype == torch.float32
     equal(out, expected)
 
 
-def test_without_care_mixed_precision_would_reach_the_pixels(images):
-    """Else the test above would hold for anything."""
+def test_inside_autocast_the_pixels_would_change(images):
+    """This shows that the test above can fail."""
     augment = TRANSFORMS.build(RANDOM[2])
     torch.manual_seed(0)
     expected = augment(images)
@@ -153,13 +153,13 @@ def test_mixing_comes_after_the_transforms_and_normalization(images):
         transformed, torch.eye(10)[torch.arange(16) % 10])
     equal(out['inputs'], expected)
     equal(torch.stack([sample.gt_score for sample in out['data_samples']]), scores)
-    assert ((scores > 0).sum(1) == 2).any()  # some are of two classes
+    assert ((scores > 0).sum(1) == 2).any()  # some images mix two classes
 
 
 def test_labels_stay_with_their_images(images):
     dark = images // 4 * torch.tensor([0, 1])[torch.arange(16) % 2][:, None, None, None]
-    ours = BatchPreprocessor(RANDOM[:1] + RANDOM[3:4])
-    out = ours(dict(inputs=dark.to(torch.uint8), data_samples=samples(16)), True)
+    preprocessor = BatchPreprocessor(RANDOM[:1] + RANDOM[3:4])
+    out = preprocessor(dict(inputs=dark.to(torch.uint8), data_samples=samples(16)), True)
     for image, sample in zip(out['inputs'], out['data_samples'], strict=True):
         assert bool(image.any()) == int(sample.gt_label) % 2
 
@@ -171,7 +171,7 @@ def test_a_misspelt_option_is_a_type_error():
         BatchPreprocessor(transform=[])
 
 
-# The two configs of CIFAR-10: image by image, and in whole batches.
+# CIFAR-10 has two configs: one augments each image, the other whole batches.
 
 @pytest.fixture(scope='module')
 def configs(repo):
@@ -182,7 +182,7 @@ def configs(repo):
 
 @pytest.fixture(scope='module')
 def photo():
-    """A BGR image of edges, slopes and colors, not alike left and right."""
+    """A BGR image with edges, gradients and colors that is not symmetric."""
     y, x = np.mgrid[:32, :32]
     b = 6 * x + 40
     g = 255 - 7 * y
@@ -197,7 +197,7 @@ def preprocessor_of(cfg):
 
 
 def per_image(cfg, loader, leave_out=()):
-    """The pipeline of a data loader's config after the loading of a file."""
+    """Build the pipeline of a data loader's config without the step that loads the file."""
     dataset = cfg[loader].dataset
     pipeline = dataset.get('dataset', dataset).pipeline
     assert pipeline[0].type == 'LoadImageFromFile'
@@ -211,7 +211,7 @@ def packed(pipeline, photo):
 
 
 def augmented_by(cfg, photo, count, seed):
-    """The same image so many times, through the training pipeline of a config."""
+    """Send the same image `count` times through the training pipeline of a config."""
     torch.manual_seed(seed)
     pipeline, preprocessor = per_image(cfg, 'train_dataloader'), preprocessor_of(cfg)
     batches = [torch.stack([packed(pipeline, photo) for _ in range(500)])
@@ -220,13 +220,13 @@ def augmented_by(cfg, photo, count, seed):
 
 
 def z_scores(a, b):
-    """Difference of the means of two samples in its standard errors, pixel by pixel."""
+    """Return the difference of two samples' means, in standard errors, for each pixel."""
     error = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
     return (a.mean(0) - b.mean(0)).abs() / error
 
 
 def signature(images):
-    """Quantities of an image that each of the operations moves otherwise."""
+    """Return statistics of each image that every operation changes differently."""
     gray = images.mean(1)
     left, right = gray[..., :16].mean((1, 2)), gray[..., 16:].mean((1, 2))
     top, bottom = gray[:, :16].mean((1, 2)), gray[:, 16:].mean((1, 2))
@@ -243,23 +243,23 @@ COUNT = 3000
 
 @pytest.fixture(scope='module')
 def both(configs, photo):
-    """Augmented images by either config."""
+    """Images augmented with each of the two configs."""
     return tuple(augmented_by(cfg, photo, COUNT, seed) for seed, cfg in enumerate(configs))
 
 
 def assert_alike(a, b):
     a, b = a.double(), b.double()
-    # At level 12 the shears put row and column 12 halfway between two pixels, where PIL
-    # always takes the one side and tensors take both in turn (test_rand_augment.py): black
-    # that came in from the border ends a pixel earlier there.
+    # At level 12 the shears move row and column 12 by half a pixel. There PIL always rounds to
+    # the same side and tensors to either side (test_rand_augment.py), so that the black border
+    # may end one pixel earlier.
     plain = torch.ones(32, 32, dtype=torch.bool)
     plain[12], plain[:, 12] = False, False
-    # 2,883 pixels and 20 quantities: a normal variable passes 5 once in two million.
+    # 2,883 pixels and 20 statistics: a normal variable exceeds 5 once in two million draws.
     for power in (1, 2):
         scores = z_scores(a ** power, b ** power)
         assert scores[:, plain].max() < 5
-        assert scores.square().mean() < 2  # expected: 1, but pixels go together
-    assert (a.mean(0) - b.mean(0)).abs().max() < 0.25  # those of the shears too
+        assert scores.square().mean() < 2  # 1 is expected, but pixels are correlated
+    assert (a.mean(0) - b.mean(0)).abs().max() < 0.25  # includes row and column 12
     assert z_scores(signature(a), signature(b)).max() < 5
 
 
@@ -267,8 +267,8 @@ def test_whole_batches_are_augmented_like_single_images(both):
     assert_alike(*both)
 
 
-def test_most_of_these_images_differ_from_each_other_in_either_way(both):
-    # 23 operations with signs, twice, mirrored or not: about 1,000 outcomes.
+def test_with_either_config_most_augmented_images_differ(both):
+    # 23 operations with signs, twice, flipped or not, have about 1,000 outcomes.
     for images in both:
         assert len({image.numpy().tobytes() for image in images}) > 500
 
@@ -277,12 +277,12 @@ def test_most_of_these_images_differ_from_each_other_in_either_way(both):
     {'0.prob': 0.4}, {'1.magnitude': 11}, {'1.magnitude': 13}, {'1.num_ops': 1}, 'order',
     'one draw'])
 def test_another_distribution_would_be_noticed(configs, both, photo, change):
-    """Else the test above would hold for anything."""
+    """This shows that the test above can fail."""
     cfg = deepcopy(configs[1])
     transforms = cfg.data_preprocessor.transforms
     if change == 'order':  # of the channels
         cfg.data_preprocessor.to_rgb = False
-    elif change == 'one draw':  # every image its one outcome, again and again
+    elif change == 'one draw':  # repeats 20 outcomes
         few = both[1][:20].repeat(COUNT // 20, 1, 1, 1)
         with pytest.raises(AssertionError):
             assert_alike(both[0], few)
@@ -302,11 +302,11 @@ def test_without_random_transforms_both_give_the_same_pixels(configs, photo):
     assert len(random) == len(in_memory.data_preprocessor.transforms)
     bare = deepcopy(in_memory)
     bare.data_preprocessor.transforms = []
-    for ours in ((in_memory, False), (bare, True)):
+    for variant in ((in_memory, False), (bare, True)):
         out = [preprocessor_of(cfg)(dict(inputs=packed(pipeline, photo)[None]), training)['inputs']
                for cfg, pipeline, training in (
                    (usual, per_image(usual, 'train_dataloader', random), True),
-                   (ours[0], per_image(in_memory, 'train_dataloader'), ours[1]))]
+                   (variant[0], per_image(in_memory, 'train_dataloader'), variant[1]))]
         equal(*out)
 
 

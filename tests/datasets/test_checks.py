@@ -11,7 +11,7 @@ def root(tmp_path):
 
 
 def configs(**keys):
-    """The same dataset bare, wrapped, and one of several."""
+    """Return configs of the same dataset: bare, wrapped, and as one of several."""
     inner = dict(type='CustomDataset', **keys)
     return [inner, dict(type='RepeatDataset', times=2, dataset=inner),
             dict(type='ConcatDataset', datasets=[dict(type='Digits'), inner])]
@@ -20,7 +20,7 @@ def configs(**keys):
 @pytest.mark.parametrize('wrapping', range(3), ids=['bare', 'wrapped', 'one of two'])
 @pytest.mark.parametrize('prefix', [
     'train', '', None, dict(img_path='train'), dict(img_path=''), dict()], ids=str)
-def test_folders_that_are_there_pass(root, prefix, wrapping):
+def test_existing_folders_pass(root, prefix, wrapping):
     check_folders(configs(data_root=str(root), data_prefix=prefix)[wrapping])
 
 
@@ -37,17 +37,17 @@ def test_a_missing_part_is_named_with_what_to_do(root, prefix, wrapping):
 
 def test_a_missing_root_is_named_rather_than_its_part(tmp_path):
     config = dict(type='CustomDataset', data_root=str(tmp_path / 'no'), data_prefix='train')
-    with pytest.raises(DatasetNotFound, match=f'{tmp_path}/no, which is not there'):
+    with pytest.raises(DatasetNotFound, match=f'{tmp_path}/no, which does not exist'):
         check_folders(config)
 
 
-def test_a_file_is_no_folder(root):
+def test_a_file_is_not_a_folder(root):
     (root / 'val').touch()
     with pytest.raises(DatasetNotFound, match='val'):
         check_folders(dict(type='CustomDataset', data_root=str(root), data_prefix='val'))
 
 
-def test_home_is_found(root, monkeypatch):
+def test_a_tilde_stands_for_the_home_folder(root, monkeypatch):
     monkeypatch.setenv('HOME', str(root.parent))
     check_folders(dict(type='CustomDataset', data_root='~/data', data_prefix='train'))
     with pytest.raises(DatasetNotFound, match=f'{root}/val'):
@@ -58,5 +58,5 @@ def test_home_is_found(root, monkeypatch):
     dict(type='Digits', split='test'), dict(type='CustomDataset', data_root=''),
     dict(type='CustomDataset', data_root=None),
     dict(type='CustomDataset', data_root='http://127.0.0.1:1/data')], ids=str)
-def test_what_is_not_in_a_local_folder_is_not_looked_for(config):
+def test_datasets_outside_local_folders_are_not_checked(config):
     check_folders(config)

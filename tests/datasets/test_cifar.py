@@ -6,7 +6,7 @@ import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.datasets import CIFAR10Folder, CIFAR100Folder
 from mmconvmixer.errors import DatasetNotFound
 
-BOTH = pytest.mark.parametrize('ours, theirs', [
+BOTH = pytest.mark.parametrize('dataset_class, original', [
     (CIFAR10Folder, CIFAR10), (CIFAR100Folder, CIFAR100)])
 
 
@@ -17,28 +17,28 @@ def make(folder, classes):
 
 
 @BOTH
-def test_labels_are_in_cifars_order(tmp_path, ours, theirs):
-    make(tmp_path / 'train', theirs.METAINFO['classes'])
+def test_labels_are_in_cifars_order(tmp_path, dataset_class, original):
+    make(tmp_path / 'train', original.METAINFO['classes'])
     dataset = DATASETS.build(dict(
-        type=ours.__name__, data_root=str(tmp_path), data_prefix='train'))
-    assert type(dataset) is ours
-    assert tuple(dataset.CLASSES) == tuple(theirs.METAINFO['classes'])
-    assert len(dataset) == len(theirs.METAINFO['classes'])
+        type=dataset_class.__name__, data_root=str(tmp_path), data_prefix='train'))
+    assert type(dataset) is dataset_class
+    assert tuple(dataset.CLASSES) == tuple(original.METAINFO['classes'])
+    assert len(dataset) == len(original.METAINFO['classes'])
     for sample in dataset:
         assert sample['img_path'].split('/')[-2] == dataset.CLASSES[sample['gt_label']]
 
 
 @BOTH
-def test_a_missing_class_and_a_strange_one_are_named(tmp_path, ours, theirs):
-    first, *others = theirs.METAINFO['classes']
+def test_missing_and_unknown_classes_are_named(tmp_path, dataset_class, original):
+    first, *others = original.METAINFO['classes']
     make(tmp_path, [*others, 'zeppelin'])
     with pytest.raises(DatasetNotFound, match=f'{first}, zeppelin') as caught:
-        ours(data_root=str(tmp_path))
+        dataset_class(data_root=str(tmp_path))
     assert str(tmp_path) in str(caught.value)
-    assert str(len(theirs.METAINFO['classes'])) in str(caught.value)
+    assert str(len(original.METAINFO['classes'])) in str(caught.value)
 
 
-def test_cifar10_is_no_cifar100(tmp_path):
+def test_cifar10_is_not_accepted_as_cifar100(tmp_path):
     make(tmp_path, CIFAR10.METAINFO['classes'])
     with pytest.raises(DatasetNotFound, match='100 classes of CIFAR100Folder'):
         CIFAR100Folder(data_root=str(tmp_path))
@@ -58,19 +58,19 @@ def listed(dataset):
 
 
 @BOTH
-@pytest.mark.parametrize('count, held_out', [(9, 0), (10, 1), (29, 2)])
+@pytest.mark.parametrize('count, held_out', [(1, 0), (9, 1), (10, 1), (29, 2)])
 def test_the_last_tenth_of_each_class_by_file_name_is_held_out(
-        tmp_path, ours, theirs, count, held_out):
-    names = theirs.METAINFO['classes']
+        tmp_path, dataset_class, original, count, held_out):
+    names = original.METAINFO['classes']
     fill(tmp_path, names, count)
-    every, kept = (listed(ours(data_root=str(tmp_path), **options))
+    every, kept = (listed(dataset_class(data_root=str(tmp_path), **options))
                    for options in ({}, dict(part='rest')))
     assert len(every) == count * len(names)
     cut = count - held_out
     assert kept == {key: label for key, label in every.items() if key[1] < f'{cut:03d}.png'}
-    assert every == listed(ours(data_root=str(tmp_path), part='all'))
+    assert every == listed(dataset_class(data_root=str(tmp_path), part='all'))
     if held_out:
-        out = listed(ours(data_root=str(tmp_path), part='held-out'))
+        out = listed(dataset_class(data_root=str(tmp_path), part='held-out'))
         assert len(out) == held_out * len(names)
         assert out.keys().isdisjoint(kept)
         assert out | kept == every
@@ -88,24 +88,25 @@ def test_a_config_chooses_the_part_and_the_order_repeats(tmp_path):
 
 @BOTH
 @pytest.mark.parametrize('part', ['train', '', None, 'Rest'])
-def test_there_are_three_parts(tmp_path, ours, theirs, part):
-    with pytest.raises(ValueError, match="'all', 'held-out' or 'rest'") as caught:
-        ours(data_root=str(tmp_path), part=part)
+def test_there_are_three_parts(tmp_path, dataset_class, original, part):
+    with pytest.raises(ValueError, match="'all', 'rest' or 'held-out'") as caught:
+        dataset_class(data_root=str(tmp_path), part=part)
     assert repr(part) in str(caught.value)
 
 
 @BOTH
-def test_some_of_each_class_are_the_same_ones_each_time(tmp_path, ours, theirs):
-    names = theirs.METAINFO['classes']
+def test_per_class_chooses_the_same_images_each_time(tmp_path, dataset_class, original):
+    names = original.METAINFO['classes']
     fill(tmp_path, names, 20)
-    every, some, again, others = (listed(ours(data_root=str(tmp_path), **options)) for options in (
-        {}, dict(per_class=5), dict(per_class=5, seed=0), dict(per_class=5, seed=1)))
+    every, some, again, others = (
+        listed(dataset_class(data_root=str(tmp_path), **options)) for options in (
+            {}, dict(per_class=5), dict(per_class=5, seed=0), dict(per_class=5, seed=1)))
     assert len(some) == 5 * len(names) and some.items() <= every.items()
     assert {list(some.values()).count(label) for label in range(len(names))} == {5}
     assert some == again != others
 
 
-def test_some_of_a_part_are_of_that_part_and_more_than_there_are_is_all(tmp_path):
+def test_per_class_chooses_from_the_part_and_takes_all_if_there_are_fewer(tmp_path):
     fill(tmp_path, CIFAR10.METAINFO['classes'], 20)
     rest, some = (listed(CIFAR10Folder(data_root=str(tmp_path), part='rest', **options))
                   for options in ({}, dict(per_class=4)))
@@ -113,6 +114,6 @@ def test_some_of_a_part_are_of_that_part_and_more_than_there_are_is_all(tmp_path
     assert listed(CIFAR10Folder(data_root=str(tmp_path), part='rest', per_class=99)) == rest
 
 
-def test_less_than_one_image_of_a_class_is_refused(tmp_path):
+def test_per_class_below_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match='per_class is 0'):
         CIFAR10Folder(data_root=str(tmp_path), per_class=0)

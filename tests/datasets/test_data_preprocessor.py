@@ -16,7 +16,7 @@ def images(*shape, dtype=torch.uint8):
 
 
 def both(data, training=False, **options):
-    """What mmpretrain's class and ours make of the same data."""
+    """Return the results of mmpretrain's class and of this project's for the same data."""
     results = []
     for cls in (mmpretrain.models.ClsDataPreprocessor, ClsDataPreprocessor):
         torch.manual_seed(0)
@@ -34,7 +34,7 @@ def both(data, training=False, **options):
     images(0, 3, 21, 17), list(images(3, 3, 21, 17))],
     ids=['uint8', 'gray', 'float', 'none', 'list'])
 @pytest.mark.parametrize('training', [False, True])
-def test_the_numbers_are_mmpretrains(data, options, training):
+def test_the_results_equal_mmpretrains(data, options, training):
     if not len(data):
         options = dict(options, to_onehot=False)
         expected, made = (cls(**options)(dict(inputs=data), training)
@@ -49,7 +49,7 @@ def test_the_numbers_are_mmpretrains(data, options, training):
     assert made['inputs'].equal(expected['inputs'])
 
 
-def test_mixing_is_mmpretrains():
+def test_mixing_equals_mmpretrains():
     expected, made = both(images(4, 3, 8, 8), training=True, **NORM,
                           batch_augments=dict(augments=dict(type='Mixup', alpha=1.)))
     assert made['inputs'].equal(expected['inputs'])
@@ -60,14 +60,14 @@ def test_gray_images():
     assert made['inputs'].equal(expected['inputs'])
 
 
-def test_the_given_batch_stays_and_other_numbers_are_followed():
+def test_the_input_is_not_changed_and_later_statistics_are_used():
     data = images(2, 3, 5, 6)
     kept = data.clone()
-    ours = ClsDataPreprocessor(**NORM)
-    ours.mean = torch.zeros(3, 1, 1)  # as checkpoints' own normalization is set
-    ours.std = torch.full((3, 1, 1), 2.)
-    ours.to_rgb = False
-    assert ours(dict(inputs=data))['inputs'].equal(data / 2)
+    preprocessor = ClsDataPreprocessor(**NORM)
+    preprocessor.mean = torch.zeros(3, 1, 1)  # as for the normalization that a checkpoint brings
+    preprocessor.std = torch.full((3, 1, 1), 2.)
+    preprocessor.to_rgb = False
+    assert preprocessor(dict(inputs=data))['inputs'].equal(data / 2)
     assert data.equal(kept)
 
 
@@ -79,7 +79,7 @@ def test_double_precision_stays_double():
     assert made.equal(expected)
 
 
-def test_models_have_it_and_their_weights_keep_their_names():
+def test_models_use_it_and_it_adds_no_weights():
     model = MODELS.build(dict(type='mmpretrain.ImageClassifier', data_preprocessor=NORM,
                               backbone=dict(type='mmpretrain.LeNet5', num_classes=10)))
     assert type(model.data_preprocessor) is ClsDataPreprocessor

@@ -11,7 +11,7 @@ def digit_images(split):
     return np.stack([sample['img'] for sample in Digits(split)])
 
 
-def test_two_thirds_train_and_the_last_third_tests():
+def test_two_thirds_are_for_training_and_the_last_third_for_testing():
     train, test = Digits('train'), Digits('test')
     assert (len(train), len(test)) == (1198, 599)
     labels = [sample['gt_label'] for part in (train, test) for sample in part]

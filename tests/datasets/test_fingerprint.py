@@ -25,7 +25,7 @@ def folder(tmp_path, image_folder):
     return tmp_path / 'set'
 
 
-def test_pixels_count_not_names_order_formats_or_where_they_are_kept(folder, tmp_path):
+def test_it_depends_on_pixels_not_on_names_order_format_or_storage(folder, tmp_path):
     before = of_folder(folder)
     assert before['images'] == 12 and before['of'] == 'pixels and labels'
     assert of_folder(folder, in_memory=True) == before
@@ -37,7 +37,7 @@ def test_pixels_count_not_names_order_formats_or_where_they_are_kept(folder, tmp
 
 
 @pytest.mark.parametrize('change', ['a pixel', 'a label', 'one less'])
-def test_any_change_of_the_data_changes_it(folder, change):
+def test_any_change_to_the_data_changes_it(folder, change):
     before = of_folder(folder)['sha256']
     path = folder / 'class0/000.png'
     if change == 'a pixel':
@@ -51,7 +51,7 @@ def test_any_change_of_the_data_changes_it(folder, change):
     assert of_folder(folder)['sha256'] != before
 
 
-def test_wrappers_are_looked_through_and_images_in_annotations_count(folder):
+def test_wrappers_are_ignored_and_images_in_annotations_are_hashed(folder):
     from mmconvmixer.datasets import SkipUnreadable
     digits = Digits('test')
     found = fingerprint(SkipUnreadable(digits))
@@ -60,8 +60,8 @@ def test_wrappers_are_looked_through_and_images_in_annotations_count(folder):
     assert found != fingerprint(Digits('train'))
 
 
-def test_large_sets_are_told_by_names_and_sizes(folder, monkeypatch):
-    monkeypatch.setattr(module, 'MOST_BYTES_DECODED', 100)
+def test_large_datasets_are_hashed_by_names_and_sizes(folder, monkeypatch):
+    monkeypatch.setattr(module, 'MAX_BYTES_DECODED', 100)
     before = of_folder(folder)
     assert before['of'] == 'names, labels and file sizes'
     image = np.zeros((8, 8, 3), np.uint8)
@@ -69,7 +69,7 @@ def test_large_sets_are_told_by_names_and_sizes(folder, monkeypatch):
     assert of_folder(folder)['sha256'] != before['sha256']
 
 
-def test_files_that_are_not_local_are_told_by_name(folder, monkeypatch):
+def test_files_that_are_not_local_are_hashed_by_name(folder, monkeypatch):
     monkeypatch.setattr(module, '_size', lambda info: None)
     before = of_folder(folder)
     assert before['of'] == 'names and labels'
@@ -77,16 +77,16 @@ def test_files_that_are_not_local_are_told_by_name(folder, monkeypatch):
     assert of_folder(folder)['sha256'] != before['sha256']
 
 
-def test_very_many_files_are_told_by_name_alone(folder, monkeypatch):
-    monkeypatch.setattr(module, 'MOST_FILES_ASKED', 11)
+def test_very_many_files_are_hashed_by_name_only(folder, monkeypatch):
+    monkeypatch.setattr(module, 'MAX_FILES_STATTED', 11)
     assert of_folder(folder)['of'] == 'names and labels'
 
 
-def test_a_dataset_of_torch_has_a_length_and_no_more():
+def test_of_a_plain_torch_dataset_only_the_length_is_known():
     assert fingerprint([1, 2, 3]) == dict(images=3, sha256=None, of=None)
 
 
-def test_a_image_that_can_not_be_decoded_is_no_error(folder):
+def test_an_image_that_can_not_be_decoded_is_not_an_error(folder):
     before = of_folder(folder)['sha256']
     (folder / 'class0/000.png').write_bytes(b'')
     after = of_folder(folder)

@@ -28,19 +28,19 @@ def test_labels_follow_the_sorted_names_of_the_folders(tmp_path):
     assert listed(dataset) == {('cat', '00.JPG'): 0, ('cat', '01.JPG'): 0, ('dog', '00.JPG'): 1}
 
 
-def test_given_classes_settle_the_labels_and_some_may_be_missing(tmp_path):
+def test_given_classes_determine_the_labels_and_some_may_be_missing(tmp_path):
     make(tmp_path, dog=1, cat=1)
     dataset = ImageFolder(str(tmp_path), classes=['dog', 'emu', 'cat'])
     assert listed(dataset) == {('dog', '00.JPG'): 0, ('cat', '00.JPG'): 2}
 
 
-def test_a_folder_that_is_no_class_is_named(tmp_path):
+def test_a_folder_that_is_not_a_class_is_named(tmp_path):
     make(tmp_path, dog=1, cat=1)
-    with pytest.raises(DatasetNotFound, match='none of the 1 classes .dog.: cat'):
+    with pytest.raises(DatasetNotFound, match='not one of the 1 classes .dog.: cat'):
         ImageFolder(str(tmp_path), classes=['dog'])
 
 
-def test_hidden_folders_and_other_files_are_passed_over(tmp_path):
+def test_hidden_folders_and_other_files_are_skipped(tmp_path):
     make(tmp_path, dog=1)
     make(tmp_path, **{'.git': 1, '__MACOSX': 1, 'dog/.thumbnails': 1, 'dog/deep/er': 1})
     for name in ('dog/notes.txt', 'dog/._00.jpg', 'LICENSE.txt', 'loose.jpg'):
@@ -50,7 +50,7 @@ def test_hidden_folders_and_other_files_are_passed_over(tmp_path):
     assert len(ImageFolder(str(tmp_path))) == 2
 
 
-def test_the_parts_are_stratified_and_make_the_whole(tmp_path):
+def test_the_parts_are_stratified_and_complete(tmp_path):
     make(tmp_path, dog=40, cat=20)
     every, rest, out = (listed(ImageFolder(str(tmp_path), part=part))
                         for part in ('all', 'rest', 'held-out'))

@@ -41,7 +41,7 @@ def test_cifar10_becomes_folders_that_the_dataset_reads(tmp_path, pixels):
     assert (tmp_path / 'out/test/truck/00000.png').is_file()
 
 
-def test_cifar100_takes_the_fine_label(tmp_path, pixels):
+def test_cifar100_uses_the_fine_label(tmp_path, pixels):
     archive = archive_of(tmp_path / 'c100.tar.gz', train=record(pixels, 4, 0),
                          test=record(pixels, 4, 99))
     unpack_cifar(archive, tmp_path / 'out')
@@ -50,7 +50,7 @@ def test_cifar100_takes_the_fine_label(tmp_path, pixels):
     assert (tmp_path / 'out/test' / classes[99] / '00000.png').is_file()
 
 
-def test_other_files_are_turned_down(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(DatasetNotFound, match='missing.tgz'):
         unpack_cifar(tmp_path / 'missing.tgz', tmp_path / 'out')
     (tmp_path / 'text.tgz').write_text('no archive')

@@ -31,7 +31,7 @@ def tree(folder):
 
 
 @pytest.mark.parametrize('there', [False, True], ids=['no folder', 'an empty folder'])
-def test_what_is_in_the_top_folder_becomes_the_folder(pack, tmp_path, there):
+def test_the_content_of_the_top_folder_becomes_the_folder(pack, tmp_path, there):
     archive, target = pack(GOOD), tmp_path / 'x/data'
     if there:
         target.mkdir(parents=True)
@@ -56,12 +56,12 @@ def special(name, kind, link=''):
     ((special('top/link', tarfile.LNKTYPE, 'top/a/1.jpg'), None), 'link or device'),
     ((special('top/pipe', tarfile.FIFOTYPE), None), 'link or device'),
     ((special('top/disk', tarfile.BLKTYPE), None), 'link or device'),
-    (('loose.jpg', b'x'), 'outside of its folder'),
+    (('loose.jpg', b'x'), 'outside its top folder'),
     (('other/1.jpg', b'x'), 'more than one top folder'),
     (('top/a/1.jpg', b'again'), 'damaged'),
     (('top/a/1.jpg/x', b'below a file'), 'damaged'),
 ])
-def test_an_archive_that_would_do_more_than_that_is_refused_whole(pack, tmp_path, member, said):
+def test_an_archive_with_anything_else_is_refused_completely(pack, tmp_path, member, said):
     archive = pack([*GOOD, member])
     with pytest.raises(BadArchive, match=said):
         unpack(archive, tmp_path / 'x/data')
@@ -71,7 +71,7 @@ def test_an_archive_that_would_do_more_than_that_is_refused_whole(pack, tmp_path
 @pytest.mark.parametrize('spoil', [
     lambda data: data[:len(data) // 2], lambda data: b'no archive', lambda data: b'',
     lambda data: data[:60] + bytes([data[60] ^ 255]) + data[61:]])
-def test_a_damaged_archive_is_named_and_nothing_kept(pack, tmp_path, spoil):
+def test_a_damaged_archive_is_named_and_nothing_is_written(pack, tmp_path, spoil):
     archive = pack([*GOOD, ('top/c/3.jpg', bytes(range(256)) * 9)])
     archive.write_bytes(spoil(archive.read_bytes()))
     with pytest.raises(BadArchive, match='data.tgz'):
@@ -79,14 +79,14 @@ def test_a_damaged_archive_is_named_and_nothing_kept(pack, tmp_path, spoil):
     assert set(tree(tmp_path)) == {'data.tgz'}
 
 
-def test_zeros_that_unpack_to_far_more_are_refused(pack, tmp_path, monkeypatch):
+def test_an_archive_that_expands_far_too_much_is_refused(pack, tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, '_ALWAYS_ALLOWED', 1000)
     archive = pack([('top/zeros', bytes(1_000_000))])
     with pytest.raises(BadArchive, match='far more'):
         unpack(archive, tmp_path / 'x/data')
 
 
-def test_what_is_there_is_not_replaced(pack, tmp_path):
+def test_existing_files_are_not_replaced(pack, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data/mine').write_text('mine')
     with pytest.raises(OutputNotWritable, match='data'):

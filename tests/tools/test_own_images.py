@@ -128,7 +128,7 @@ def test_flowers_without_folder_and_network_are_one_line(
     said = bad_input('train', repo / 'configs/convmixer/convmixer-768-32_flowers.py',
                      '--cfg-options', 'load_from=None', 'model.backbone.arch=8/1-p7-k3',
                      'model.head.in_channels=8')
-    assert 'data/flowers is not there' in said and 'MMCONVMIXER_MIRROR' in said
+    assert 'data/flowers does not exist' in said and 'MMCONVMIXER_MIRROR' in said
 
 
 def test_two_processes_freeze_and_start_anew_alike(

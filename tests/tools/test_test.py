@@ -227,7 +227,7 @@ def test_a_corrupt_image_ends_the_run_if_asked_to(
     config = folder_config(tmp_path / 'data', on_unreadable='raise',
                            **{'test_dataloader.num_workers': workers})
     said = bad_input('test', config, trained, '--work-dir', elsewhere)
-    assert f'{paths[3]} can not be decoded' in said
+    assert f"{paths[3]} can't be decoded" in said
 
 
 @pytest.mark.parametrize('workers', [0, 1])

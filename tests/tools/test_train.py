@@ -152,7 +152,7 @@ def test_a_corrupt_image_ends_the_run_if_asked_to(
     said = bad_input('train', config, '--no-validate', '--work-dir',
                      tmp_path_factory.mktemp('work'), '--cfg-options',
                      f'train_dataloader.num_workers={workers}')
-    assert f'{paths[7]} can not be decoded' in said
+    assert f"{paths[7]} can't be decoded" in said
 
 
 def test_a_bad_checkpoint_to_start_from_is_one_line(bad_input, toy_config, bad_checkpoint):

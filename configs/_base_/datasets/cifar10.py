@@ -1,10 +1,10 @@
-"""CIFAR-10 as class folders of images; CIFAR-100 changes type, root and classes.
+"""CIFAR-10 as images in class folders; CIFAR-100 changes type, root and classes.
 
 data/cifar10/{train,test}/<class>/<any name>.png
 """
 data_preprocessor = dict(
     num_classes=10,
-    # RGB, as in locuslab/convmixer-cifar10, times 255
+    # RGB, those of locuslab/convmixer-cifar10 times 255
     mean=[125.307, 122.961, 113.8575],
     std=[63.0105, 62.0925, 66.708],
     to_rgb=True)
@@ -35,7 +35,7 @@ val_dataloader = dict(
         data_root='data/cifar10',
         data_prefix='test',
         test_mode=True,
-        # CIFAR's own images pass the Resize unchanged.
+        # The Resize is for other images; CIFAR's already have this size.
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=(32, 32), interpolation='area'),

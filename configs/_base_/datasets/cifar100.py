@@ -1,4 +1,4 @@
-"""CIFAR-100 as class folders of images, treated as CIFAR-10 is."""
+"""CIFAR-100 as images in class folders, with CIFAR-10's settings."""
 _base_ = ['cifar10.py']
 
 data_preprocessor = dict(num_classes=100)

@@ -1,4 +1,4 @@
-"""CIFAR-100 in memory, treated as CIFAR-10 is."""
+"""CIFAR-100 in memory, with CIFAR-10's settings."""
 _base_ = ['cifar10_in_memory.py']
 
 data_preprocessor = dict(num_classes=100)

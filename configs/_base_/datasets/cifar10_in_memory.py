@@ -1,7 +1,7 @@
 """CIFAR-10 in memory, augmented in whole batches on the training device.
 
-The transforms of cifar10.py, each image with its own draws; the test set goes
-through the usual pipeline, image by image, with the same pixels.
+The transforms are those of cifar10.py, with separate draws for each image. Validation images
+are in memory too and testing reads the files; both have the same pixels as with cifar10.py.
 """
 _base_ = ['cifar10.py']
 

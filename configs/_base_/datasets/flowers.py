@@ -1,4 +1,4 @@
-"""tf_flowers: 3,306 images to train on, 364 to validate on, downloaded (218 MiB) if need be."""
+"""tf_flowers: 3,306 training and 364 held-out images, downloaded (218 MiB) if missing."""
 _base_ = ['image_folder.py']
 
 data_preprocessor = dict(num_classes=5)

@@ -1,7 +1,7 @@
-"""Photographs in folders, one a class, as the MLP-Mixer collection fine-tunes on them.
+"""Photographs in one folder per class, with the MLP-Mixer collection's fine-tuning pipeline.
 
-data/images/<class>/<any name>.jpg, a tenth of each class held out to validate on; or
-`tools/train.py CONFIG --data DIR`, which also finds the classes and a DIR/val.
+data/images/<class>/<any name>.jpg, with a tenth of each class held out for validation. Or run
+`tools/train.py CONFIG --data DIR`, which also finds the classes and DIR/val.
 """
 data_preprocessor = dict(
     # RGB
@@ -32,7 +32,7 @@ val_dataloader = dict(
         data_root='data/images',
         part='held-out',
         test_mode=True,
-        # Squashed, not cropped.
+        # Resized to a square without keeping the aspect ratio, not cropped.
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=(224, 224)),

@@ -1,18 +1,18 @@
-"""ImageNet-1k with the paper's augmentation; mmpretrain's test settings.
+"""ImageNet-1k with the paper's augmentation and mmpretrain's test settings.
 
-What happens to a whole batch (mixup, cutmix, erasing) belongs to the model's
-train_cfg: `models/convmixer_in1k.py`.
+Mixup, cutmix and erasing work on whole batches and are in the model's train_cfg, in
+`models/convmixer_in1k.py`.
 """
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64_convmixer_224.py']
 
-# For mixup and cutmix; mmpretrain would set it by itself and say so each time.
+# For mixup and cutmix; mmpretrain would set it on its own, but log a warning in each run.
 data_preprocessor = dict(to_onehot=True)
 
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
-            # timm's interpolation "random": one of two for each image.
+            # timm's interpolation "random" draws one of the two for each image.
             dict(
                 type='RandomChoice',
                 transforms=[[

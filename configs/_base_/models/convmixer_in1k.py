@@ -1,4 +1,4 @@
-"""ConvMixer with a thousand classes, and what the paper's recipe does to a batch."""
+"""ConvMixer with 1,000 classes and the batch augmentation of the paper's recipe."""
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='ConvMixer', arch='768/32'),

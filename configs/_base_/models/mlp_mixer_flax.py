@@ -1,4 +1,4 @@
-"""MLP-Mixer-B/16 that computes as the original flax network: GELU in the tanh form, eps 1e-6."""
+"""MLP-Mixer-B/16 with the numerics of the original flax network: tanh GELU and eps 1e-6."""
 model = dict(
     type='ImageClassifier',
     backbone=dict(

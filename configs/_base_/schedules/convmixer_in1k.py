@@ -1,7 +1,7 @@
 """The paper's ImageNet recipe (locuslab/convmixer README): 10 GPUs x 64 images.
 
-A config that trains for other than 150 epochs sets the schedule's points again:
-0, 2/5, 4/5 and all of it.
+A config with another number of epochs than 150 must also set the schedule's points, which are
+0, 2/5, 4/5 and 1 times that number.
 """
 optim_wrapper = dict(
     type='AmpOptimWrapper',

@@ -1,13 +1,18 @@
-"""Transforms of a whole batch on its own device, each image with its own draws.
+"""Transforms of a whole batch on its own device, with separate draws for each image.
 
-Each takes and returns (N, 3, H, W) uint8 in RGB. Draws come from torch's
-default CPU generator, which checkpoints keep, and the arithmetic is
-torchvision's: an image gets what torchvision's transform of the same name
-does to it alone.
+The `Batch...` transforms take and return (N, 3, H, W) uint8 in RGB. They draw from torch's
+default CPU generator, whose state is saved in checkpoints, and compute what torchvision's
+transform of the same name computes for each image alone. `MixThenErase` works on the normalized
+batch.
 """
-from .color_jitter import BatchColorJitter
-from .geometry import BatchRandomCrop, BatchRandomFlip, BatchRandomResizedCrop
-from .rand_augment import BatchRandAugment
+from mmconvmixer.datasets.batch_transforms.color_jitter import BatchColorJitter
+from mmconvmixer.datasets.batch_transforms.erasing import MixThenErase
+from mmconvmixer.datasets.batch_transforms.geometry import (
+    BatchRandomCrop,
+    BatchRandomFlip,
+    BatchRandomResizedCrop,
+)
+from mmconvmixer.datasets.batch_transforms.rand_augment import BatchRandAugment
 
 __all__ = ['BatchColorJitter', 'BatchRandAugment', 'BatchRandomCrop', 'BatchRandomFlip',
-           'BatchRandomResizedCrop']
+           'BatchRandomResizedCrop', 'MixThenErase']

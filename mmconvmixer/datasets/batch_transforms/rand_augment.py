@@ -1,4 +1,4 @@
-"""RandAugment (https://arxiv.org/abs/1909.13719) of a whole batch."""
+"""RandAugment (https://arxiv.org/abs/1909.13719) for a whole batch."""
 import math
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from torchvision.transforms.v2 import functional as TF
 
 LEVELS = 31
 
-# name -> (strength at the highest level, whether its sign is drawn, what it does);
-# strengths grow linearly with the level, those of shifts are in parts of the side.
+# name -> (strength at the highest level, whether its sign is random, the operation).
+# Strengths grow linearly with the level; those of translations are fractions of the side.
 OPERATIONS: dict[str, tuple[float, bool, Callable]] = {
     'Identity': (0., False, lambda x, _: x),
     'ShearX': (0.3, True, lambda x, s: _sheared(x, math.degrees(math.atan(s)), 0.)),
@@ -29,42 +29,50 @@ OPERATIONS: dict[str, tuple[float, bool, Callable]] = {
 
 
 class BatchRandAugment:
-    """Apply `num_ops` operations, drawn for each image, one after the other.
+    """Apply `num_ops` random operations to each image, one after another.
 
     Args:
-        num_ops: operations on each image.
-        magnitude: their level, 0 to 30.
+        num_ops: number of operations for each image.
+        magnitude: level of the operations, 0 to 30.
 
-    Source: torchvision `RandAugment(num_ops, magnitude)` (nearest pixel, black
-    borders), whose levels are not those of mmpretrain's and timm's.
+    Raises:
+        ValueError: `magnitude` is out of range.
+
+    Source: torchvision `RandAugment(num_ops, magnitude)` (nearest pixel, black borders).
+    mmpretrain and timm define the levels differently.
     """
 
-    def __init__(self, num_ops: int = 2, magnitude: int = 9):
+    def __init__(self, num_ops: int = 2, magnitude: int = 9) -> None:
         if not 0 <= magnitude < LEVELS:
             raise ValueError(f'magnitude is {magnitude}, expected 0..{LEVELS - 1}')
         self.num_ops = num_ops
         self.magnitude = magnitude
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Augment the images of a batch (N, 3, H, W) uint8."""
         for _ in range(self.num_ops):
             draws = torch.randint(len(OPERATIONS), (len(images),))
-            images = augmented(images, draws, torch.randint(2, (len(images),)), self.magnitude)
+            negative = torch.randint(2, (len(images),))
+            images = apply_operations(images, draws, negative, self.magnitude)
         return images
 
 
-def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
+def apply_operations(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -> Tensor:
     """Apply one operation to each image.
 
     Args:
         images: (N, 3, H, W) uint8, RGB.
-        draws: (N,) places in `OPERATIONS`, on the CPU.
-        negative: (N,) 0 or 1: whether a signed strength is negative, on the CPU.
+        draws: (N,) indices into `OPERATIONS`, on the CPU.
+        negative: (N,) 0 or 1, whether a signed strength is negative, on the CPU.
         magnitude: level, 0 to 30.
+
+    Returns:
+        (N, 3, H, W) uint8.
     """
     signed = torch.tensor([sign for _, sign, _ in OPERATIONS.values()])
     keys = 2 * draws + negative * signed[draws]
-    # Images of the same operation side by side, found on the CPU: their numbers are
-    # known without asking the device.
+    # Images with the same operation are grouped. Sorting on the CPU gives the sizes of the
+    # groups without waiting for the device.
     order = keys.argsort(stable=True)
     counts = keys.bincount(minlength=2 * len(OPERATIONS)).tolist()
     parts = images[order.to(images.device, non_blocking=True)].split(counts)
@@ -73,7 +81,7 @@ def augmented(images: Tensor, draws: Tensor, negative: Tensor, magnitude: int) -
         if len(part):
             name, (highest, _, operation) = list(OPERATIONS.items())[key // 2]
             highest *= {'TranslateX': images.shape[3], 'TranslateY': images.shape[2]}.get(name, 1)
-            # In float32, as torchvision: values are cut off after the point.
+            # In float32, as in torchvision, which truncates some strengths to whole numbers.
             strength = float(torch.linspace(0., highest, LEVELS)[magnitude])
             done.append(operation(part, -strength if key % 2 else strength))
     return torch.cat(done)[order.argsort().to(images.device, non_blocking=True)]

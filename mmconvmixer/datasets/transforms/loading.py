@@ -1,21 +1,26 @@
-"""Images in, whatever they come in: a path, bytes, an array."""
+"""Load an image from a path, bytes or an array."""
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
 
 class LoadImage(LoadImageFromFile):
-    """`LoadImageFromFile` that also takes an image already in memory.
+    """`LoadImageFromFile` that also takes an image in memory.
 
-    Given `img` (H, W) or (H, W, 3) BGR uint8, that array is used; given
-    `img_bytes`, they are decoded; else the file `img_path` is read. All three
-    end in the same pixels for the same image (within 2 of 255 where a colored
-    array is made gray: decoders weigh colors a little differently).
+    It uses the array `img` (H, W), (H, W, 1) or (H, W, 3) BGR uint8 if there is one, else
+    decodes `img_bytes` if there are some, else reads the file `img_path`. The same image gives
+    the same pixels in all three ways; only a color array that is converted to gray differs, by
+    up to 2 of 255, because decoders weight the colors differently.
 
-    Args: those of mmcv's `LoadImageFromFile`.
+    Arguments: as in mmcv's `LoadImageFromFile`.
     """
 
     def transform(self, results: dict) -> dict | None:
+        """Return `results` with `img`, `img_shape` and `ori_shape`.
+
+        Raises:
+            ValueError: `img_bytes` can't be decoded.
+        """
         if 'img' in results:
             img = self._with_channels(results['img'])
         elif 'img_bytes' in results:
@@ -23,7 +28,7 @@ class LoadImage(LoadImageFromFile):
             img = None if not content else mmcv.imfrombytes(
                 content, self.color_type, backend=self.imdecode_backend)
             if img is None:
-                raise ValueError(f'{len(content)} bytes in no known image format')
+                raise ValueError(f'{len(content)} bytes are not in a known image format')
         else:
             return super().transform(results)
         results['img'] = img.astype(np.float32) if self.to_float32 else img

@@ -1,8 +1,8 @@
-"""Pillow's antialiased resizing of part of an image, to the last bit.
+"""Pillow's antialiased resizing, bit for bit, for the part of an image that is kept.
 
-A pixel of a resized row or column is a weighted sum of a few of the image's. Pillow's
-weights are multiples of 2^-22 and its sums 32-bit integers, which every processor and
-every order of summing agree on; so are those here, of many columns at once.
+Each resized pixel is a weighted sum of a few pixels of the image. As in Pillow, the weights are
+multiples of 2^-22 and the sums are 32-bit integers, so that neither the processor nor the order
+of the additions changes a result. Here many columns are summed at once.
 """
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# Bits of a weight behind the point: what 32 leave for 8 of a pixel and some overshoot.
+# Fractional bits of a weight: of 32 bits, a pixel needs 8, and overshoot and the sign 2 more.
 PRECISION = 22
 
 
@@ -23,7 +23,7 @@ def _bilinear(x: np.ndarray) -> np.ndarray:
 
 
 def _bicubic(x: np.ndarray) -> np.ndarray:
-    # In Pillow's order of operations, so that the same bits come of it.
+    # Pillow's order of operations, which decides the last bits.
     x, a = np.abs(x), -0.5
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
@@ -31,7 +31,7 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
 
 
 class Filter(NamedTuple):
-    """A resampling filter: its radius in pixels of the smaller image, and its values."""
+    """A resampling filter: its radius in pixels of the smaller image, and its function."""
     support: float
     values: Callable[[np.ndarray], np.ndarray]
     pillow: Image.Resampling
@@ -42,29 +42,36 @@ FILTERS = dict(bilinear=Filter(1., _bilinear, Image.Resampling.BILINEAR),
 
 
 class Axis(NamedTuple):
-    """What becomes of one axis: `kept` pixels from `first` on, of `after` made of `before`."""
+    """How one axis is resized from `before` to `after` pixels, of which `kept` are computed.
+
+    Those begin at pixel `first` of the resized axis.
+    """
     before: int
     after: int
     first: int
     kept: int
 
 
-# Whether the pass along the height comes first. Pixels are rounded after each pass.
+# Decides from height and width whether the height is resized first. It matters, because
+# pixels are rounded after each pass.
 Order = Callable[[Axis, Axis], bool]
 
 
 class _Taps(NamedTuple):
-    first: int  # of the pixels that are needed
+    """The input pixels `first` to `stop` that an axis needs, and their weights.
+
+    For each output pixel, `starts` is the first input pixel of its sum, counted from `first`,
+    `counts` the number of input pixels, and the row of `weights` (kept, most) their weights.
+    """
+    first: int
     stop: int
-    # For each pixel that is made: the first it is made of, counted from `first` on,
-    # their number, and their weights (kept, most).
     starts: np.ndarray
     counts: np.ndarray
     weights: np.ndarray
 
 
 def is_available() -> bool:
-    """Whether Numba, which compiles the sums, is installed."""
+    """Return whether Numba, which compiles the sums, is installed."""
     return find_spec('numba') is not None
 
 
@@ -72,45 +79,45 @@ def resize_part(img: np.ndarray, height: Axis, width: Axis, interpolation: str,
                 order: Order) -> np.ndarray:
     """Return part of a resized image.
 
-    The same as `Image.fromarray(img).resize((width.after, height.after), ...)`, cut.
+    It equals that part of `Image.fromarray(img).resize((width.after, height.after), ...)`.
 
     Args:
         img: (H, W) or (H, W, 3) uint8.
-        height, width: of what the axes are made and which part is kept.
+        height, width: how the axes are resized and which part is kept.
         interpolation: 'bilinear' or 'bicubic'.
-        order: see `pillow_order`.
+        order: the order of the two passes, from `pillow_order`.
 
     Returns:
-        (height.kept, width.kept) or (height.kept, width.kept, 3) uint8, of three
-        channels a view of planes (3, height.kept, width.kept), which then need no
-        copy to go to a network.
+        (height.kept, width.kept) or (height.kept, width.kept, 3) uint8. The latter is a view
+        of planes (3, height.kept, width.kept), so that packing for a network needs no copy.
     """
     rows, columns = _taps(height, interpolation), _taps(width, interpolation)
     part = img[rows.first:rows.stop, columns.first:columns.stop]
-    # Along the height whole rows are added up, many numbers an instruction; along the
-    # width not, so there the image is turned.
+    # Summing along the height adds whole rows, many pixels per instruction. For the width
+    # the image is therefore transposed first.
     if order(height, width):
-        made = cv2.transpose(_along_height(rows, np.ascontiguousarray(part)))
-        made = cv2.transpose(_along_height(columns, made))
+        resized = cv2.transpose(_along_height(rows, np.ascontiguousarray(part)))
+        resized = cv2.transpose(_along_height(columns, resized))
     else:
-        made = cv2.transpose(_along_height(columns, cv2.transpose(part)))
-        made = _along_height(rows, made)
+        resized = cv2.transpose(_along_height(columns, cv2.transpose(part)))
+        resized = _along_height(rows, resized)
     if img.ndim == 2:
-        return made
+        return resized
     planes = np.empty((3, height.kept, width.kept), np.uint8)
-    cv2.split(made, list(planes))
+    cv2.split(resized, list(planes))
     return planes.transpose(1, 2, 0)
 
 
 @lru_cache
 def pillow_order(interpolation: str) -> Order | None:
-    """Return how this process's Pillow orders its two passes.
+    """Return the order in which the installed Pillow resizes height and width.
 
-    None says that its pixels are others either way: Pillow-SIMD, which takes Pillow's
-    place, rounds otherwise, and a later Pillow may.
+    None means that its pixels differ in either order: Pillow-SIMD, which can be installed in
+    place of Pillow, rounds differently, and a later Pillow may, too.
     """
     img = np.random.default_rng(0).integers(0, 256, (47, 67, 3), np.uint8)
-    # Twice as many rows less as columns, and one more; less, more, one axis only.
+    # The height loses exactly twice as many pixels as the width, then one pixel more; then
+    # both axes shrink, both grow, one of each, and only one axis changes.
     sizes = ((33, 60), (32, 60), (31, 40), (94, 134), (5, 71), (47, 30), (30, 67))
     resized = {(height, width): np.asarray(Image.fromarray(img).resize(
         (width, height), FILTERS[interpolation].pillow)) for height, width in sizes}
@@ -128,7 +135,7 @@ def _width_first(height: Axis, width: Axis) -> bool:
 
 
 def _shrunken_height_first(height: Axis, width: Axis) -> bool:
-    """Pillow 13: height first where it loses more than twice as many pixels as the width."""
+    """Pillow 13: height first if it loses more than twice as many pixels as the width."""
     loss = height.before - height.after
     return loss > 0 and loss > 2 * (width.before - width.after)
 
@@ -154,8 +161,8 @@ def _taps(axis: Axis, interpolation: str) -> _Taps:
 
 
 def _along_height(taps: _Taps, img: np.ndarray) -> np.ndarray:
-    """Return the weighted sums of the rows of (before, W[, C]): (kept, W[, C])."""
-    # Numba takes half a second to import, and is not always there.
+    """Return weighted sums of the rows of an image (before, W[, C]), as (kept, W[, C])."""
+    # Numba is optional and takes half a second to import.
     from mmconvmixer.datasets.transforms.row_sums import row_sums
     out = np.empty((len(taps.starts), *img.shape[1:]), np.uint8)
     row_sums(taps.starts, taps.counts, taps.weights, img.reshape(len(img), -1),

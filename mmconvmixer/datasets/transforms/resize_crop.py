@@ -1,4 +1,4 @@
-"""Resize and crop in one step that makes only the pixels the crop keeps."""
+"""Resize and center-crop in one step that computes only the pixels that are kept."""
 from mmcv.transforms import BaseTransform, CenterCrop
 from mmpretrain.datasets.transforms import ResizeEdge
 
@@ -10,37 +10,38 @@ from mmconvmixer.datasets.transforms.resampling import (
     resize_part,
 )
 
-# What CenterCrop cuts besides the image.
+# What CenterCrop crops besides the image.
 _ANNOTATIONS = ('gt_seg_map', 'gt_bboxes', 'gt_keypoints')
 
 
 class ResizeCenterCrop(BaseTransform):
-    """`ResizeEdge(scale, 'short')`, then `CenterCrop(crop_size)`: the same pixels and keys.
+    """`ResizeEdge(scale, 'short')` and `CenterCrop(crop_size)`, with the same pixels and keys.
 
-    It is faster where Numba is installed, for gray and three-channel uint8 images
-    with backend 'pillow' and 'bilinear' or 'bicubic'; all else goes through those two.
+    It is faster than the two if Numba is installed, for gray and three-channel uint8 images
+    with backend 'pillow' and 'bilinear' or 'bicubic' interpolation. For anything else it calls
+    the two.
 
     Args:
-        scale: pixels of the short edge before the crop.
-        crop_size: (width, height) in pixels, or one number for both. Of an edge that
-            has less, all is kept.
-        backend, interpolation: those of `ResizeEdge`.
+        scale: pixels of the short edge after resizing.
+        crop_size: (width, height) in pixels, or one number for both. An edge that is shorter
+            is kept whole.
+        backend, interpolation: as in `ResizeEdge`.
     """
 
     def __init__(self, scale: int, crop_size: int | tuple[int, int], backend: str = 'cv2',
-                 interpolation: str = 'bilinear'):
+                 interpolation: str = 'bilinear') -> None:
         self.pair = (ResizeEdge(scale, 'short', backend, interpolation), CenterCrop(crop_size))
         self.scale = scale
         self.crop_size = self.pair[1].crop_size
         self.backend = backend
         self.interpolation = interpolation
-        # Compiled here and not at the first image: processes forked later have it too.
+        # Compiling here, not at the first image, also serves the processes forked later.
         self.order = (pillow_order(interpolation)
                       if is_available() and backend == 'pillow' and interpolation in FILTERS
                       else None)
 
     def transform(self, results: dict) -> dict:
-        """Return `results` with another `img` (height, width[, 3]), and what says its size."""
+        """Return `results` with the new `img` (height, width[, 3]) and the keys of its size."""
         img = results['img']
         if (self.order is None or img.dtype != 'uint8' or img.ndim == 3 and img.shape[2] != 3
                 or any(results.get(name) is not None for name in _ANNOTATIONS)):
@@ -66,5 +67,5 @@ class ResizeCenterCrop(BaseTransform):
 
 def _middle(before: int, after: int, crop: int) -> Axis:
     kept = min(crop, after)
-    # Halves to even, as CenterCrop rounds.
+    # Like CenterCrop, round halves to even.
     return Axis(before, after, int(round((after - kept) / 2.)), kept)

@@ -5,14 +5,14 @@ import numpy as np
 
 def _row_sums(starts: np.ndarray, counts: np.ndarray, weights: np.ndarray, pixels: np.ndarray,
               out: np.ndarray, precision: int) -> None:
-    """Fill each row of `out` with a weighted sum of some rows of `pixels`.
+    """Fill each row of `out` with a weighted sum of consecutive rows of `pixels`.
 
     Args:
-        starts, counts: (M,) int32, which rows of `pixels` each row is made of.
+        starts, counts: (M,) int32, the first row of `pixels` and the number of rows to sum.
         weights: (M, most) int32, in units of 2^-precision.
         pixels: (K, N) uint8.
-        out: (M, N) uint8, rounded halves up and held to 0..255.
-        precision: bits behind the point.
+        out: (M, N) uint8, with halves rounded up, clipped to 0..255.
+        precision: fractional bits of the weights.
     """
     sums = np.empty(pixels.shape[1], np.int32)
     half = np.int32(1 << (precision - 1))
@@ -23,13 +23,13 @@ def _row_sums(starts: np.ndarray, counts: np.ndarray, weights: np.ndarray, pixel
             source = pixels[starts[row] + tap]
             for column in range(len(sums)):
                 sums[column] += weight * np.int32(source[column])
-        made = out[row]
+        out_row = out[row]
         for column in range(len(sums)):
-            made[column] = np.uint8(min(max(sums[column] >> precision, 0), 255))
+            out_row[column] = np.uint8(min(max(sums[column] >> precision, 0), 255))
 
 
 try:
-    # Other processes, and the next run, need not wait a second for the compiler.
+    # With the cache, other processes and later runs skip a second of compilation.
     row_sums = numba.njit(_row_sums, nogil=True, cache=True)
-except RuntimeError:  # no folder that it may write to
+except RuntimeError:  # Numba found no writable folder for its cache
     row_sums = numba.njit(_row_sums, nogil=True)

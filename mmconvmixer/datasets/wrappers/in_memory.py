@@ -1,7 +1,8 @@
-"""Small images, decoded once and kept: whole batches come out by one index."""
+"""Keep small decoded images in memory and return whole batches by indexing."""
 import logging
 from collections.abc import Sequence
 from operator import itemgetter
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -11,35 +12,36 @@ from torch.utils.data import Dataset
 
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
-from mmconvmixer.datasets.wrappers.readable import SkipUnreadable
+from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
 
 
 class InMemory(Dataset):
-    """The samples of a dataset, prepared once, as one uint8 tensor.
+    """The samples of a dataset, prepared once and kept in one uint8 tensor.
 
-    CIFAR's 50,000 training images take 154 MB. A loader gets whole batches
-    (`__getitems__`) and should have `num_workers=0`: there is nothing left to
-    do for others. Random transforms belong to the `BatchPreprocessor`, which
-    draws anew for every batch; in `dataset.pipeline` they would be drawn once.
+    CIFAR's 50,000 training images take 154 MB. Data loaders fetch whole batches
+    (`__getitems__`) and should have `num_workers=0`, since workers would have nothing to do.
+    Random transforms belong in the `BatchPreprocessor`, which applies them to every batch; in
+    `dataset.pipeline` they would be applied only once.
 
     Args:
-        dataset: config of a map-style dataset whose images have one size and
-            whose pipeline ends in `PackInputs`.
-        on_unreadable: 'skip' leaves out images that can't be decoded and
-            names them in the log, 'raise' stops at the first.
+        dataset: config of a map-style dataset whose images all have the same size and whose
+            pipeline ends in `PackInputs`.
+        on_unreadable: 'skip' leaves out images that can't be decoded and names them in the
+            log; 'raise' stops at the first one.
 
     Attributes:
         images: (N, C, H, W) uint8, in the channel order of the pipeline (BGR).
         labels: (N,) int64.
 
     Raises:
-        BadImage: on_unreadable='raise' and an image can't be decoded.
-        EmptyDataset: not one image can be decoded.
-        BadConfig: images of several sizes.
+        BadImage: an image can't be decoded and `on_unreadable` is 'raise'.
+        EmptyDataset: no image can be decoded.
+        BadConfig: the pipeline makes images of several sizes or not in uint8, or an image
+            does not have exactly one label.
     """
 
-    def __init__(self, dataset: dict, on_unreadable: str = 'skip'):
+    def __init__(self, dataset: dict, on_unreadable: str = 'skip') -> None:
         source = SkipUnreadable(build_dataset(dataset), on_unreadable)
         self.metainfo = source.metainfo
         shape = source[0]['inputs'].shape
@@ -47,24 +49,24 @@ class InMemory(Dataset):
             raise BadConfig(f'InMemory keeps uint8 images, but its pipeline makes '
                             f'{source[0]["inputs"].dtype}; leave normalization to the '
                             'data_preprocessor')
-        # Filled in place: a list of tensors and their stack would take twice as much.
+        # Filled in place, because a list of tensors and their stack take twice the memory.
         images = torch.empty(len(source), *shape, dtype=torch.uint8)
         labels, self._paths, unreadable = [], [], []
         progress = Progress('reading', len(source), 'images')
         for number in range(len(source)):
             image, sample = itemgetter('inputs', 'data_samples')(source[number])
             skipped = sample.get('unreadable')
-            if skipped:  # what came instead is another sample's image
+            if skipped:  # this is the image of another sample, standing in
                 unreadable.append(skipped[0])
                 continue
             if image.shape != shape:
                 raise BadConfig(
                     f'InMemory keeps images of one size, but {sample.get("img_path")} is '
-                    f'{tuple(image.shape)} where the first is {tuple(shape)}; add a Resize to '
-                    'its pipeline')
+                    f'{tuple(image.shape)} and the first image {tuple(shape)}; add a Resize to '
+                    'the pipeline')
             images[len(labels)] = image
             if 'gt_label' not in sample or len(sample.gt_label) != 1:
-                raise BadConfig(f'InMemory keeps one label for an image, but '
+                raise BadConfig(f'InMemory keeps one label per image, but '
                                 f'{sample.get("img_path")} has '
                                 f'{sample.get("gt_label", "none")}')
             labels.append(int(sample.gt_label))
@@ -95,14 +97,14 @@ class InMemory(Dataset):
         return dict(inputs=self.images[chosen], data_samples=samples)
 
 
-def is_in_memory(dataset_cfg) -> bool:
-    """Whether a dataset, or the config of one, is `InMemory`."""
+def is_in_memory(dataset_cfg: Any) -> bool:
+    """Return whether a dataset, or the config of one, is an `InMemory`."""
     if not isinstance(dataset_cfg, dict):
         return isinstance(dataset_cfg, InMemory)
     kind = dataset_cfg.get('type')
     return (DATASETS.get(kind) if isinstance(kind, str) else kind) is InMemory
 
 
-def as_it_is(batch: dict) -> dict:
-    """The collate function of loaders whose dataset hands out whole batches."""
+def identity_collate(batch: dict) -> dict:
+    """Collate for data loaders whose dataset returns whole batches: return the batch."""
     return batch

@@ -9,7 +9,8 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES, ImageInput, ImagePipeline
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
+from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline
 from mmconvmixer.errors import BadImage, DatasetNotFound, UnknownOption
 
 COUNT = 300  # images
@@ -77,7 +78,7 @@ def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetNotFound(f'calibration folder {folder} is not there; give --calib a folder '
                               'of images like those that the network will see')
-    found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(folder / name for name in image_files(folder))
     if not found:
         raise BadImage(f'calibration folder {folder} has no image in it; expected files ending in '
                        f'{", ".join(sorted(IMAGE_SUFFIXES))}')

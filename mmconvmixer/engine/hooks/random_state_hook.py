@@ -1,42 +1,17 @@
-"""Random generators, kept in checkpoints so that a resumed run goes on exactly."""
-import random
-
-import numpy as np
-import torch
+"""Keep the random number generators in checkpoints, so that resumed runs continue exactly."""
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
-
-def random_state() -> dict:
-    """Return the state of this process's generators as plain data and tensors."""
-    algorithm, keys, position, has_gauss, gauss = np.random.get_state()
-    version, internal, gauss_next = random.getstate()
-    state = dict(
-        python=[version, list(internal), gauss_next],
-        numpy=[algorithm, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
-        torch=torch.get_rng_state())
-    if torch.cuda.is_available():
-        state['cuda'] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict) -> None:
-    """Put this process's generators where `random_state` found them."""
-    version, internal, gauss_next = state['python']
-    random.setstate((version, tuple(internal), gauss_next))
-    algorithm, keys, *rest = state['numpy']
-    np.random.set_state((algorithm, keys.cpu().numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state['torch'].cpu())
-    if torch.cuda.is_available() and 'cuda' in state:
-        torch.cuda.set_rng_state(state['cuda'].cpu())
+from mmconvmixer.engine.random_state import random_state, set_random_state
 
 
 class RandomStateHook(Hook):
-    """Save every rank's generators with each checkpoint, restore them on resume.
+    """Save the generators of every rank with each checkpoint and restore them on resume.
 
-    Validation gets its own stretch of random numbers: what comes after it is
-    the same with and without, or a run resumed before it would drift.
+    Validation does not advance the generators: otherwise a run that is resumed just before a
+    validation would draw other numbers than one that was never stopped.
     """
 
     def __init__(self):
@@ -45,29 +20,34 @@ class RandomStateHook(Hook):
         self._gathered: list[dict] = []
 
     def gather(self) -> None:
-        """Fetch the states of all ranks for the next save; every rank must call."""
+        """Collect the states of all ranks for the next checkpoint; every rank must call this."""
         self._gathered = all_gather_object(random_state())
 
-    def before_save_checkpoint(self, runner, checkpoint) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the states that `gather` collected."""
         checkpoint['random_states'] = self._gathered
 
-    def after_load_checkpoint(self, runner, checkpoint) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep this rank's state of a checkpoint that is resumed, until training begins."""
         states = checkpoint.get('random_states')
         if not runner._resume or states is None:
             return
         if len(states) == get_world_size():
             self._resumed = states[get_rank()]
         else:
-            print_log(f'the checkpoint was saved by {len(states)} processes, this run has '
-                      f'{get_world_size()}: random numbers start anew from the seed', 'current')
+            print_log(f'The checkpoint was saved by {len(states)} processes, but this run has '
+                      f'{get_world_size()}: random numbers start over from the seed.', 'current')
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
+        """Restore the state of the checkpoint that is resumed."""
         if self._resumed is not None:
             set_random_state(self._resumed)
 
-    def before_val(self, runner) -> None:
+    def before_val(self, runner: Runner) -> None:
+        """Remember the state in which training continues."""
         self._before_val = random_state()
 
-    # Not after_val: CheckpointHook saves the best epoch before that is called.
-    def after_val_epoch(self, runner, metrics=None) -> None:
+    # Not after_val: CheckpointHook saves the best epoch before after_val is called.
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Return to the state from before the validation."""
         set_random_state(self._before_val)

@@ -7,7 +7,7 @@ from mmpretrain import engine as theirs
 from mmpretrain.registry import OPTIMIZERS
 from torch import nn
 
-from mmconvmixer.engine.optim.layers import layer_of
+from mmconvmixer.engine.optim.layer_depth import layer_depth
 
 
 class LearningRateDecayOptimWrapperConstructor(theirs.LearningRateDecayOptimWrapperConstructor):
@@ -27,4 +27,4 @@ class LearningRateDecayOptimWrapperConstructor(theirs.LearningRateDecayOptimWrap
             default = inspect.signature(kind).parameters.get('weight_decay')
             self.base_wd = default.default if default else 0.
         super().add_params(params, module, prefix=prefix, get_layer_depth=(
-            get_layer_depth or partial(layer_of, module)), **optimizer_cfg)
+            get_layer_depth or partial(layer_depth, module)), **optimizer_cfg)

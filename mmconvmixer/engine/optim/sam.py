@@ -16,8 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmconvmixer.engine.hooks.random_state_hook import random_state, set_random_state
 from mmconvmixer.engine.optim.amp import AmpOptimWrapper
+from mmconvmixer.engine.random_state import random_state, set_random_state
 from mmconvmixer.errors import BadConfig
 
 

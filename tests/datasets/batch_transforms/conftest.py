@@ -1,4 +1,4 @@
-"""Images to transform, and what random draws should look like."""
+"""Images to transform, and statistical tests of random draws."""
 import numpy as np
 import pytest
 import torch
@@ -13,7 +13,7 @@ def seeded():
 
 @pytest.fixture(scope='session')
 def random_images():
-    """Make uint8 images (N, 3, H, W): in turn noise, and colors that run smoothly."""
+    """Make uint8 images (N, 3, H, W), alternately noise and smooth colors."""
     def make(count, height=32, width=32):
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand(count, 3, height, width, generator=generator)
@@ -26,7 +26,7 @@ def random_images():
 
 @pytest.fixture(scope='session')
 def numbered():
-    """Make equal images whose pixels hold their row, their column and 255."""
+    """Make identical images whose pixels are (row, column, 255)."""
     def make(count, height, width):
         row = torch.arange(height)[:, None].expand(-1, width)
         column = torch.arange(width)[None].expand(height, -1)
@@ -37,7 +37,7 @@ def numbered():
 
 @pytest.fixture(scope='session')
 def assert_independent():
-    """Check draws (calls, images): no two of a row go together, nor two of a column."""
+    """Check that draws (calls, images) are independent within rows and within columns."""
     def check(draws):
         draws = torch.as_tensor(draws).double().numpy()
         assert len(set(draws.sum(1))) > 1  # calls differ
@@ -52,27 +52,27 @@ def assert_independent():
 
 @pytest.fixture(scope='session')
 def assert_shares():
-    """Check how often 0, 1, 2... were drawn against their probabilities."""
+    """Check the numbers of draws of 0, 1, 2... against their probabilities (chi-square)."""
     def check(draws, probabilities):
         probabilities = torch.as_tensor(probabilities).double().numpy()
-        probabilities = probabilities / probabilities.sum()  # of float32 roundings
+        probabilities = probabilities / probabilities.sum()  # removes float32 rounding errors
         counts = np.bincount(np.asarray(draws).astype(int).ravel(), minlength=len(probabilities))
         assert len(counts) == len(probabilities), 'drawn beyond the range'
         assert not counts[probabilities == 0].any()
         possible = probabilities > 0
         expected = counts.sum() * probabilities[possible]
-        assert expected.min() > 5  # else chi-square says little
+        assert expected.min() > 5  # below that, chi-square is not reliable
         assert chisquare(counts[possible], expected).pvalue > 1e-3
     return check
 
 
 @pytest.fixture(scope='session')
 def assert_alike():
-    """Check that two lists of whole numbers were drawn alike (chi-square of both counts)."""
-    def check(ours, theirs):
-        ours, theirs = (np.asarray(each).astype(int).ravel() for each in (ours, theirs))
-        length = max(ours.max(), theirs.max()) + 1
-        counts = np.stack([np.bincount(each, minlength=length) for each in (ours, theirs)])
+    """Check that two lists of integers have the same distribution (chi-square)."""
+    def check(actual, expected):
+        actual, expected = (np.asarray(each).astype(int).ravel() for each in (actual, expected))
+        length = max(actual.max(), expected.max()) + 1
+        counts = np.stack([np.bincount(each, minlength=length) for each in (actual, expected)])
         counts = counts[:, counts.sum(0) > 0]
         assert chi2_contingency(counts).pvalue > 1e-3
     return check

@@ -26,7 +26,7 @@ def unmixed(images, scores):
 
 
 def rectangle(erased):
-    """Height and width of the one rectangle of a mask; nothing else may be set."""
+    """Return height and width of the one rectangle in a mask; nothing else may be set."""
     rows, columns = erased.any(1), erased.any(0)
     h, w = int(rows.sum()), int(columns.sum())
     assert int(erased.sum()) == h * w
@@ -36,7 +36,7 @@ def rectangle(erased):
 
 
 def erase(count=1, shape=(3, SIZE, SIZE), **options):
-    """Erase in images of 5s; where no 5 is left, something was erased."""
+    """Erase in images filled with 5; every other value was erased."""
     images = torch.full((count, *shape), 5.)
     scores = torch.eye(10)[torch.arange(count) % 10]
     out, out_scores = MixThenErase([unmixed], **options)(images.clone(), scores)
@@ -46,10 +46,10 @@ def erase(count=1, shape=(3, SIZE, SIZE), **options):
 
 
 @pytest.mark.parametrize('probability', [0.25, 0.5])
-def test_that_share_of_the_images_loses_a_rectangle(probability):
+def test_a_rectangle_is_erased_in_that_share_of_the_images(probability):
     out = erase(2000, (1, 8, 8), erase_prob=probability)
     share = (out != 5).flatten(1).any(1).double().mean().item()
-    # Four standard deviations of 2,000 draws.
+    # Four standard deviations for 2,000 draws.
     assert abs(share - probability) < 4 * math.sqrt(probability * (1 - probability) / 2000)
 
 
@@ -74,20 +74,20 @@ def test_areas_and_aspects_fill_their_ranges():
     sizes = [rectangle(image[0] != 5) for image in erase(1000, erase_prob=1.)]
     areas = np.array([h * w for h, w in sizes]) / SIZE ** 2
     aspects = np.array([h / w for h, w in sizes])
-    # Sides are whole pixels: half a pixel more or less on sides of 2.5 pixels and up.
+    # Sides are rounded to whole pixels, which is up to half a pixel of at least 2.5.
     assert 0.01 < areas.min() < 0.035 and 0.31 < areas.max() < 0.36
     assert 0.2 < aspects.min() < 0.35 and 1 / 0.35 < aspects.max() < 1 / 0.2
-    # Uniform in area and in the logarithm of the aspect, less those that do not fit.
+    # Area and log(aspect) are uniform, except that some rectangles do not fit.
     assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.015)
     assert np.log(aspects).mean() == pytest.approx(0, abs=0.1)
 
 
-def test_range_of_areas_and_least_aspect_are_options():
+def test_area_and_min_aspect_are_options():
     out = erase(200, erase_prob=1., area=(0.25, 0.25), min_aspect=1.)
     assert {rectangle(image[0] != 5) for image in out} == {(SIZE // 2, SIZE // 2)}
 
 
-def test_rectangles_lie_anywhere():
+def test_rectangles_are_drawn_everywhere_in_the_image():
     out = erase(500, erase_prob=1., area=(0.25, 0.25), min_aspect=1.)
     tops = [int((image[0] != 5).any(1).nonzero()[0]) for image in out]
     lefts = [int((image[0] != 5).any(0).nonzero()[0]) for image in out]
@@ -100,32 +100,32 @@ def test_noise_is_standard_normal_and_differs_pixel_by_pixel():
     assert abs(noise.mean()) < 4 / math.sqrt(len(noise))
     assert abs(noise.std() - 1) < 4 / math.sqrt(2 * len(noise))
     assert len(noise.unique()) > 0.9 * len(noise)
-    assert noise.min() < -3 and noise.max() > 3  # not cut off
+    assert noise.min() < -3 and noise.max() > 3  # not clipped
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
-def test_the_number_format_stays(dtype):
+def test_the_dtype_is_kept(dtype):
     images = torch.zeros(4, 3, SIZE, SIZE, dtype=dtype)
     out, _ = MixThenErase([unmixed], erase_prob=1.)(images, torch.eye(4))
     assert out.dtype == dtype and (out != 0).any()
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 1), (3, 2, 2), (3, 1, 40)])
-def test_images_too_small_for_a_rectangle_stay_or_lose_a_fitting_one(shape):
+def test_tiny_images_are_never_erased_completely(shape):
     for image in erase(20, shape, erase_prob=1.):
         assert (image == 5).any()
 
 
-def test_mixing_comes_first_and_makes_the_scores():
+def test_mixing_comes_first_and_mixes_the_scores():
     augment = BATCH_AUGMENTS.build(dict(
         type='MixThenErase', augments=[dict(type='Mixup', alpha=1.)], erase_prob=1.))
     images = torch.arange(8.).reshape(8, 1, 1, 1).expand(8, 3, SIZE, SIZE).contiguous()
     out, scores = augment(images, torch.eye(8))
     torch.testing.assert_close(scores.sum(1), torch.ones(8))
-    values = scores @ torch.arange(8.)  # an image and its score are mixed alike
+    values = scores @ torch.arange(8.)  # images and scores are mixed with the same weights
     for image, value in zip(out, values, strict=True):
         kept = (image - value).abs() < 1e-5
-        assert rectangle(~kept.all(0))  # noise lies on mixed images, unmixed itself
+        assert rectangle(~kept.all(0))  # the noise was written after mixing
 
 
 def test_one_of_the_augmentations_is_drawn_for_each_batch():
@@ -145,21 +145,21 @@ def test_one_of_the_augmentations_is_drawn_for_each_batch():
 
 
 @pytest.mark.parametrize('shape', [(3, SIZE, SIZE), (1, 9, 20)])
-def test_zero_fill_is_what_torchvision_does_with_the_same_rectangle(shape):
+def test_zero_fill_equals_torchvisions_erase_of_the_same_rectangle(shape):
     images = torch.randn(100, *shape)
     out, _ = MixThenErase([unmixed], erase_prob=1., fill='zero')(images.clone(), torch.eye(100))
-    for image, ours in zip(images, out, strict=True):
-        erased = (ours != image).any(0)
+    for image, actual in zip(images, out, strict=True):
+        erased = (actual != image).any(0)
         h, w = rectangle(erased)
         top, left = (int(erased.any(axis).nonzero()[0]) for axis in (1, 0))
-        assert torch.equal(ours, T.functional.erase(image, top, left, h, w, torch.zeros(1)))
+        assert torch.equal(actual, T.functional.erase(image, top, left, h, w, torch.zeros(1)))
 
 
 def test_zero_fill_draws_rectangles_like_torchvision():
     area, min_aspect, count = (0.02, 0.33), 0.3, 2000
     erased = erase(count, erase_prob=0.5, area=area, min_aspect=min_aspect, fill='zero')[:, 0] != 5
-    theirs = T.RandomErasing(0.5, scale=area, ratio=(min_aspect, 1 / min_aspect))
-    expected = torch.stack([theirs(torch.full((1, SIZE, SIZE), 5.)) for _ in range(count)])
+    reference = T.RandomErasing(0.5, scale=area, ratio=(min_aspect, 1 / min_aspect))
+    expected = torch.stack([reference(torch.full((1, SIZE, SIZE), 5.)) for _ in range(count)])
     expected = expected[:, 0] != 5
 
     def boxes(masks):
@@ -167,13 +167,13 @@ def test_zero_fill_draws_rectangles_like_torchvision():
         return np.array([(*rectangle(mask), int(mask.any(1).nonzero()[0]),
                           int(mask.any(0).nonzero()[0])) for mask in masks])
 
-    ours, other = boxes(erased), boxes(expected)
-    # Four standard deviations of the difference of two shares.
-    assert abs(len(ours) - len(other)) < 4 * math.sqrt(2 * count * 0.25)
+    actual, other = boxes(erased), boxes(expected)
+    # Four standard deviations of the difference between two shares.
+    assert abs(len(actual) - len(other)) < 4 * math.sqrt(2 * count * 0.25)
     for column in range(4):  # height, width, top, left
-        assert ks_2samp(ours[:, column], other[:, column]).pvalue > 1e-3
-    assert ks_2samp(ours[:, 0] * ours[:, 1], other[:, 0] * other[:, 1]).pvalue > 1e-3
-    assert ks_2samp(ours[:, 0] / ours[:, 1], other[:, 0] / other[:, 1]).pvalue > 1e-3
+        assert ks_2samp(actual[:, column], other[:, column]).pvalue > 1e-3
+    assert ks_2samp(actual[:, 0] * actual[:, 1], other[:, 0] * other[:, 1]).pvalue > 1e-3
+    assert ks_2samp(actual[:, 0] / actual[:, 1], other[:, 0] / other[:, 1]).pvalue > 1e-3
 
 
 def test_fill_changes_what_is_written_not_where():
@@ -187,7 +187,7 @@ def test_fill_changes_what_is_written_not_where():
     assert not (noise[noise != 5] == 0).any()
 
 
-def test_noise_is_the_fill_when_none_is_asked_for():
+def test_noise_is_the_default_fill():
     outs = []
     for options in ({}, dict(fill='noise')):
         random.seed(4)

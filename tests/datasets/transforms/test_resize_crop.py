@@ -8,13 +8,14 @@ from mmpretrain.datasets import PackInputs
 from mmpretrain.datasets.transforms import ResizeEdge
 from PIL import Image
 
-from mmconvmixer.datasets import ResizeCenterCrop, resampling
+from mmconvmixer.datasets import ResizeCenterCrop
+from mmconvmixer.datasets.transforms import resampling
 
 needs_numba = pytest.mark.skipif(not resampling.is_available(), reason='Numba is not installed')
 
 
 def image(height, width, channels=3, seed=0):
-    """Noise, which shows every weight, with black and white for the overshoot."""
+    """Make noise, with black and white pixels that provoke overshoot."""
     generator = np.random.default_rng(seed)
     img = generator.integers(0, 256, (height, width, channels), np.uint8)
     img[generator.random((height, width)) < 0.2] = 0
@@ -23,7 +24,7 @@ def image(height, width, channels=3, seed=0):
 
 
 def compare(img, scale, crop_size, interpolation='bicubic', backend='pillow'):
-    """Check all that the pair of transforms makes; return the one transform's `img`."""
+    """Compare all results with those of the two transforms; return `img`."""
     expected = CenterCrop(crop_size)(
         ResizeEdge(scale, 'short', backend, interpolation)(dict(img=img, img_path='a')))
     results = ResizeCenterCrop(scale, crop_size, backend, interpolation)(
@@ -36,7 +37,7 @@ def compare(img, scale, crop_size, interpolation='bicubic', backend='pillow'):
 
 
 def compare_fast(*args):
-    """`compare` where the pair of transforms is out of reach."""
+    """`compare` without the two transforms to fall back on."""
     def alone(self, results, transform=ResizeCenterCrop.transform):
         self.pair = None
         return transform(self, results)
@@ -54,7 +55,7 @@ SIZES = [(256, 341), (341, 256), (256, 256), (375, 500), (500, 333), (257, 259),
 @pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('height, width', SIZES)
-def test_the_pixels_are_those_of_resize_and_crop(height, width, channels, interpolation):
+def test_the_pixels_equal_those_of_resize_and_crop(height, width, channels, interpolation):
     made = compare_fast(image(height, width, channels), 233, 224, interpolation)
     assert made.shape == (224, 224, 3)[:2 if channels == 1 else 3]
 
@@ -81,18 +82,18 @@ def test_all_real_images(real_data, scale, interpolation):
 @pytest.mark.parametrize('backend, interpolation', [
     ('pillow', 'nearest'), ('pillow', 'box'), ('pillow', 'hamming'), ('pillow', 'lanczos'),
     ('cv2', 'bilinear'), ('cv2', 'bicubic'), ('cv2', 'area')])
-def test_what_is_not_covered_goes_through_the_pair(backend, interpolation):
+def test_other_backends_and_interpolations_use_the_two_transforms(backend, interpolation):
     compare(image(61, 97), 40, 32, interpolation, backend)
 
 
-def test_float_images_and_more_channels_go_through_the_pair():
+def test_float_images_and_more_channels_use_the_two_transforms():
     compare(image(61, 97).astype(np.float32), 40, 32, 'bilinear', 'cv2')
     compare(image(61, 97, 4), 40, 32)
-    with pytest.raises(AssertionError, match='uint8'):  # as ResizeEdge says it
+    with pytest.raises(AssertionError, match='uint8'):  # ResizeEdge's error
         ResizeCenterCrop(40, 32, 'pillow')(dict(img=image(61, 97).astype(np.float32)))
 
 
-def test_annotations_are_cropped_as_centercrop_does():
+def test_annotations_are_cropped_as_by_centercrop():
     boxes = np.array([[10., 5., 60., 40.]])
     expected, results = (
         transform(dict(img=image(61, 97), gt_bboxes=boxes.copy()))
@@ -102,14 +103,14 @@ def test_annotations_are_cropped_as_centercrop_does():
     np.testing.assert_array_equal(results['img'], expected['img'])
 
 
-def test_without_numba_the_pair_does_it(monkeypatch):
+def test_without_numba_the_two_transforms_are_used(monkeypatch):
     monkeypatch.setattr('mmconvmixer.datasets.transforms.resize_crop.is_available', lambda: False)
     monkeypatch.setattr('mmconvmixer.datasets.transforms.resize_crop.resize_part', None)
     compare(image(61, 97), 40, 32)
 
 
 @needs_numba
-def test_with_another_pillow_the_pair_does_it(monkeypatch):
+def test_with_another_pillow_the_two_transforms_are_used(monkeypatch):
     """Pillow-SIMD keeps fewer bits of the weights."""
     resize = Image.Image.resize
 
@@ -128,7 +129,7 @@ def test_with_another_pillow_the_pair_does_it(monkeypatch):
 @pytest.mark.parametrize('height, width, resized', [
     (341, 256, (233, 310)), (600, 200, (233, 699)), (600, 300, (100, 200))])
 def test_a_pillow_that_resizes_the_width_first_is_followed(height, width, resized, monkeypatch):
-    """As all did before Pillow 13. Two resizings in a row are made in the order that is asked."""
+    """As before Pillow 13. Resizing one axis after the other enforces that order."""
     resize = Image.Image.resize
     monkeypatch.setattr(Image.Image, 'resize', lambda self, size, filter: resize(
         resize(self, (size[0], self.height), filter), size, filter))
@@ -147,7 +148,7 @@ def test_packing_needs_no_copy():
     assert packed.data_ptr() == img.ctypes.data
 
 
-def test_other_processes_can_have_it():
+def test_it_can_be_sent_to_other_processes():
     transform = ResizeCenterCrop(40, 32, 'pillow', 'bicubic')
     copy = pickle.loads(pickle.dumps(transform))
     assert repr(copy) == repr(transform)

@@ -21,13 +21,13 @@ COUNT = 24
 
 @pytest.fixture
 def logged(capsys):
-    """What has been logged since the test began."""
-    MMLogger._instance_dict.clear()  # they hold the last test's closed stdout
+    """Return a function that returns what was logged since the test began."""
+    MMLogger._instance_dict.clear()  # loggers keep the closed stdout of the last test
     return lambda: ''.join(capsys.readouterr())
 
 
 def write(folder):
-    """Colored noise, 24 images of 4 classes."""
+    """Write 24 images of colored noise in 4 classes."""
     generator = np.random.default_rng(0)
     for number in range(COUNT):
         path = folder / f'class{number % 4}/{number:02d}.png'
@@ -47,7 +47,7 @@ def config(folder):
 
 
 def facts(sample):
-    """What a sample says, to compare: pixels, label, path."""
+    """Return pixels, label and path of a sample, to compare."""
     return (sample['inputs'].tolist(), sample['data_samples'].gt_label.tolist(),
             sample['data_samples'].img_path)
 
@@ -61,7 +61,7 @@ def batches(loader, epoch=0):
 
 @pytest.mark.parametrize('cfg', ['folder', dict(type='Digits', split='test', pipeline=[
     dict(type='LoadImage', color_type='grayscale'), PIPELINE[1]])], ids=['files', 'digits'])
-def test_its_samples_are_those_of_the_dataset(folder, cfg):
+def test_its_samples_equal_those_of_the_dataset(folder, cfg):
     cfg = config(folder) if cfg == 'folder' else cfg
     source = DATASETS.build(cfg)
     kept = DATASETS.build(dict(type='InMemory', dataset=cfg))
@@ -85,7 +85,7 @@ def test_a_batch_is_its_samples_in_the_order_asked_for(folder):
         assert sample.sample_idx == number
 
 
-def test_what_becomes_of_a_batch_does_not_reach_the_kept_images(folder):
+def test_changes_to_a_batch_do_not_change_the_kept_images(folder):
     kept = InMemory(config(folder))
     before = facts(kept[3])
     batch = kept.__getitems__([3, 4])
@@ -123,12 +123,12 @@ def test_unreadable_images_are_left_out_and_named_in_the_log(folder, logged, num
     assert paths[number - 1] not in said or paths[number - 1] in bad
 
 
-def test_nothing_is_said_of_a_folder_without_faults(folder, logged):
+def test_nothing_is_logged_for_a_folder_without_faults(folder, logged):
     InMemory(config(folder))
     assert 'could not be read' not in logged()
 
 
-def test_who_wants_an_error_gets_it_with_the_path(folder):
+def test_on_request_an_error_names_the_path(folder):
     path = folder / 'class1/05.png'
     path.write_bytes(b'no image')
     with pytest.raises(BadImage, match=str(path)):
@@ -153,7 +153,7 @@ def test_there_are_two_choices(folder):
 
 
 @pytest.mark.parametrize('size', [(9, 8), (8, 9)])
-def test_images_of_several_sizes_are_refused_by_name(folder, size):
+def test_an_image_of_another_size_is_named_and_refused(folder, size):
     path = folder / 'class2/10.png'
     Image.new('RGB', size).save(path)
     with pytest.raises(BadConfig, match='one size') as caught:
@@ -170,7 +170,7 @@ def test_images_of_several_sizes_are_refused_by_name(folder, size):
 
 @pytest.fixture
 def runner(tmp_path):
-    """A run that builds loaders and does nothing else."""
+    """Make a runner that only builds loaders."""
     def make(seed=3, **keys):
         return Runner(torch.nn.Linear(1, 1), str(tmp_path / 'run'), randomness=dict(seed=seed),
                       experiment_name=f'{tmp_path.name}-{seed}', cfg=keys,
@@ -194,14 +194,14 @@ def test_its_loader_gives_the_batches_of_one_that_reads_files(folder, runner, op
     runner = runner()
     usual = loader_of(runner, config(folder), **{**options, 'num_workers': 0,
                                                  'persistent_workers': False})
-    ours = loader_of(runner, dict(type='InMemory', dataset=config(folder)), **options)
-    assert len(ours) == len(usual)
+    loader = loader_of(runner, dict(type='InMemory', dataset=config(folder)), **options)
+    assert len(loader) == len(usual)
     for epoch in (0, 1):
-        assert batches(ours, epoch) == batches(usual, epoch)
-    assert (batches(ours, 0) == batches(ours, 1)) == (options.get('shuffle') is False)
+        assert batches(loader, epoch) == batches(usual, epoch)
+    assert (batches(loader, 0) == batches(loader, 1)) == (options.get('shuffle') is False)
 
 
-def test_another_seed_is_another_order(folder, runner):
+def test_another_seed_gives_another_order(folder, runner):
     dataset = dict(type='InMemory', dataset=config(folder))
     first, second = (batches(loader_of(runner(seed), dataset, seed)) for seed in (3, 4))
     assert first != second
@@ -210,7 +210,7 @@ def test_another_seed_is_another_order(folder, runner):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_loading_leaves_the_numbers_of_the_run_alone(folder, runner, workers):
+def test_loading_does_not_advance_the_generators_of_the_run(folder, runner, workers):
     loader = loader_of(runner(), dict(type='InMemory', dataset=config(folder)),
                        num_workers=workers)
     before = torch.get_rng_state()
@@ -224,7 +224,7 @@ def test_a_batch_is_fetched_by_one_index(folder, runner, monkeypatch):
     assert len(batches(loader)) == 5
 
 
-def test_a_wrapper_that_is_no_in_memory_dataset_reads_sample_by_sample(folder):
+def test_a_wrapper_around_an_in_memory_dataset_reads_sample_by_sample(folder):
     skipping = SkipUnreadable(InMemory(config(folder)))
     assert not hasattr(skipping, '__getitems__')
     loader = DataLoader(skipping, batch_size=4, collate_fn=list)
@@ -235,7 +235,7 @@ def test_a_wrapper_that_is_no_in_memory_dataset_reads_sample_by_sample(folder):
 @pytest.mark.parametrize('given, own, expected', [
     ({}, {}, 'skip'), (dict(on_unreadable='raise'), {}, 'raise'),
     (dict(on_unreadable='raise'), dict(on_unreadable='skip'), 'skip')])
-def test_the_runs_choice_for_unreadable_images_holds_unless_it_has_its_own(
+def test_the_runs_on_unreadable_applies_unless_the_dataset_has_its_own(
         folder, given, own, expected):
     cfg = Config(dict(train_dataloader=dict(dataset=dict(
         type='InMemory', dataset=config(folder), **own)), **given))
@@ -243,7 +243,7 @@ def test_the_runs_choice_for_unreadable_images_holds_unless_it_has_its_own(
     assert cfg.train_dataloader.dataset.on_unreadable == expected
 
 
-def test_other_datasets_get_no_such_key(folder):
+def test_other_datasets_do_not_get_on_unreadable(folder):
     cfg = Config(dict(train_dataloader=dict(dataset=config(folder))))
     fill_in(cfg, ['train_dataloader'])
     assert 'on_unreadable' not in cfg.train_dataloader.dataset
@@ -262,7 +262,7 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run_config(toy_config, run_folder):
-    """The toy on colored images kept in memory, with every batch transform."""
+    """The toy config with color images in memory and every batch transform."""
     path = run_folder.parent / 'in_memory.py'
     path.write_text(f'''
 _base_ = ['{toy_config}']
@@ -285,7 +285,7 @@ val_dataloader = dict(batch_size=4, dataset=dict(
 
 @pytest.fixture(scope='module')
 def whole(train, run_config, tmp_path_factory):
-    """The folder of a run that nothing stopped, with a checkpoint of each epoch."""
+    """The folder of an uninterrupted run, with a checkpoint of each epoch."""
     folder = tmp_path_factory.mktemp('whole')
     train(folder, KEEP_ALL, run_config)
     return folder
@@ -303,7 +303,7 @@ def test_the_weights_depend_on_seed_and_transforms_not_on_workers_and_validation
                         weights_of(whole / 'epoch_2.pth')) is alike
 
 
-def test_a_run_resumed_after_epoch_1_ends_in_the_weights_of_one_never_stopped(
+def test_a_run_resumed_after_epoch_1_ends_with_the_weights_of_an_uninterrupted_one(
         train, run_config, tmp_path, whole, weights_of, same_weights):
     shutil.copy(whole / 'epoch_1.pth', tmp_path)
     train(tmp_path, KEEP_ALL, run_config, resume=True)
@@ -324,9 +324,9 @@ def test_validation_from_memory_gives_the_metrics_of_files(
 def test_a_run_names_images_it_could_not_read(train, run_config, folder, tmp_path, capsys):
     path = folder / 'class1/05.png'
     path.write_bytes(b'no image')
-    ours = {'train_dataloader.dataset.dataset.data_root': str(folder)}
-    train(tmp_path / 'skipping', ours, run_config, validate=False)
+    overrides = {'train_dataloader.dataset.dataset.data_root': str(folder)}
+    train(tmp_path / 'skipping', overrides, run_config, validate=False)
     assert str(path) in ''.join(capsys.readouterr())
     with pytest.raises(BadImage, match=str(path)):
-        train(tmp_path / 'raising', {**ours, 'on_unreadable': 'raise'}, run_config)
+        train(tmp_path / 'raising', {**overrides, 'on_unreadable': 'raise'}, run_config)
     assert not (tmp_path / 'raising').exists()

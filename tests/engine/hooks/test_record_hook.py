@@ -109,7 +109,7 @@ def test_metrics_that_are_no_numbers_do_not_end_a_run(train, toy_config, tmp_pat
 
 def test_a_dataset_that_can_not_be_fingerprinted_does_not_end_a_run(
         train, tmp_path, monkeypatch):
-    from mmconvmixer.engine import record_hook
+    from mmconvmixer.engine.hooks import record_hook
 
     def fail(dataset):
         raise RuntimeError('no idea')

@@ -1,32 +1,31 @@
-"""One corrupt image among many should cost one image, not the run."""
+"""Go on without corrupt images instead of ending the run."""
 from typing import Any
 
 import mmcv
 from mmengine.fileio import get
 
-from mmconvmixer.datasets.wrappers.wrapper import DatasetWrapper
+from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
 
 class SkipUnreadable(DatasetWrapper):
-    """A dataset that hands out the next sample where an image can't be decoded.
+    """A dataset that returns the next sample in place of one whose image can't be decoded.
 
-    The stand-in's `data_samples` then carries `unreadable`, the paths passed
-    over: evaluation leaves it out, and a hook reports the paths at the end.
-    Only an image that can't be decoded is passed over; an error of a transform
-    stays an error.
+    The `data_samples` of that stand-in have `unreadable`, the paths that were skipped. The
+    evaluator leaves such samples out, and a hook reports the paths at the end. Only images
+    that can't be decoded are skipped: an error in a transform is still raised.
 
     Args:
-        dataset: a map-style dataset, or its config, whose samples come from
-            `img_path`.
-        on_unreadable: 'skip', or 'raise' to stop at the first.
+        dataset: a map-style dataset, or its config, whose samples are read from `img_path`.
+        on_unreadable: 'skip', or 'raise' to stop at the first such image.
 
     Raises:
-        BadImage: on_unreadable='raise'.
-        EmptyDataset: not one image can be decoded.
+        BadImage: an image can't be decoded and `on_unreadable` is 'raise'.
+        EmptyDataset: no image can be decoded.
+        ValueError: `on_unreadable` is neither of the two.
     """
 
-    def __init__(self, dataset, on_unreadable: str = 'skip'):
+    def __init__(self, dataset: Any, on_unreadable: str = 'skip') -> None:
         if on_unreadable not in ('skip', 'raise'):
             raise ValueError(f"on_unreadable is {on_unreadable!r}, expected 'skip' or 'raise'")
         super().__init__(dataset)
@@ -34,7 +33,7 @@ class SkipUnreadable(DatasetWrapper):
 
     def __getitem__(self, index: int) -> Any:
         if not 0 <= index < len(self):
-            raise IndexError(f'sample {index} of {len(self)}')
+            raise IndexError(f'sample {index} of a dataset of {len(self)}')
         unreadable = []
         for step in range(len(self)):
             try:
@@ -45,12 +44,12 @@ class SkipUnreadable(DatasetWrapper):
                 if path is None or is_readable(path):
                     raise
                 if self.on_unreadable == 'raise':
-                    raise BadImage(f'{path} can not be decoded: {error}. Remove or replace '
-                                   'it, or leave on_unreadable at skip') from error
+                    raise BadImage(f"{path} can't be decoded: {error}. Remove or replace "
+                                   "it, or set on_unreadable to 'skip'") from error
                 unreadable.append(path)
         else:
-            raise EmptyDataset(f'none of {len(self)} images can be decoded, the first: '
-                               f'{unreadable[0]}')
+            raise EmptyDataset(f'none of {len(self)} images can be decoded, for example '
+                               f'{unreadable[0]}; check the files')
         if unreadable:
             views = sample['data_samples']
             for view in views if isinstance(views, list) else [views]:
@@ -65,8 +64,8 @@ class SkipUnreadable(DatasetWrapper):
 
 
 def is_readable(path: str) -> bool:
-    """Whether the file at `path` (local or remote) decodes to an image."""
+    """Return whether the file at `path` (local or remote) can be decoded as an image."""
     try:
         return mmcv.imfrombytes(get(path)) is not None
-    except Exception:  # whatever a decoder or a storage backend throws: no image
+    except Exception:  # decoders and storage backends may raise anything
         return False

@@ -5,8 +5,8 @@ from mmpretrain.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 import mmconvmixer  # noqa: F401, registers
 from mmconvmixer.checkpoints import build_model
 from mmconvmixer.engine import LearningRateDecayOptimWrapperConstructor
-from mmconvmixer.engine.hooks.freeze import freeze_parameters, frozen_parameters
-from mmconvmixer.engine.optim.layers import layer_of
+from mmconvmixer.engine.hooks.freeze_hook import freeze_parameters, frozen_parameters
+from mmconvmixer.engine.optim.layer_depth import layer_depth
 from mmconvmixer.errors import BadConfig
 
 HEAD = dict(type='LinearClsHead', num_classes=3, in_channels=8)
@@ -24,7 +24,7 @@ LAYERS = {'stem': 0, 'patch_embed': 0, 'stages.0': 1, 'layers.0': 1, 'stages.2':
 
 
 def layers(model):
-    return {name: layer_of(model, name) for name, _ in model.named_parameters()}
+    return {name: layer_depth(model, name) for name, _ in model.named_parameters()}
 
 
 @BOTH
@@ -52,7 +52,7 @@ def test_the_last_blocks_and_what_follows_them_train(cfg, freeze, first):
     model = build_model(cfg)
     count = freeze_parameters(model, freeze)
     for name, parameter in model.named_parameters():
-        assert parameter.requires_grad == (layer_of(model, name)[0] >= first), name
+        assert parameter.requires_grad == (layer_depth(model, name)[0] >= first), name
     assert count == sum(p.numel() for p in model.parameters() if not p.requires_grad)
 
 
@@ -98,7 +98,7 @@ def test_each_layer_learns_at_half_the_rate_of_the_next(cfg):
     by_name = {group['param_name']: group for group in groups}
     assert by_name.keys() == dict(model.named_parameters()).keys()
     for name, group in by_name.items():
-        assert group['lr'] == pytest.approx(0.8 * 0.5 ** (4 - layer_of(model, name)[0])), name
+        assert group['lr'] == pytest.approx(0.8 * 0.5 ** (4 - layer_depth(model, name)[0])), name
     assert by_name['head.fc.weight']['weight_decay'] == 0.1
     norms = [name for name, module in model.named_modules()
              if isinstance(module, torch.nn.LayerNorm | torch.nn.BatchNorm2d)]

@@ -7,11 +7,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import mmconvmixer  # noqa: F401, registers
-from mmconvmixer.datasets import SeedEachSample, StampDraws
+from mmconvmixer.datasets import SeedEachSample, StampedSampler
 
 
 class Draws(Dataset):
-    """Each sample: its number and three draws, one of each generator."""
+    """Samples of their index and three draws, one from each generator."""
 
     def __len__(self):
         return 6
@@ -23,7 +23,7 @@ class Draws(Dataset):
 
 def loader(seed=0, shuffle=False, **options):
     dataset = SeedEachSample(Draws(), seed)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=shuffle), dataset, seed)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=shuffle), dataset, seed)
     return DataLoader(dataset, batch_size=2, sampler=sampler, **options)
 
 
@@ -60,25 +60,25 @@ def test_each_sample_epoch_seed_and_generator_draws_its_own(change):
 
 def test_a_sample_drawn_twice_in_an_epoch_is_augmented_twice():
     dataset = SeedEachSample(Draws(), 0)
-    twice = StampDraws(dict(type='RepeatAugSampler', shuffle=False, num_repeats=2), dataset, 0)
+    twice = StampedSampler(dict(type='RepeatAugSampler', shuffle=False, num_repeats=2), dataset, 0)
     first, second = [dataset[number] for number in twice][:2]
     assert first[0] == second[0] and first[1] != second[1]
 
 
-def test_what_was_drawn_before_does_not_matter():
+def test_earlier_draws_have_no_effect():
     expected = epoch(loader(), 0)
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     torch.testing.assert_close(epoch(loader(), 0), expected, rtol=0, atol=0)
 
 
-def test_the_generators_of_the_run_are_left_alone():
+def test_the_generators_of_the_run_are_not_advanced():
     dataset = SeedEachSample(Draws(), 0)
     before = generators()
     dataset[3]
     assert generators() == before
 
 
-def test_the_generators_of_the_run_are_left_alone_by_an_error_too():
+def test_the_generators_of_the_run_are_restored_after_an_error():
     class Fails(Draws):
         def __getitem__(self, index):
             random.random()
@@ -90,25 +90,25 @@ def test_the_generators_of_the_run_are_left_alone_by_an_error_too():
     assert generators() == before
 
 
-def test_a_sampler_without_epochs_makes_each_draw_a_round():
+def test_with_a_sampler_without_epochs_each_draw_differs():
     dataset = SeedEachSample(Draws(), 0)
-    sampler = StampDraws(dict(type='InfiniteSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='InfiniteSampler', shuffle=False), dataset, 0)
     numbers = iter(sampler)
     draws = [dataset[next(numbers)] for _ in range(12)]
     assert [int(draw[0]) for draw in draws] == 2 * list(range(6))
     assert len({float(draw[1]) for draw in draws}) == 12
 
 
-def test_a_stamped_number_survives_the_way_to_a_loader_process():
+def test_the_stamp_of_an_index_survives_pickling():
     dataset = SeedEachSample(Draws(), 0)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=False), dataset, 0)
     sampler.set_epoch(4)
     sent = pickle.loads(pickle.dumps(list(sampler)))
     assert sent == list(range(6))
     assert [number.stamp for number in sent] == [(4, i) for i in range(6)]
 
 
-def test_it_is_the_dataset_in_all_else():
+def test_length_and_metainfo_are_those_of_the_dataset():
     dataset = SeedEachSample(Draws(), 0)
     dataset.dataset.metainfo = dict(classes=('a',))
     assert len(dataset) == 6
@@ -118,15 +118,15 @@ def test_it_is_the_dataset_in_all_else():
 
 
 class Batches(Draws):
-    """A dataset that can hand out a whole batch, which nobody seeds."""
+    """A dataset that can also return a whole batch, which would not be seeded."""
 
     def __getitems__(self, indices):
-        raise AssertionError('the wrapper was passed by')
+        raise AssertionError('the wrapper was bypassed')
 
 
-def test_each_sample_is_seeded_though_the_dataset_hands_out_batches():
+def test_each_sample_is_seeded_even_if_the_dataset_returns_batches():
     dataset = SeedEachSample(Batches(), 0)
-    sampler = StampDraws(dict(type='DefaultSampler', shuffle=False), dataset, 0)
+    sampler = StampedSampler(dict(type='DefaultSampler', shuffle=False), dataset, 0)
     assert not hasattr(dataset, '__getitems__')
     torch.testing.assert_close(epoch(DataLoader(dataset, batch_size=2, sampler=sampler), 0),
                                epoch(loader(), 0), rtol=0, atol=0)

@@ -17,7 +17,7 @@ class Bug(Exception):
 
 
 class FailOn:
-    """A transform that can't cope with one image that is fine."""
+    """A transform that fails on one readable image."""
 
     def __init__(self, name):
         self.name = name
@@ -33,7 +33,7 @@ LOAD = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six images, 0.png to 5.png, each of one gray: ten times its number."""
+    """Six gray images, 0.png to 5.png, with pixels of ten times their number."""
     for number in range(6):
         path = tmp_path / f'data/class/{number}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def number_of(sample):
     return int(sample['inputs'].float().mean()) // 10
 
 
-def test_readable_images_come_as_they_are(folder):
+def test_readable_images_are_returned_unchanged(folder):
     skipping = SkipUnreadable(dataset(folder))
     assert len(skipping) == 6
     samples = [skipping[index] for index in range(6)]
@@ -67,10 +67,10 @@ def test_readable_images_come_as_they_are(folder):
 @pytest.mark.parametrize('content', [
     b'', b'no image', b'\x89PNG\r\n\x1a\n' + bytes(50), None])
 @pytest.mark.parametrize('test_mode', [False, True])
-def test_the_next_image_stands_in_and_says_for_which(folder, content, test_mode):
+def test_the_next_image_stands_in_and_names_the_skipped_path(folder, content, test_mode):
     path = str(folder / 'class/2.png')
     skipping = SkipUnreadable(dataset(folder, test_mode=test_mode))
-    if content is None:  # lost since the folder was listed
+    if content is None:  # deleted after the folder was listed
         (folder / 'class/2.png').unlink()
     else:
         damage(folder, 2, content)
@@ -107,10 +107,10 @@ def test_a_bug_in_a_transform_is_not_hidden(folder):
         skipping[3]
     damage(folder, 2)
     with pytest.raises(Bug):
-        skipping[2]  # whose stand-in is 3
+        skipping[2]  # image 3 stands in for it
 
 
-def test_who_wants_an_error_gets_it_with_the_path(folder):
+def test_on_request_an_error_names_the_path(folder):
     path = damage(folder, 2)
     skipping = SkipUnreadable(dataset(folder), on_unreadable='raise')
     assert number_of(skipping[3]) == 3
@@ -119,7 +119,7 @@ def test_who_wants_an_error_gets_it_with_the_path(folder):
     assert '\n' not in str(caught.value)
 
 
-def test_who_wants_an_error_gets_the_same_from_a_loader_process(folder):
+def test_on_request_a_loader_process_raises_the_same_error(folder):
     path = damage(folder, 2)
     skipping = SkipUnreadable(dataset(folder), on_unreadable='raise')
     with pytest.raises(BadImage, match=path) as caught:
@@ -140,7 +140,7 @@ def test_there_are_two_choices(folder, choice):
         SkipUnreadable(dataset(folder), on_unreadable=choice)
 
 
-def test_images_in_memory_are_never_to_blame():
+def test_an_error_with_an_image_in_memory_is_raised():
     pipeline = [dict(type='LoadImage'), FailOn('1198.png'), dict(type='PackInputs')]
     digits = DATASETS.build(dict(type='Digits', split='test', pipeline=pipeline[::2]))
     digits.pipeline.transforms.insert(1, pipeline[1])
@@ -148,7 +148,7 @@ def test_images_in_memory_are_never_to_blame():
         SkipUnreadable(digits)[0]
 
 
-def test_it_ends_where_its_dataset_ends(folder):
+def test_an_index_after_the_last_is_an_index_error(folder):
     skipping = SkipUnreadable(dataset(folder))
     with pytest.raises(IndexError):
         skipping[6]

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmconvmixer.engine.optim.layers import layer_of
+from mmconvmixer.engine.optim.layer_depth import layer_depth
 from mmconvmixer.errors import BadConfig
 
 
@@ -33,7 +33,7 @@ def frozen_parameters(model: nn.Module, freeze: str | None) -> list[str]:
         raise BadConfig(f"freeze is {freeze!r}, expected 'head', 'last-N' (such as 'last-2') or "
                         "'none'")
     try:
-        layers = {name: layer_of(model, name) for name in names}
+        layers = {name: layer_depth(model, name) for name in names}
     except ValueError as error:
         raise BadConfig(f"freeze = {freeze!r} can't tell the model's blocks: {error}") from error
     depth = next(iter(layers.values()))[1] - 2
@@ -51,7 +51,7 @@ def freeze_parameters(model: nn.Module, freeze: str | None) -> int:
     return sum(parameter.numel() for parameter in frozen)
 
 
-class FrozenLayersHook(Hook):
+class FreezeHook(Hook):
     """Keep what is frozen in eval mode: its BatchNorm statistics don't move, it drops nothing.
 
     Training loops put the whole network into training mode again and again.

@@ -1,4 +1,4 @@
-"""Pipelines that do the same in less time."""
+"""Speed up a pipeline without changing its samples."""
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -6,10 +6,10 @@ from mmconvmixer.datasets.transforms.resampling import FILTERS, is_available
 
 
 def faster_pipeline(pipeline: Sequence[dict]) -> list[dict]:
-    """Return a pipeline that makes the same samples, to the last bit.
+    """Return a pipeline that makes the same samples, bit for bit, in less time.
 
-    `ResizeEdge` (short edge, Pillow, bilinear or bicubic) followed by `CenterCrop`
-    becomes `ResizeCenterCrop`, if Numba is installed. All else stays.
+    If Numba is installed, `ResizeEdge` (short edge, Pillow, bilinear or bicubic) followed by
+    `CenterCrop` becomes `ResizeCenterCrop`. Every other step is kept.
 
     Args:
         pipeline: configs of transforms; they are not changed.
@@ -29,7 +29,7 @@ def faster_pipeline(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def _name(step: dict) -> str:
-    # A type may be a class, or have a scope, e.g. 'mmpretrain.ResizeEdge'.
+    # The type may be a class, or a name with a scope, such as 'mmpretrain.ResizeEdge'.
     kind = step.get('type', '')
     return kind.split('.')[-1] if isinstance(kind, str) else getattr(kind, '__name__', '')
 

@@ -8,7 +8,7 @@ _BLOCK = re.compile(r'backbone\.(?:stages|layers|blocks)\.(\d+)\.')
 _STEM = re.compile(r'backbone\.(?:stem|patch_embed)\.')
 
 
-def layer_of(model: nn.Module, name: str) -> tuple[int, int]:
+def layer_depth(model: nn.Module, name: str) -> tuple[int, int]:
     """Return (layer, number of layers).
 
     Layer 0 is the stem or patch embedding, 1..depth are the blocks, depth + 1 is

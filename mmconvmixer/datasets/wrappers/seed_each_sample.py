@@ -1,0 +1,95 @@
+"""Random augmentation that does not depend on the number of workers and processes."""
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmpretrain.registry import DATA_SAMPLERS
+from torch.utils.data import Sampler, get_worker_info
+
+from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
+
+
+class StampedIndex(int):
+    """The index of a sample, with the epoch and the position in which it was drawn."""
+
+    stamp = (0, 0)
+
+
+class StampedSampler(Sampler):
+    """A sampler whose indices are stamped with the epoch and the position of the draw.
+
+    The indices bring both to the loader processes, which live longer than an epoch and have
+    no other way to know them.
+
+    Args:
+        sampler: config of the inner sampler, e.g. `dict(type='DefaultSampler', shuffle=True)`.
+        dataset, seed: arguments of the inner sampler, which the runner fills in.
+    """
+
+    def __init__(self, sampler: dict, dataset: Any, seed: int | None) -> None:
+        self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
+
+    def __iter__(self) -> Iterator[StampedIndex]:
+        rank, world_size = get_dist_info()
+        for draw, index in enumerate(self.sampler):
+            stamped = StampedIndex(index)
+            # The position counts the draws of all processes, so that it does not depend on
+            # their number.
+            stamped.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
+            yield stamped
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the inner sampler the epoch, if it has any use for it."""
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
+
+
+class SeedEachSample(DatasetWrapper):
+    """A dataset that seeds the generators for each sample: by run, epoch, position and index.
+
+    A run then gives the same result with any number of workers and processes, and a resumed
+    run continues exactly. The generators inside loader processes can't be saved in a
+    checkpoint, so nothing may depend on what they drew before.
+
+    Args:
+        dataset: a map-style dataset, or its config, which `StampedSampler` samples.
+        seed: the seed of the run.
+    """
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        super().__init__(dataset)
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> Any:
+        key = self.seed, *getattr(index, 'stamp', (0, 0)), int(index)
+        words = np.random.SeedSequence(key).generate_state(3)
+        if get_worker_info() is not None:
+            _seed(words)
+            return self.dataset[int(index)]
+        with _kept_generators():
+            _seed(words)
+            return self.dataset[int(index)]
+
+
+def _seed(words: np.ndarray) -> None:
+    random.seed(int(words[0]))
+    np.random.seed(words[1])
+    torch.default_generator.manual_seed(int(words[2]))
+
+
+@contextmanager
+def _kept_generators() -> Iterator[None]:
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
