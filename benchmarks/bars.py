@@ -1,4 +1,4 @@
-"""What the kernels are to reach on an H200-class GPU, and whether a report shows it."""
+"""The speed that the kernels should reach on an H200-class GPU, and what a report shows."""
 from benchmarks.whole import (
     CHANNELS_LAST,
     COMPILED,
@@ -13,11 +13,11 @@ COMPILES = (COMPILED, MAX_AUTOTUNE)
 
 
 def bars(report: dict) -> list[dict]:
-    """Return a row for each bar: what, least (or most) value, value got, whether it holds."""
+    """Return a row for each bar: what, its limit, the measured value, whether the bar holds."""
     def faster(case: str, what: str, others: tuple[str, ...]) -> float | None:
-        ours = _figures(report, case, what, (FUSED,), 'ms')
-        theirs = _figures(report, case, what, others, 'ms')
-        return min(theirs) / min(ours) if ours and theirs else None
+        fused_ms = _figures(report, case, what, (FUSED,), 'ms')
+        other_ms = _figures(report, case, what, others, 'ms')
+        return min(other_ms) / min(fused_ms) if fused_ms and other_ms else None
 
     rows = []
     for case, what, by_eager, by_compile in (
@@ -31,10 +31,11 @@ def bars(report: dict) -> list[dict]:
                              faster(case, what, COMPILES)))
     floor = _figures(report, '768/32', 'inference', (FUSED,), 'of_floor')
     rows.append(_row('768/32, inference: share of the floor', 0.5, max(floor, default=None)))
-    ours = _figures(report, '768/32', 'training step', (FUSED,), 'peak_mib')
-    theirs = _figures(report, '768/32', 'training step', EAGERS, 'peak_mib')
+    fused_mib = _figures(report, '768/32', 'training step', (FUSED,), 'peak_mib')
+    eager_mib = _figures(report, '768/32', 'training step', EAGERS, 'peak_mib')
     rows.append(_row("768/32, training step: peak memory over eager's", 0.6,
-                     min(ours) / min(theirs) if ours and theirs else None, at_most=True))
+                     min(fused_mib) / min(eager_mib) if fused_mib and eager_mib else None,
+                     at_most=True))
     for case in ('768/32', '1024/20', '1536/20'):
         for kernel, least in (('depthwise', 0.6), ('depthwise, gradient by input', 0.4),
                               ('depthwise, gradient by weight', 0.4)):

@@ -2,20 +2,23 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.accuracy import unwritten_memory_is_nan
 from benchmarks.failures import reason
 from benchmarks.networks import Case, Network
 from mmconvmixer._support.clock import DEVICE
 from mmconvmixer.ops import fused, reference
+from mmconvmixer.ops.reference import BlockOptions, BlockWeights
 
-# Largest error over largest value.
+# Largest error, relative to the largest value.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-# In half precision, what rounding does to the reference itself may be more:
-# its own error, with some room, passes too.
+# In half precision, the reference's own rounding error may be larger. A kernel may then
+# err this much more than the reference.
 ROOM = 1.5
 
 
@@ -24,16 +27,17 @@ def check_rows(cases: tuple[Case, ...], tiny: bool,
     """Yield a row for each check: what, the largest relative error, and whether it passes.
 
     Args:
-        share: number and count of the processes that divide the checks among
-            them. Nearly all the time goes into compiling, on one core each.
+        share: number of this process, and count of the processes among which the checks
+            are divided. Nearly all the time goes into compiling, on one core each.
     """
     number, count = share
-    for check in islice(_checks(cases, tiny), number, None, count):
-        yield check()
+    with unwritten_memory_is_nan():
+        for check in islice(_checks(cases, tiny), number, None, count):
+            yield check()
 
 
 def _checks(cases: tuple[Case, ...], tiny: bool) -> Iterator[Callable[[], dict]]:
-    for case in cases:  # the very programs that are timed
+    for case in cases:  # the same compiled programs that are timed
         side = case.image_size // case.patch_size
         yield from _parts('relu' if case.act is nn.ReLU else 'gelu', case.kernel_size,
                           (2, case.embed_dims, side, side),
@@ -44,11 +48,11 @@ def _checks(cases: tuple[Case, ...], tiny: bool) -> Iterator[Callable[[], dict]]
     for kernel_size in (4,) if tiny else (2, 5, 8, 9, 15):
         yield _convolution(kernel_size, shape, torch.float32)
     if DEVICE == 'cuda' and not tiny:
-        yield partial(_guarded, 'depthwise, 2.2e9 values', torch.bfloat16, _beyond_int32)
+        yield beyond_int32
 
 
 def network_row(case: Case) -> dict:
-    """Compare a whole network's training step, through the kernels under bf16 autocast."""
+    """Compare a training step of a whole network through the kernels, under bf16 autocast."""
     return _guarded(f'{case.name}, loss and gradients', torch.bfloat16,
                     partial(_compare_networks, case))
 
@@ -82,7 +86,7 @@ def _guarded(what: str, dtype: torch.dtype,
     row = dict(check=what, dtype=str(dtype).removeprefix('torch.'))
     try:
         error, limit = compare()
-    except Exception as failure:  # a kernel that doesn't compile is a failed check
+    except Exception as failure:  # a kernel that does not compile is a failed check
         return dict(row, ok=False, reason=reason(failure))
     return dict(row, error=error, limit=limit, ok=error <= limit)
 
@@ -98,16 +102,17 @@ def _compare(dtype: torch.dtype, name: str, options: tuple, shapes: list[tuple[i
     """Return the largest relative error, and the largest that passes."""
     generator = torch.Generator(DEVICE).manual_seed(0)
     tensors = [torch.randn(shape, generator=generator, device=DEVICE) for shape in shapes]
-    # Weights as large as initialized ones, and inputs that half precision has exactly.
+    # Weights of the size of initialized ones, and inputs that half precision can represent.
     tensors = [tensor / max(1, tensor[0].numel())**0.5 if number else tensor.to(dtype)
                for number, tensor in enumerate(tensors)]
     seed = torch.randn(shapes[0], generator=generator, device=DEVICE).to(dtype)
 
-    def results(module, of: torch.dtype | None, autocast: bool = False) -> list[Tensor]:
+    def results(module: ModuleType, of: torch.dtype | None,
+                autocast: bool = False) -> list[Tensor]:
         inputs = [(tensor if of is None else tensor.to(of)).detach().requires_grad_(gradients)
                   for tensor in tensors]
         with torch.autocast(DEVICE, dtype, enabled=autocast):
-            outs = getattr(module, name)(*inputs, *options)
+            outs = _call(module, name, inputs, options)
         outs = outs if isinstance(outs, tuple) else (outs,)
         found = torch.autograd.grad(outs[0], inputs, seed.to(outs[0].dtype)) if gradients else ()
         return [each.detach() for each in (*outs, *found)]
@@ -119,15 +124,27 @@ def _compare(dtype: torch.dtype, name: str, options: tuple, shapes: list[tuple[i
     return error, limit
 
 
+def _call(module: ModuleType, name: str, inputs: list[Tensor],
+          options: tuple) -> Tensor | tuple[Tensor, ...]:
+    if name == 'block':
+        x, *weights = inputs
+        return module.block(x, BlockWeights(*weights), BlockOptions(*options))
+    return getattr(module, name)(*inputs, *options)
+
+
 def _error(got: list[Tensor], expected: list[Tensor]) -> float:
-    # NaN is the largest of all.
+    # A NaN counts as the largest error.
     return max((float((one.double() - other).abs().max() / other.abs().max().clamp(min=1e-3))
                 for one, other in zip(got, expected, strict=True)),
                key=lambda error: error if error == error else float('inf'))
 
 
-def _beyond_int32() -> tuple[float, float]:
-    """The last image of a tensor of more than 2^31 values is convolved like a small one."""
+def beyond_int32() -> dict:
+    """Check that the last image in a tensor of more than 2^31 values is convolved correctly."""
+    return _guarded('depthwise, 2.2e9 values', torch.bfloat16, _compare_beyond_int32)
+
+
+def _compare_beyond_int32() -> tuple[float, float]:
     x = torch.zeros(2100, 32, 32, 1024, dtype=torch.bfloat16, device=DEVICE).permute(0, 3, 1, 2)
     last = torch.randn(1, 1024, 32, 32, device=DEVICE)
     x[-1:] = last
@@ -139,8 +156,8 @@ def _beyond_int32() -> tuple[float, float]:
 
 def _compare_networks(case: Case) -> tuple[float, float]:
     torch.manual_seed(0)
-    exact, eager, ours = Network(case), Network(case), Network(case, fused=True)
-    for network in (eager, ours):
+    exact, eager, kernels = Network(case), Network(case), Network(case, fused=True)
+    for network in (eager, kernels):
         network.load_state_dict(exact.state_dict())
     images = torch.randn(4, 3, case.image_size, case.image_size, device=DEVICE)
     targets = torch.arange(4, device=DEVICE) % case.num_classes
@@ -153,9 +170,9 @@ def _compare_networks(case: Case) -> tuple[float, float]:
         return [loss.detach(),
                 torch.cat([each.grad.flatten() for each in network.parameters()])]
 
-    wanted = results(exact, autocast=False)
+    expected = results(exact, autocast=False)
 
     def error(network: nn.Module) -> float:
         return max(float((one.double() - other.double()).norm() / other.double().norm())
-                   for one, other in zip(results(network), wanted, strict=True))
-    return error(ours), max(TOLERANCE[torch.bfloat16], ROOM * error(eager))
+                   for one, other in zip(results(network), expected, strict=True))
+    return error(kernels), max(TOLERANCE[torch.bfloat16], ROOM * error(eager))

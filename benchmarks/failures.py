@@ -1,4 +1,4 @@
-"""How a measurement that failed appears in the report."""
+"""How a failed measurement appears in the report."""
 
 
 def reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """A ConvMixer classifier of plain modules, for machines without OpenMMLab's packages.
 
-Its forward pass is the backbone's: `models.fused_block` if `fused`, else module
-by module as mmpretrain's, timm's and the authors' code do it.
+Its forward pass is the backbone's: through `models.fused_block` if `fused`, otherwise
+module by module, as in mmpretrain, timm and the authors' code.
 """
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mmconvmixer.ops.pointwise import PointwiseConv2d
 
 @dataclass(frozen=True)
 class Case:
-    """A variant and what it is measured on."""
+    """A variant, and the input that it is measured with."""
     name: str
     embed_dims: int
     depth: int
@@ -26,6 +26,7 @@ class Case:
 
     @property
     def positions(self) -> int:
+        """Patches of an image."""
         return (self.image_size // self.patch_size)**2
 
 
@@ -39,16 +40,21 @@ TINY = (Case('tiny', 8, 2, 2, 3, nn.GELU, 8, 2, 4),)
 
 
 class Residual(nn.Module):
-    def __init__(self, fn: nn.Module):
+    """x + fn(x)."""
+
+    def __init__(self, fn: nn.Module) -> None:
         super().__init__()
         self.fn, self.drop_path = fn, nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x + fn(x)."""
         return x + self.fn(x)
 
 
 class Network(nn.Module):
-    def __init__(self, case: Case, fused: bool = False):
+    """A classifier; `fused` computes its features with the kernels."""
+
+    def __init__(self, case: Case, fused: bool = False) -> None:
         super().__init__()
         dims, act = case.embed_dims, case.act()
         pointwise = PointwiseConv2d if fused else (lambda *sizes: nn.Conv2d(*sizes, 1))
@@ -65,6 +71,7 @@ class Network(nn.Module):
         self.head = nn.Linear(dims, case.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, num_classes) for images (B, 3, H, W)."""
         x = self._fused_features(x) if self.fused else self.blocks(self.stem(x))
         return self.head(x.mean((2, 3)))
 

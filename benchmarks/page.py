@@ -5,7 +5,7 @@ from benchmarks.bars import bars
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Return a Markdown table with a column for every key of any row but the single times."""
+    """Return a Markdown table with a column for every key of the rows, except 'times'."""
     if not rows:
         return ''
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != 'times']
@@ -14,7 +14,7 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def page(report: dict) -> str:
-    """Return the page of what `tools/gpu_report.py` measured."""
+    """Return the page with everything that `tools/gpu_report.py` measured."""
     failed = [row for row in report['checks'] if not row['ok']]
     worst = max((row['error'] for row in report['checks'] if row['ok']), default=0)
     parts = [
@@ -25,8 +25,8 @@ def page(report: dict) -> str:
         '## Kernels (bf16)', table(report['kernels']),
         '## Networks (bf16 autocast)',
         "`eager` is mmpretrain's network in plain modules. torch.compile, timm and mmpretrain "
-        'have the memory format in which eager is faster. Peak memory is what a step takes '
-        'beyond weights and optimizer.', table(report['networks'])]
+        'use the memory format in which eager is faster. Peak memory is what a step takes '
+        'in addition to weights and optimizer.', table(report['networks'])]
     return '\n\n'.join(part for part in parts if part) + '\n'
 
 

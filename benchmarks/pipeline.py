@@ -17,7 +17,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 
 from mmconvmixer._support.clock import in_turn, milliseconds, timed
 from mmconvmixer.datasets import faster_pipeline
-from mmconvmixer.datasets.image_input import IMAGE_SUFFIXES
+from mmconvmixer.datasets.image_files import image_files
 from mmconvmixer.errors import EmptyDataset
 from mmconvmixer.zoo.config import load_config, require
 
@@ -76,7 +76,7 @@ def compare(folder: Path, config: str, images: int | None, batch_size: int, roun
     Raises:
         EmptyDataset: the folder has no image.
     """
-    paths = sorted(path for path in folder.glob('**/*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = [folder / name for name in image_files(folder)]
     if not paths:
         raise EmptyDataset(f'{folder} has no image in it; give a folder with JPEG files')
     paths = paths[::max(1, len(paths) // images)][:images] if images else paths

@@ -3,6 +3,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,17 +20,17 @@ COMPILED, MAX_AUTOTUNE = 'torch.compile', 'torch.compile, max-autotune'
 TIMM, MMPRETRAIN = 'timm', 'mmpretrain'
 
 Step = Callable[[], object]
-# So that the compiler, too, knows the sizes.
+# The compiler specializes on the sizes, as the kernels do.
 compile_static = partial(torch.compile, dynamic=False)
 
 
 def network_rows(case: Case, training: bool, rounds: int, deadline: float,
                  compiler: Callable = compile_static) -> Iterator[dict]:
-    """Yield a row for each variant, bf16 autocast, timed in turn.
+    """Yield a row for each variant, timed in turn under bf16 autocast.
 
-    The slowest to compile comes last, in turn with the fused network alone.
-    Variants whose preparation would begin after `deadline` (`time.monotonic`)
-    are yielded without figures.
+    The variant that compiles slowest comes last, timed in turn with the fused network
+    only. Variants whose preparation would begin after `deadline` (`time.monotonic`) are
+    yielded without figures.
     """
     _forget_compiled()
     other_projects = [name for name in (TIMM, MMPRETRAIN) if importlib.util.find_spec(name)]
@@ -37,7 +38,7 @@ def network_rows(case: Case, training: bool, rounds: int, deadline: float,
     variants = [EAGER, CHANNELS_LAST, FUSED, *graph, *other_projects, COMPILED]
     prepare = partial(_prepared, case, training, deadline, compiler)
 
-    def row(variant: str, **figures) -> dict:
+    def row(variant: str, **figures: Any) -> dict:
         return dict(network=case.name, what='training step' if training else 'inference',
                     batch=case.batch_size, variant=variant, **figures)
 
@@ -48,7 +49,7 @@ def network_rows(case: Case, training: bool, rounds: int, deadline: float,
         try:
             steps[variant] = prepare(variant, faster)
             memory[variant] = _peak(steps[variant])
-        except Exception as error:  # a compiler's, or memory: the other rows go on
+        except Exception as error:  # from a compiler, or out of memory; the other rows go on
             steps.pop(variant, None)
             yield row(variant, reason=reason(error))
     figures = partial(_figures, case, training, memory)
@@ -71,18 +72,22 @@ def network_rows(case: Case, training: bool, rounds: int, deadline: float,
 
 
 class NotReached(Exception):
-    """There was no time left for it."""
+    """There is no time left to measure it."""
 
 
 def _forget_compiled() -> None:
-    """Else dynamo takes the next network for one more of the last, and soon gives up silently."""
+    """Let dynamo compile the next network anew.
+
+    It would count it as a recompilation of the last one, and after eight of these it
+    silently stops compiling.
+    """
     torch._dynamo.reset()
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch.cuda.empty_cache()
 
 
 def _timed(steps: dict[str, Step], rounds: int) -> dict[str, Timing]:
-    """Time them in turn; if that fails, those that still run."""
+    """Time the steps in turn; if that fails, time those that still run, each alone."""
     try:
         return time_in_turn(steps, rounds, seconds=6, warm_up=1)
     except Exception:
@@ -94,13 +99,13 @@ def _alone(step: Step, rounds: int) -> Iterator[Timing]:
     try:
         yield time_in_turn({'': step}, rounds, seconds=2, warm_up=1)['']
     except Exception as error:
-        print(f'a step that ran does so no longer: {reason(error)}')
+        print(f'a step ran once and now fails: {reason(error)}')
 
 
 def _figures(case: Case, training: bool, memory: dict[str, int | None], variant: str,
              timings: dict[str, Timing], best_eager: float | None) -> dict:
     if variant not in timings:
-        return dict(reason='ran once, not again')
+        return dict(reason='ran once, then failed')
     timing = timings[variant]
     floor = case.batch_size * floor_milliseconds(
         case.positions, case.embed_dims, case.depth, case.kernel_size)
@@ -113,7 +118,7 @@ def _figures(case: Case, training: bool, memory: dict[str, int | None], variant:
 
 def _prepared(case: Case, training: bool, deadline: float, compiler: Callable, variant: str,
               channels_last_is_faster: bool) -> Step:
-    """Return a step that has run, and so is compiled."""
+    """Return a step that has run once, so that it is compiled."""
     if time.monotonic() > deadline:
         raise NotReached('no time left')
     torch.manual_seed(0)
@@ -158,7 +163,7 @@ class _Last(nn.Module):
 
 
 def _inference(network: nn.Module, images: torch.Tensor) -> Step:
-    def infer():
+    def infer() -> torch.Tensor:
         with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16):
             return network(images)
     return infer
@@ -169,7 +174,7 @@ def _training_step(case: Case, network: nn.Module, parameters: list[nn.Parameter
     targets = torch.randint(case.num_classes, (case.batch_size,), device=DEVICE)
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, eps=1e-3)
 
-    def step():
+    def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(DEVICE, torch.bfloat16):
             loss = F.cross_entropy(network(images), targets)
@@ -187,7 +192,7 @@ def _graph_of(step: Step) -> Step:
 
 
 def _peak(step: Step) -> int | None:
-    """Return what a step takes at most beyond what lies in memory before it, in MiB."""
+    """Return the memory that a step takes at its peak, beyond what is allocated before, in MiB."""
     if DEVICE == 'cpu':
         return None
     milliseconds(step)

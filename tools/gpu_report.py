@@ -4,39 +4,38 @@
     python tools/gpu_report.py --out gpu_report          # gpu_report.md and .json
     python tools/gpu_report.py --tiny                    # a rehearsal of seconds, anywhere
 
-Needs torch and Triton only. Every kernel is compared with plain PyTorch in
-float64, then kernels, whole networks and training steps are timed in turn with
-PyTorch's own operators, torch.compile and, where installed, timm and mmpretrain.
+It needs torch and Triton only. First it compares every kernel with plain PyTorch in
+float64. Then it times kernels, whole networks and training steps, alternating with
+PyTorch's own operators, torch.compile and, if installed, timm and mmpretrain.
 Each part runs in a process of its own, and each row is on disk as soon as it is
-measured: what fails or is not reached within --minutes is listed with the
-reason, and the rest goes on. Exit code 1 if a check or a kernel fails.
+measured. Whatever fails or is not reached within --minutes is listed with the
+reason, and the rest goes on. The exit code is 1 if a check or a kernel fails.
 """
 import argparse
-import importlib.machinery
-import importlib.util
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
-# Each part, and the share of all time that has passed at its end.
+# Each part, and the share of the time that has passed when it ends.
 PARTS = {'checks': 0.15, 'kernels': 0.25, '768/32': 0.58, '1024/20': 0.73, '256/8 CIFAR': 0.8,
          '1536/20': 1.}
 TINY_PARTS = {'checks': 0.3, 'kernels': 0.6, 'tiny': 1.}
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options; --part and --share are for the processes of the parts."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', default='gpu_report', help='name of the files, without ending')
-    parser.add_argument('--minutes', type=float, default=7.5, help='for all parts together')
-    parser.add_argument('--rounds', type=int, default=20, help='timings of each, at most')
+    parser.add_argument('--out', default='gpu_report', help='name of the files, without the ending')
+    parser.add_argument('--minutes', type=float, default=7.5, help='time for all parts together')
+    parser.add_argument('--rounds', type=int, default=20, help='timings of each function, at most')
     parser.add_argument('--tiny', action='store_true',
                         help='tiny sizes; without a GPU, Triton interprets the kernels')
     parser.add_argument('--part', help=argparse.SUPPRESS)
@@ -44,26 +43,16 @@ def parse_args(argv=None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def without_openmmlab() -> None:
-    """Make `mmconvmixer` importable part by part: its own __init__ registers in mmpretrain."""
-    for name in ('mmconvmixer', 'mmconvmixer.models'):
-        if name not in sys.modules:
-            folder = ROOT.joinpath(*name.split('.'))
-            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [str(folder)]
-            sys.modules[name] = importlib.util.module_from_spec(spec)
-
-
 def measure(part: str, share: tuple[int, int], minutes: float, rounds: int,
             tiny: bool) -> Iterator[tuple[str, dict]]:
-    """Yield the section and the row of everything that a part (its share of it) measures."""
+    """Yield section and row for everything that a part, or its share of one, measures."""
     deadline = time.monotonic() + 60 * minutes
     import torch
 
     from benchmarks import checks, kernels, whole
     from benchmarks.networks import CASES, TINY
     torch.manual_seed(0)
-    torch.backends.cudnn.benchmark = True  # for the others' convolutions
+    torch.backends.cudnn.benchmark = True  # for PyTorch's own convolutions
     cases = TINY if tiny else CASES
     if part == 'checks':
         yield 'machine', _machine()
@@ -100,16 +89,16 @@ def _machine() -> dict:
 
 def run_part(args: argparse.Namespace) -> None:
     """Append each row to the record as soon as it is measured."""
-    without_openmmlab()
     with open(f'{args.out}.jsonl', 'a') as record:
         for section, row in measure(args.part, args.share, args.minutes, args.rounds,
                                     args.tiny):
-            record.write(json.dumps([section, row]) + '\n')  # one write, whole lines
+            # One write per line, because several processes append to the file.
+            record.write(json.dumps([section, row]) + '\n')
             record.flush()
 
 
 def run_parts(args: argparse.Namespace) -> dict:
-    """Run each part in its process; return the report, which is on disk after each."""
+    """Run each part in its own process; write the report after each, and return it."""
     start, total = time.monotonic(), 60 * args.minutes
     record = Path(f'{args.out}.jsonl')
     record.write_text('')
@@ -118,13 +107,14 @@ def run_parts(args: argparse.Namespace) -> dict:
     report = {}
     for part, share in (TINY_PARTS if args.tiny else PARTS).items():
         left = start + share * total - time.monotonic()
-        # Checks are not timed, and fill the cache of compiled kernels for the rest.
+        # Checks are not timed, so they run in parallel. They also fill the cache of
+        # compiled kernels for the other parts.
         shares = max(1, min(12, (os.cpu_count() or 1) - 2)) if part == 'checks' else 1
         command = [sys.executable, __file__, '--out', args.out, '--rounds', str(args.rounds),
                    '--minutes', str(left / 60), '--part', part, *['--tiny'] * args.tiny]
         running = [subprocess.Popen([*command, '--share', str(number), str(shares)])
                    for number in range(shares)]
-        # What has begun in time may end a little later, but not much.
+        # A measurement that has begun in time may end up to 40 seconds late.
         for why in filter(None, _ends(running, time.monotonic() + max(left, 0) + 40)):
             section = part if part in ('checks', 'kernels') else 'networks'
             with record.open('a') as file:
@@ -137,7 +127,7 @@ def run_parts(args: argparse.Namespace) -> dict:
 
 
 def _ends(running: list[subprocess.Popen], latest: float) -> Iterator[str]:
-    """Wait for the processes; yield why one of them did not come to its end, or ''."""
+    """Wait for the processes; yield for each why it did not finish, or ''."""
     for process in running:
         try:
             code = process.wait(timeout=max(0, latest - time.monotonic()))
@@ -148,7 +138,7 @@ def _ends(running: list[subprocess.Popen], latest: float) -> Iterator[str]:
 
 
 def _written(out: str, record: Path, minutes: float) -> dict:
-    """Write page and figures of the rows so far."""
+    """Write the page and the figures of the rows so far; return the report."""
     from benchmarks.page import page
     report = dict(machine={}, checks=[], kernels=[], networks=[])
     for line in record.read_text().splitlines():
@@ -163,12 +153,12 @@ def _written(out: str, record: Path, minutes: float) -> dict:
     return report
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report, or as a subprocess measure one part; return the exit code."""
     args = parse_args(argv)
     if args.part:
         run_part(args)
         return 0
-    without_openmmlab()
     report = run_parts(args)
     print(Path(f'{args.out}.md').read_text(), end='')
     return int(not all(row['ok'] for row in report['checks'])

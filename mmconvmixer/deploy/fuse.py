@@ -1,13 +1,14 @@
-"""ConvMixer for inference only, BatchNorm reduced to what is left of it.
+"""ConvMixer for inference only, with BatchNorm folded into its neighbors.
 
 A block is `u = x + norm1(act(depthwise(x)))`, then `norm2(act(pointwise(u)))`. In
-eval mode a norm is `scale * y + shift`, and so, exactly,
+eval mode a norm is `scale * y + shift`, so the following is exact:
 
-    pointwise(x + scale * y + shift) = pointwise(x + scale * y), the bias grown by W shift
+    pointwise(x + scale * y + shift) = pointwise(x + scale * y) + W shift
 
-One multiply-add with the residual is left of norm1, and one of norm2. That one can't
-go on into the next depthwise convolution: beyond the image's border the convolution
-reads 0, where the folded form would have `shift`.
+`W shift` becomes part of the pointwise bias. What remains of norm1 is one multiply-add
+with the residual, and of norm2 one multiply-add. The latter can't be folded into the
+next depthwise convolution: beyond the image's border that convolution reads 0, where
+the folded form would need `shift`.
 """
 from copy import deepcopy
 
@@ -15,24 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmconvmixer.models import ConvMixer
-from mmconvmixer.models.convmixer import ConvMixerBlock, Stem
-from mmconvmixer.ops import PointwiseConv2d, act_, affine_of
+from mmconvmixer.models.convmixer import ConvMixer, ConvMixerBlock, Stem
+from mmconvmixer.ops import PointwiseConv2d, act_, affine_of, may_overwrite
 
 
 def fuse(model: nn.Module, compile: bool = False) -> nn.Module:
-    """Return a copy of a model for inference only: the same answers, fewer passes over memory.
+    """Return a copy of a model for inference only, with fewer passes over memory.
 
     Args:
-        model: a classifier, or a ConvMixer by itself; it is left as it is. Other
-            networks than ConvMixer are copied as they are.
-        compile: let `torch.compile` make one program of the backbone, for the
-            shapes that it meets.
+        model: a classifier, or a ConvMixer by itself; it is not changed. Networks
+            other than ConvMixer are only copied.
+        compile: compile the backbone with `torch.compile`, for the shapes it is given.
 
     Returns:
-        The copy, in eval mode, without gradients; `ConvMixer` in it is an
-        `InferenceConvMixer`. Outputs differ by rounding only (1e-5 of the largest).
-        Blocks with another norm than BatchNorm with running statistics stay whole.
+        The copy, in eval mode and without gradients for its parameters. `ConvMixer` is
+        replaced by `InferenceConvMixer`, whose outputs differ by rounding only (by 1e-5
+        of the largest). Blocks are folded only if their norms are BatchNorm with running
+        statistics.
     """
     model = deepcopy(model).eval().requires_grad_(False)
     if isinstance(model, ConvMixer):
@@ -48,9 +48,9 @@ def fuse(model: nn.Module, compile: bool = False) -> nn.Module:
 
 
 class InferenceConvMixer(nn.Module):
-    """What `fuse` makes of a `ConvMixer`: images (N, C, H, W) -> feature maps of `out_indices`."""
+    """A folded `ConvMixer`: images (N, C, H, W) -> feature maps of `out_indices`."""
 
-    def __init__(self, backbone: ConvMixer):
+    def __init__(self, backbone: ConvMixer) -> None:
         super().__init__()
         self.embed_dims, self.out_indices = backbone.embed_dims, backbone.out_indices
         self.stem = InferenceStem(backbone.stem) if _folds(backbone.stem[2]) else backbone.stem
@@ -72,25 +72,26 @@ class InferenceConvMixer(nn.Module):
 class InferenceStem(nn.Module):
     """scale * act(patches(x)) + shift."""
 
-    def __init__(self, stem: Stem):
+    def __init__(self, stem: Stem) -> None:
         super().__init__()
         self.patches, self.act, norm = stem
         self.patches.to(memory_format=torch.channels_last)
         self.affine = Affine(norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return patches (N, embed_dims, H // patch, W // patch) of images (N, C, H, W)."""
         return self.affine(_act(self.patches(x), self.act))
 
 
 class InferenceBlock(nn.Module):
     """x + scale1 * act(depthwise(x)), then scale2 * act(pointwise(.)) + shift2."""
 
-    def __init__(self, block: ConvMixerBlock):
+    def __init__(self, block: ConvMixerBlock) -> None:
         super().__init__()
         residual, pointwise, self.act, norm = block
         self.mix_space, _, space_norm = residual.fn
         self.mix_space.to(memory_format=torch.channels_last)
-        # In float64: every rounding of a scale is a rounding of the whole map.
+        # In float64, because an error in a scale is an error in the whole feature map.
         scale, shift = _affine_of(space_norm)
         weight = pointwise.weight.double().flatten(1)
         self.mix_channels = PointwiseConv2d(pointwise.in_channels, pointwise.out_channels)
@@ -102,24 +103,26 @@ class InferenceBlock(nn.Module):
         self.affine = Affine(norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, H, W) for x of that shape."""
         y = _act(self.mix_space(x), self.act)
-        # In y's memory: a fresh tensor costs page faults.
-        y = (torch.addcmul(x, y, self.scale, out=y) if _in_place(y)
+        # In y's memory, because a fresh tensor costs page faults.
+        y = (torch.addcmul(x, y, self.scale, out=y) if may_overwrite(y)
              else torch.addcmul(x, y, self.scale))
         return self.affine(_act(self.mix_channels(y), self.act))
 
 
 class Affine(nn.Module):
-    """What BatchNorm is in eval mode: scale * x + shift, in x's own memory."""
+    """BatchNorm in eval mode, scale * x + shift, in x's memory if nothing else needs x."""
 
-    def __init__(self, norm: _BatchNorm):
+    def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
         scale, shift = _affine_of(norm)
         self.register_buffer('scale', _per_channel(scale, norm))
         self.register_buffer('shift', _per_channel(shift, norm))
 
     def forward(self, x: Tensor) -> Tensor:
-        if _in_place(x):
+        """Return scale * x + shift; x may be overwritten."""
+        if may_overwrite(x):
             return torch.addcmul(self.shift, x, self.scale, out=x)
         return x * self.scale + self.shift
 
@@ -137,10 +140,4 @@ def _per_channel(vector: Tensor, norm: _BatchNorm) -> Tensor:
 
 
 def _act(x: Tensor, act: nn.Module) -> Tensor:
-    return act_(x, act) if _in_place(x) else act(x)
-
-
-def _in_place(x: Tensor) -> bool:
-    """Whether what was just computed may be overwritten: no graph of it is made, no gradient."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling()
-                or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type))
+    return act_(x, act) if may_overwrite(x) else act(x)

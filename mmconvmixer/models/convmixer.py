@@ -4,11 +4,10 @@ image (B, C_in, H, W) -> stem -> depth x [mix space, mix channels]
                       -> feature map (B, embed_dims, H // patch, W // patch)
 
 Tensors are NCHW in shape and channels-last in memory from the stem on: the
-depthwise convolution and the pointwise product then both read whole pixels.
+depthwise convolution and the pointwise product both read all channels of a pixel at once.
 """
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -18,21 +17,12 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.errors import UnknownArch, nearest
-from mmconvmixer.models import fused_block
+from mmconvmixer.models import execution, fused_block
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth
-from mmconvmixer.ops import (
-    PointwiseConv2d,
-    act_,
-    act_norm,
-    act_norm_,
-    affine_of,
-    gradient_channels_last,
-)
+from mmconvmixer.ops import PointwiseConv2d, gradient_channels_last
 
 
 @dataclass(frozen=True)
@@ -45,8 +35,8 @@ class Arch:
     act: str = 'GELU'
 
 
-# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. The
-# short name belongs to the released weights; `-p14-k3` names patch and kernel
+# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. A short name
+# is that of the released weights; a suffix such as `-p14-k3` gives patch and kernel
 # where they differ from those, and works for every width and depth.
 ARCHS = {
     '1536/20': Arch(1536, 20, patch_size=7, kernel_size=9),
@@ -69,15 +59,15 @@ ARCHS = {
 
 
 def resolve_arch(arch: str | dict) -> Arch:
-    """Return the `Arch` that a name or a dict means.
+    """Return the `Arch` for a name or a dict.
 
     Args:
         arch: a name of `ARCHS`, `'WIDTH/DEPTH-pPATCH-kKERNEL'`, or a dict with
             the keys embed_dims, depth, patch_size, kernel_size.
 
     Raises:
-        UnknownArch: no such name, a key too few or too many, or a value that
-            is no positive whole number.
+        UnknownArch: the name is unknown, a key is missing or unexpected, or a value
+            is not a positive whole number.
     """
     if isinstance(arch, str):
         if arch in ARCHS:
@@ -85,11 +75,11 @@ def resolve_arch(arch: str | dict) -> Arch:
         sizes = re.fullmatch(r'(\d+)/(\d+)-p(\d+)-k(\d+)', arch)
         if sizes is None:
             raise UnknownArch(
-                f'arch {arch!r} is no ConvMixer of the paper; nearest: '
+                f'arch {arch!r} is not a ConvMixer of the paper; nearest: '
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
         arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))
-        for known in ARCHS.values():  # the long name of a short one
+        for known in ARCHS.values():  # a variant of the table, with its name spelled out
             if all(getattr(known, key) == value for key, value in arch.items()):
                 return known
     if not isinstance(arch, dict) or set(arch) != set(_SIZES):
@@ -106,58 +96,42 @@ _SIZES = [field.name for field in fields(Arch) if field.name != 'act']
 
 
 class Stem(nn.Sequential):
-    """Cut into patches, then activation and normalization."""
+    """Cut the image into patches, then activation and normalization."""
 
     impl = 'reference'
 
     def forward(self, x: Tensor) -> Tensor:
-        patches, act, norm = self
-        # Of a gray image, either layout is channels-last, and the convolution
-        # then chooses the other.
+        """Return norm(act(patches(x))), channels-last in memory."""
+        patches, *_ = self
+        # A gray image is channels-last and contiguous at once; the convolution then
+        # returns the latter.
         x = patches(x).contiguous(memory_format=torch.channels_last)
-        if fused_block.wanted(self.impl, x.device) and not _observed(self):
-            mode = fused_block.mode(x, act, norm)
-            if mode == 'train':
-                return fused_block.train_act_norm(x, act, norm)
-            if mode == 'infer':
-                return fused_block.infer_act_norm(x, act, norm)
-        return norm(act(x))
+        return execution.stem_act_norm(self, x)
 
 
 class Residual(nn.Module):
-    """x + fn(x); its name and attribute are in the saved keys."""
+    """x + fn(x); the name `fn` is part of the saved keys."""
 
-    def __init__(self, fn: nn.Module, drop_path: float = 0.):
+    def __init__(self, fn: nn.Module, drop_path: float = 0.) -> None:
         super().__init__()
         self.fn = fn
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x + fn(x), without fn(x) for the samples that drop_path drops."""
         return x + self.drop_path(self.fn(x))
-
-
-class _OnEveryModule:
-    """The hooks that somebody registered for all modules at once."""
-    _forward_hooks = nn.modules.module._global_forward_hooks
-    _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
-    _backward_hooks = nn.modules.module._global_backward_hooks
-    _backward_pre_hooks = nn.modules.module._global_backward_pre_hooks
-
-
-def _observed(module: nn.Module) -> bool:
-    """Whether hooks look at the module's parts: then these are called one by one."""
-    return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks
-               or part._backward_pre_hooks for part in (*module.modules(), _OnEveryModule))
 
 
 class ConvMixerBlock(nn.Sequential):
     """Mix space (depthwise, residual), then channels (pointwise).
 
-    A Sequential because its positions 0, 1 and 3 are in the saved keys.
+    It is a Sequential because its positions 0, 1 and 3 are part of the saved keys.
     """
 
+    impl = 'reference'
+
     def __init__(self, dims: int, kernel_size: int, act: nn.Module,
-                 norm_cfg: dict, drop_path: float):
+                 norm_cfg: dict, drop_path: float) -> None:
         mix_space = nn.Conv2d(dims, dims, kernel_size, groups=dims, padding='same')
         super().__init__(
             Residual(
@@ -165,79 +139,46 @@ class ConvMixerBlock(nn.Sequential):
                 drop_path),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
-    impl = 'reference'
-
+    @execution.fastest
     def forward(self, x: Tensor) -> Tensor:
-        mode = self.fused_mode(x)
-        if mode == 'train':
-            return fused_block.train_block(self, x)[0]
-        if mode == 'infer':
-            return fused_block.infer_block(self, x)
+        """Return (B, C, H, W) for x of that shape."""
         residual, mix_channels, act, norm = self
-        if not self._in_place(x):
-            return act_norm(mix_channels(residual(x)), act, norm)
-        mix_space, _, space_norm = residual.fn
-        # x + norm(y) = (x + scale * y) + shift: one pass over memory, and the
-        # shift goes through the pointwise product as a bias.
-        y = act_(mix_space(x), act)
-        scale, shift = affine_of(space_norm)
-        y = torch.addcmul(x, y, scale[:, None, None], out=y)
-        return act_norm_(mix_channels.forward_shifted(y, shift), act, norm)
-
-    def fused_mode(self, x: Tensor) -> str | None:
-        """Return how the fused kernels take the block: 'train', 'infer' or, not at all, None."""
-        if fused_block.wanted(self.impl, x.device) and not _observed(self):
-            return fused_block.block_mode(self, x)
-        return None
-
-    def _in_place(self, x: Tensor) -> bool:
-        """Whether intermediate results are nobody's but ours.
-
-        Hooks may keep what they see; graphs being recorded and gradients do.
-        """
-        if (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
-                or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type)):
-            return False
-        norms = self[0].fn[2], self[3]
-        return (type(self[1]) is PointwiseConv2d
-                and all(type(norm) is nn.BatchNorm2d and not norm.training and norm.affine
-                        and norm.running_var is not None and norm.weight.dtype == x.dtype
-                        for norm in norms)
-                and not _observed(self))
+        x = residual(x)  # x + norm(act(mix_space(x)))
+        return norm(act(mix_channels(x)))
 
 
 class ConvMixer(BaseModule):
-    """ConvMixer backbone; keys of its state dict equal mmpretrain's.
+    """ConvMixer backbone; its state dict has the same keys as mmpretrain's.
 
     Args:
         arch: a variant's name (see `ARCHS`), or a dict with embed_dims, depth,
-            patch_size and kernel_size. A name also settles the activation.
+            patch_size and kernel_size. A name also determines the activation.
         in_channels: channels of the input image, 3 for RGB.
         norm_cfg: mmcv config of every normalization.
         act_cfg: mmcv config of every activation. Default: the one that the
             arch was trained with (ReLU for '768/32', else GELU).
-        out_indices: blocks whose feature maps are returned, negative ones
-            counted from the end. Default: the last.
+        out_indices: blocks whose feature maps are returned; negative ones count
+            from the end. Default: the last.
         frozen_stages: freeze the stem and this many blocks: no gradients, and
-            BatchNorm keeps its statistics. 0 (or -1, as other backbones say it)
+            BatchNorm keeps its statistics. 0 (or -1, as in other backbones)
             freezes nothing.
         drop_path_rate: stochastic depth of the residual branches, rising
             linearly from 0 at the first block to this rate at the last.
         with_cp: recompute each block in the backward pass instead of keeping
             its activations (less memory, a third more arithmetic).
         impl: 'fused' for the Triton kernels of `ops.fused`, 'reference' for
-            plain PyTorch, 'auto' for the kernels where Triton and a CUDA device
-            are. What they can't do (a gradient through running statistics,
-            modules with hooks, float64) is done in plain PyTorch in any case.
+            plain PyTorch, 'auto' for the kernels if Triton and a CUDA device are
+            available. What they can't do (gradients through running statistics,
+            modules with hooks, float64) is always done in plain PyTorch.
         init_cfg: mmengine initialization config.
 
     Raises:
         UnknownArch: (a ValueError) see `resolve_arch`.
-        ValueError: out_indices, frozen_stages or drop_path_rate out of range;
-            `impl` unknown, or 'fused' with an activation or normalization that
+        ValueError: out_indices, frozen_stages or drop_path_rate is out of range;
+            `impl` is unknown, or 'fused' with an activation or normalization that
             the kernels don't have.
-        FusedKernelsUnavailable: (a RuntimeError) from `forward`, 'fused' where
-            the kernels don't run.
+        FusedKernelsUnavailable: (a RuntimeError) from `forward`, if `impl` is 'fused'
+            and the kernels don't run on the input's device.
 
     Source: paper, section 2 and figure 3; locuslab/convmixer `convmixer.py`.
     """
@@ -254,7 +195,7 @@ class ConvMixer(BaseModule):
                  drop_path_rate: float = 0.,
                  with_cp: bool = False,
                  impl: str = 'auto',
-                 init_cfg: dict | list[dict] | None = None):
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         sizes = resolve_arch(arch)
         self.embed_dims = sizes.embed_dims
@@ -302,22 +243,22 @@ class ConvMixer(BaseModule):
             channels-last in memory.
         """
         if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
-            _say_fused()
+            _log_fused()
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        steps = execution.choose(self.stages, x, self.impl, kind=ConvMixerBlock)
+        recompute = self.with_cp and torch.is_grad_enabled()
         outs, origin = [], None
         for index, block in enumerate(self.stages):
-            if self.with_cp and torch.is_grad_enabled():
-                x = _checkpointed(block, x)
-            elif (fused_block.is_as_made(block, ConvMixerBlock)
-                  and block.fused_mode(x) == 'train'):
-                x, origin = fused_block.train_block(block, x, origin)
+            if recompute:
+                x = execution.checkpointed(steps[index], block, x)
             else:
-                x, origin = block(x), None
+                x, origin = steps[index](block, x, origin)
             if index in self.out_indices:
                 outs.append(gradient_channels_last(x))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'ConvMixer':
+        """Set the mode, keep frozen parts in eval mode, and return the model."""
         super().train(mode)
         self._freeze()
         return self
@@ -331,34 +272,13 @@ class ConvMixer(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return (layer, number of layers) for layer-wise learning-rate decay.
 
-        Layer 0 is the stem, 1..depth are the blocks, depth + 1 is what follows
+        Layer 0 is the stem, 1..depth are the blocks, depth + 1 is everything after
         the backbone.
         """
         return layer_depth(param_name, prefix, self.depth, stem='stem', blocks='stages')
 
 
 @cache
-def _say_fused() -> None:
-    print_log('ConvMixer runs through the fused kernels (impl=\'reference\' for plain PyTorch)',
+def _log_fused() -> None:
+    print_log("ConvMixer runs through the fused kernels (impl='reference' for plain PyTorch)",
               logger='current')
-
-
-def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
-    return checkpoint(block, x, use_reentrant=False,
-                      context_fn=lambda: (nullcontext(), _statistics_kept(block)))
-
-
-@contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    # The second forward of activation checkpointing would count every batch
-    # twice in the running statistics: it gets copies to write into.
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-    buffers = [dict(norm._buffers) for norm in norms]
-    for norm in norms:
-        norm._buffers.update({name: buffer.clone() for name, buffer in norm._buffers.items()
-                              if buffer is not None})
-    try:
-        yield
-    finally:
-        for norm, before in zip(norms, buffers, strict=True):
-            norm._buffers.update(before)

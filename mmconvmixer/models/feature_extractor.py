@@ -1,5 +1,5 @@
-"""A backbone with its pooling and no head: images in, one feature vector each out."""
-from typing import NoReturn
+"""A backbone with pooling and without a head: one feature vector for each image."""
+from typing import Any, NoReturn
 
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
@@ -10,14 +10,15 @@ from mmconvmixer.errors import BadConfig
 class FeatureExtractor(ImageClassifier):
     """A classifier without a head, for fine-tuning and retrieval.
 
-    It takes a classifier's weights and leaves out those of its head. All of its
-    parameters can be trained: put it before a layer of your own.
+    It loads a classifier's weights, without those of the head. All of its parameters
+    can be trained: put it in front of a layer of your own.
 
-    Args: those of mmpretrain's `ImageClassifier` but `head`. A neck that pools makes
-        vectors of maps; of several `out_indices` the last is returned.
+    Its arguments are those of mmpretrain's `ImageClassifier`, except that `head` has to
+    be None and `neck` is required: it pools feature maps into vectors. If the backbone
+    has several `out_indices`, the last one is returned.
 
     Raises:
-        BadConfig: a head, or no neck.
+        BadConfig: a head is given, or no neck.
     """
 
     def __init__(self,
@@ -27,7 +28,7 @@ class FeatureExtractor(ImageClassifier):
                  pretrained: str | None = None,
                  train_cfg: dict | None = None,
                  data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         if head is not None:
             raise BadConfig('a FeatureExtractor has no head; for one, use ImageClassifier')
         if neck is None:
@@ -42,7 +43,7 @@ class FeatureExtractor(ImageClassifier):
         """Return pooled features (N, embed_dims) for images (N, C, H, W), normalized.
 
         Raises:
-            BadConfig: `mode` is 'loss' or 'predict', which take a head.
+            BadConfig: `mode` is 'loss' or 'predict', which need a head.
         """
         if mode != 'tensor':
             self._refuse(mode)
@@ -57,10 +58,10 @@ class FeatureExtractor(ImageClassifier):
         self._refuse('predict')
 
     def _refuse(self, mode: str) -> NoReturn:
-        raise BadConfig(f'a feature extractor has no head to compute {mode!r} with; use the '
+        raise BadConfig(f'a feature extractor has no head, which mode {mode!r} needs; use the '
                         "classifier's config for training and testing")
 
 
-def _leave_out_the_head(module, state_dict: dict, prefix: str, *_) -> None:
+def _leave_out_the_head(module: Any, state_dict: dict, prefix: str, *_: Any) -> None:
     for key in [key for key in state_dict if key.startswith(f'{prefix}head.')]:
         del state_dict[key]

@@ -1,4 +1,4 @@
-"""ConvMixer's parts through the fused kernels (`ops.fused`)."""
+"""Stem and block of a ConvMixer through the fused kernels (`ops.fused`)."""
 import os
 from functools import cache
 from importlib.util import find_spec
@@ -9,36 +9,36 @@ from torch import distributed as dist
 
 from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.ops import PointwiseConv2d
-from mmconvmixer.ops.reference import Origin
+from mmconvmixer.ops.reference import BlockOptions, BlockWeights, Origin
 
 IMPLEMENTATIONS = ('auto', 'reference', 'fused')
 
-_TRITON = 3, 3  # tuples in kernels
-_CAPABILITY = 8, 0  # bfloat16
-_LARGEST_KERNEL = 15  # beyond, compiling takes minutes
+_TRITON = 3, 3  # the first with tuples in kernels
+_CAPABILITY = 8, 0  # the first with bfloat16
+_LARGEST_KERNEL = 15  # larger ones take minutes to compile
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def wanted(impl: str, device: torch.device) -> bool:
-    """Whether tensors of this device are to go through the kernels.
+    """Whether a model with this `impl` uses the kernels for tensors on this device.
 
     Raises:
-        FusedKernelsUnavailable: `impl` insists, and they don't run there.
+        FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run there.
     """
     if impl == 'reference' or (impl == 'auto' and device.type != 'cuda') \
-            or torch.jit.is_tracing():  # a trace shall run, and be counted, anywhere
+            or torch.jit.is_tracing():  # traces have to run on every device
         return False
-    lacking = _lacking(device)
-    if lacking and impl == 'fused':
+    missing = _missing(device)
+    if missing and impl == 'fused':
         raise FusedKernelsUnavailable(
-            f"impl='fused' needs {lacking}; the input is on {device}. Use impl='auto'.")
-    return not lacking
+            f"impl='fused' needs {missing}; the input is on {device}. Use impl='auto'.")
+    return not missing
 
 
 @torch.compiler.assume_constant_result
 @cache
-def _lacking(device: torch.device) -> str:
-    """Return what the kernels need and don't find, '' where they run."""
+def _missing(device: torch.device) -> str:
+    """Return what the kernels need and do not find, '' if they run."""
     if find_spec('triton') is None:
         return 'Triton'
     import triton
@@ -53,40 +53,41 @@ def _lacking(device: torch.device) -> str:
 
 def supports(act: nn.Module, norm: nn.Module) -> bool:
     """Whether there are kernels for this activation and this normalization."""
-    is_batch_norm = _is(norm, nn.BatchNorm2d) or _is(norm, nn.SyncBatchNorm)
+    is_batch_norm = behaves_as(norm, nn.BatchNorm2d) or behaves_as(norm, nn.SyncBatchNorm)
     return is_batch_norm and norm.affine and act_name(act) is not None
 
 
 def is_as_made(module: nn.Module, kind: type) -> bool:
-    """Whether calling the module does what its class does, and nothing else."""
-    return _is(module, kind) and module._compiled_call_impl is None
+    """Whether calling the module only runs `forward` of the class `kind`, hooks aside."""
+    return behaves_as(module, kind) and module._compiled_call_impl is None
 
 
-def _is(module: nn.Module, kind: type) -> bool:
-    # torch.export hands out modules as subclasses, so that `type` would differ.
+def behaves_as(module: nn.Module, kind: type) -> bool:
+    """Whether the module's `forward` is that of the class `kind`: not overridden, not wrapped."""
+    # Comparing types would fail in torch.export, which turns modules into subclasses.
     return (isinstance(module, kind) and type(module).forward is kind.forward
             and 'forward' not in vars(module))
 
 
 def act_name(act: nn.Module) -> str | None:
-    """Return the kernels' name of an activation, None if they have none for it."""
-    if _is(act, nn.ReLU):
+    """Return the kernels' name for an activation, None if they do not have it."""
+    if behaves_as(act, nn.ReLU):
         return 'relu'
-    if _is(act, nn.GELU):
+    if behaves_as(act, nn.GELU):
         return 'gelu' if act.approximate == 'none' else 'gelu_tanh'
     return None
 
 
 def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
-    """Return 'train', 'infer' or, where the kernels can't do it, None.
+    """Return 'train', 'infer', or None if the kernels can't compute the norms of act(x).
 
-    The kernels take statistics of the batch with gradients, or running
-    statistics without.
+    They either use the batch's statistics ('train'), or running statistics without
+    gradients ('infer').
     """
     if compute_dtype(x) not in _DTYPES or not all(supports(act, norm) for norm in norms):
         return None
     if all(norm.training or norm.running_var is None for norm in norms):
-        # With other processes, all go one way, whatever the size of their batches.
+        # Several processes with one SyncBN have to choose alike, whatever their batch sizes.
         return 'train' if x[:, 0].numel() > 1 or _group(norms[0]) else None
     if torch.is_grad_enabled() or any(norm.training or norm.running_var is None
                                       for norm in norms):
@@ -95,12 +96,12 @@ def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
 
 
 def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
-    """`mode` of a whole block, whose parts may have been exchanged or wrapped."""
+    """Return the `mode` of a whole block; None, too, if a part was exchanged or wrapped."""
     residual, pointwise, act, norm = block
-    if not _is(residual.fn, nn.Sequential) or 'forward' in vars(residual):
+    if not has_usual_branch(residual):
         return None
     depthwise, space_act, space_norm = residual.fn
-    if not (_is(depthwise, nn.Conv2d) and _is(pointwise, PointwiseConv2d)
+    if not (behaves_as(depthwise, nn.Conv2d) and behaves_as(pointwise, PointwiseConv2d)
             and act_name(space_act) == act_name(act)
             and depthwise.groups == depthwise.in_channels == depthwise.out_channels
             and depthwise.padding == 'same' and depthwise.padding_mode == 'zeros'
@@ -111,21 +112,29 @@ def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
     return mode(x, act, space_norm, norm)
 
 
+def has_usual_branch(residual: nn.Module) -> bool:
+    """Whether neither the residual nor its branch was exchanged or wrapped."""
+    return behaves_as(residual.fn, nn.Sequential) and 'forward' not in vars(residual)
+
+
 def compute_dtype(x: Tensor) -> torch.dtype:
-    """Return the type that autocast, if it is on, wants of a convolution."""
+    """Return the dtype in which a convolution of x computes, with autocast or without."""
     device = x.device.type
-    if x.dtype is torch.float64:  # autocast leaves it alone
+    if x.dtype is torch.float64:  # autocast does not change it
         return x.dtype
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def train_block(block: nn.Sequential, x: Tensor,
                 origin: Origin | None = None) -> tuple[Tensor, Origin | None]:
-    """The block with the statistics of this batch, which the running ones follow.
+    """Compute a block with the batch's statistics, and update the running ones.
 
     Args:
-        origin: what the call of the block before returned beside x; then x need
+        origin: what the call for the block before returned beside x. With it, x need
             not be kept for the backward pass.
+
+    Returns:
+        The result, and the origin for the block that follows directly, if any.
     """
     from mmconvmixer.ops import fused
     residual, pointwise, act, norm = block
@@ -135,17 +144,20 @@ def train_block(block: nn.Sequential, x: Tensor,
         u = fused.depthwise_conv(x, depthwise.weight, depthwise.bias)
         y = x + residual.drop_path(train_act_norm(u, act, space_norm))
         return train_act_norm(pointwise(y), act, norm), None
-    out, space_mean, space_var, mean, variance, count, z = fused.block(
-        x, depthwise.weight, depthwise.bias, space_norm.weight, space_norm.bias,
-        pointwise.weight, pointwise.bias, norm.weight, norm.bias, space_norm.eps, norm.eps,
-        act_name(act), _group(norm), origin)
-    _follow(space_norm, space_mean, space_var, count)
-    _follow(norm, mean, variance, count)
-    return out, Origin(z, mean, variance, norm.weight, norm.bias, norm.eps, act_name(act))
+    name = act_name(act)
+    result = fused.block(
+        x,
+        BlockWeights(depthwise.weight, depthwise.bias, space_norm.weight, space_norm.bias,
+                     pointwise.weight, pointwise.bias, norm.weight, norm.bias),
+        BlockOptions(space_norm.eps, norm.eps, name, _group(norm)), origin)
+    _update_running_statistics(space_norm, result.space_mean, result.space_var, result.count)
+    _update_running_statistics(norm, result.channel_mean, result.channel_var, result.count)
+    return result.out, Origin(result.z, result.channel_mean, result.channel_var, norm.weight,
+                              norm.bias, norm.eps, name)
 
 
 def infer_block(block: nn.Sequential, x: Tensor) -> Tensor:
-    """The block with the running statistics, without gradients."""
+    """Compute a block with running statistics, without gradients."""
     from mmconvmixer.ops import fused
     residual, pointwise, act, norm = block
     depthwise, _, space_norm = residual.fn
@@ -156,16 +168,16 @@ def infer_block(block: nn.Sequential, x: Tensor) -> Tensor:
 
 
 def train_act_norm(x: Tensor, act: nn.Module, norm: nn.Module) -> Tensor:
-    """norm(act(x)) with the statistics of this batch, which the running ones follow."""
+    """Return norm(act(x)) with the batch's statistics, and update the running ones."""
     from mmconvmixer.ops import fused
     out, mean, variance, count = fused.act_norm(
         x, norm.weight, norm.bias, norm.eps, act_name(act), group=_group(norm))
-    _follow(norm, mean, variance, count)
+    _update_running_statistics(norm, mean, variance, count)
     return out
 
 
 def infer_act_norm(x: Tensor, act: nn.Module, norm: nn.Module) -> Tensor:
-    """norm(act(x)) with the running statistics, without gradients."""
+    """Return norm(act(x)) with running statistics, without gradients."""
     from mmconvmixer.ops import fused
     return fused.act_affine(x, *_affine(norm), act_name(act))
 
@@ -176,7 +188,7 @@ def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def _group(norm: nn.Module) -> dist.ProcessGroup | None:
-    """Return the processes over whose batches together a SyncBN takes its statistics."""
+    """Return the processes over whose batches a SyncBN takes its statistics, if several."""
     if not isinstance(norm, nn.SyncBatchNorm) or not norm.training \
             or not dist.is_available() or not dist.is_initialized():
         return None
@@ -185,8 +197,9 @@ def _group(norm: nn.Module) -> dist.ProcessGroup | None:
 
 
 @torch.no_grad()
-def _follow(norm: nn.Module, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-    """Move the running statistics towards those of a batch, as nn.BatchNorm2d does."""
+def _update_running_statistics(norm: nn.Module, mean: Tensor, variance: Tensor,
+                               count: Tensor) -> None:
+    """Move the running statistics towards a batch's, as nn.BatchNorm2d does."""
     if norm.running_mean is None or not norm.training or not norm.track_running_stats:
         return
     if norm.num_batches_tracked is not None:

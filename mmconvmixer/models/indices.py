@@ -1,13 +1,13 @@
-"""`out_indices` as users may write them."""
+"""The forms in which users may give `out_indices`."""
 import operator
 from collections.abc import Iterable
 
 
 def resolve_indices(indices: int | Iterable[int], depth: int) -> list[int]:
-    """Return block numbers in 0..depth-1, in order, for one or more indices.
+    """Return the block numbers in 0..depth-1, in order, for one index or several.
 
     Raises:
-        ValueError: an index outside -depth..depth-1, or not a whole number.
+        ValueError: an index is outside -depth..depth-1, or not a whole number.
     """
     try:
         picked = [indices] if hasattr(indices, '__index__') else list(indices)

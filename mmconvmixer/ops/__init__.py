@@ -1,6 +1,7 @@
-from .act_norm import act_, act_norm, act_norm_, affine_of
-from .memory_format import gradient_channels_last
-from .pointwise import PointwiseConv2d
+"""What the models compute with: plain PyTorch, and in `fused` the same as Triton kernels."""
+from mmconvmixer.ops.in_place import act_, act_norm_, affine_of, may_overwrite
+from mmconvmixer.ops.memory_format import gradient_channels_last
+from mmconvmixer.ops.pointwise import PointwiseConv2d
 
-__all__ = ['PointwiseConv2d', 'act_', 'act_norm', 'act_norm_', 'affine_of',
-           'gradient_channels_last']
+__all__ = ['PointwiseConv2d', 'act_', 'act_norm_', 'affine_of', 'gradient_channels_last',
+           'may_overwrite']

@@ -1,14 +1,14 @@
-"""Keeping gradients in the memory format of what they are gradients of."""
+"""Gradients in the memory format of their tensors."""
 import torch
 from torch import Tensor
 
 
 def gradient_channels_last(x_BCHW: Tensor) -> Tensor:
-    """Return `x`, whose gradient will arrive channels-last.
+    """Return `x`; its gradient will arrive channels-last.
 
-    Average pooling hands back its gradient channel by channel, and BatchNorm's
-    backward pass over two formats takes ten times as long as over one (75 ms
-    against 7 for (512, 128, 8, 8) on two cores).
+    Average pooling returns a contiguous (NCHW) gradient, and BatchNorm's backward pass
+    takes ten times as long if tensor and gradient differ in memory format (75 ms instead
+    of 7 ms for (512, 128, 8, 8) on two cores).
     """
     if x_BCHW.requires_grad and not torch.compiler.is_compiling():
         x_BCHW.register_hook(_channels_last)

@@ -1,8 +1,8 @@
 """What the fused kernels compute, in plain PyTorch.
 
-Every function here has a twin of the same name and signature in `ops.fused`.
-Shapes: x, residual and results (B, C, H, W); weights as the modules keep them;
-scale, shift, mean and variance (C,). `act` is a name of `ACTS`.
+Every function here has a twin in `ops.fused`, with the same name and signature, in the
+file of that name. Shapes: x, residual and results are (B, C, H, W), weights are as the
+modules keep them, and scale, shift, mean and variance are (C,). `act` is a name of `ACTS`.
 """
 from functools import partial
 from typing import NamedTuple
@@ -15,8 +15,32 @@ from torch.nn import functional as F
 ACTS = {'relu': F.relu, 'gelu': F.gelu, 'gelu_tanh': partial(F.gelu, approximate='tanh')}
 
 
+class BlockWeights(NamedTuple):
+    """The weights of a ConvMixer block in training, or their gradients.
+
+    `space_*` and `channel_*` are those of the BatchNorms after the depthwise and after
+    the pointwise convolution, (C,). The kernels are (C, 1, K, K) and (C, C, 1, 1).
+    """
+    depthwise_weight: Tensor
+    depthwise_bias: Tensor
+    space_weight: Tensor
+    space_bias: Tensor
+    pointwise_weight: Tensor
+    pointwise_bias: Tensor
+    channel_weight: Tensor
+    channel_bias: Tensor
+
+
+class BlockOptions(NamedTuple):
+    """Settings of a block: the two BatchNorms' eps, the activation, `act_norm`'s group."""
+    space_eps: float
+    channel_eps: float
+    act: str
+    group: ProcessGroup | None = None
+
+
 class Origin(NamedTuple):
-    """Of what a block's input is the `act_norm`, and with which statistics and activation."""
+    """The tensor whose `act_norm` is a block's input, its statistics and its settings."""
     x: Tensor
     mean: Tensor
     variance: Tensor
@@ -24,6 +48,21 @@ class Origin(NamedTuple):
     bias: Tensor
     eps: float
     act: str
+
+
+class BlockResult(NamedTuple):
+    """A block's output and the statistics of its two BatchNorms, as `act_norm` returns them.
+
+    z is the pointwise convolution's result, without a gradient: the `x` of the next
+    block's `Origin`.
+    """
+    out: Tensor
+    space_mean: Tensor
+    space_var: Tensor
+    channel_mean: Tensor
+    channel_var: Tensor
+    count: Tensor
+    z: Tensor
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -63,16 +102,16 @@ def act_affine(x: Tensor, scale: Tensor, shift: Tensor, act: str,
 def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
              residual: Tensor | None = None, group: ProcessGroup | None = None,
              ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Activation, then BatchNorm with the statistics of this batch (+ residual).
+    """Apply the activation, then BatchNorm with the statistics of this batch (+ residual).
 
     Args:
         weight, bias: BatchNorm's, (C,).
-        group: processes over whose batches together the statistics are (SyncBN);
-            not here, only in `ops.fused`.
+        group: the processes whose batches the statistics are taken over (SyncBN). Only
+            `ops.fused` has it.
 
     Returns:
-        The result, the statistics (mean and biased variance, (C,) in float32)
-        and how many values of a channel they are of (float32, ()).
+        The result, the statistics (mean and biased variance, (C,) in float32) and the
+        number of values per channel that they were taken over (float32, ()).
     """
     if group is not None:
         raise NotImplementedError('the reference for several processes is nn.SyncBatchNorm')
@@ -83,29 +122,20 @@ def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
     return y if residual is None else residual + y, mean, variance, count
 
 
-def block(x: Tensor, depthwise_weight: Tensor, depthwise_bias: Tensor, space_weight: Tensor,
-          space_bias: Tensor, pointwise_weight: Tensor, pointwise_bias: Tensor,
-          channel_weight: Tensor, channel_bias: Tensor, space_eps: float, channel_eps: float,
-          act: str, group: ProcessGroup | None = None,
-          origin: Origin | None = None) -> tuple[Tensor, ...]:
-    """A ConvMixer block in training: x + mix space, then mix channels.
+def block(x: Tensor, weights: BlockWeights, options: BlockOptions,
+          origin: Origin | None = None) -> BlockResult:
+    """Compute a ConvMixer block in training: x + mix space, then mix channels.
 
     Args:
-        space_weight, space_bias, channel_weight, channel_bias: of the two
-            BatchNorms, (C,).
-        group: as in `act_norm`.
         origin: where x comes from, so that `ops.fused` need not keep x for the
-            backward pass; here it makes no difference.
-
-    Returns:
-        The result, then `act_norm`'s statistics: mean and variance of the first
-        BatchNorm, those of the second, the count; last, the pointwise
-        convolution's result, without gradient: the next block's `origin.x`.
+            backward pass; it makes no difference here.
     """
-    u = depthwise_conv(x, depthwise_weight, depthwise_bias)
+    u = depthwise_conv(x, weights.depthwise_weight, weights.depthwise_bias)
     y, space_mean, space_var, count = act_norm(
-        u, space_weight, space_bias, space_eps, act, residual=x, group=group)
-    z = F.conv2d(y, pointwise_weight, pointwise_bias)
+        u, weights.space_weight, weights.space_bias, options.space_eps, options.act, x,
+        options.group)
+    z = F.conv2d(y, weights.pointwise_weight, weights.pointwise_bias)
     out, channel_mean, channel_var, _ = act_norm(
-        z, channel_weight, channel_bias, channel_eps, act, group=group)
-    return out, space_mean, space_var, channel_mean, channel_var, count, z.detach()
+        z, weights.channel_weight, weights.channel_bias, options.channel_eps, options.act,
+        group=options.group)
+    return BlockResult(out, space_mean, space_var, channel_mean, channel_var, count, z.detach())

@@ -18,10 +18,10 @@ checks = pytest.importorskip('benchmarks.checks', reason='Triton is not installe
 TINY = checks.Case('tiny', 4, 1, 2, 3, torch.nn.GELU, 8, 2, 4)
 
 
-def test_it_runs_without_openmmlab_s_packages_and_writes_page_and_figures(repo, tmp_path):
+def test_it_runs_without_openmmlabs_packages_and_writes_page_and_figures(repo, tmp_path):
     tmp_path.joinpath('sitecustomize.py').write_text(
         'import sys\n'
-        'sys.modules.update(dict.fromkeys(["mmengine", "mmcv", "mmpretrain"]))  # not installed')
+        'sys.modules.update(dict.fromkeys(["mmengine", "mmcv", "mmpretrain"]))  # not found')
     done = subprocess.run(
         [sys.executable, repo / 'tools/gpu_report.py', '--tiny', '--rounds', '1',
          '--out', tmp_path / 'report'], capture_output=True, text=True,
@@ -40,8 +40,8 @@ def test_it_runs_without_openmmlab_s_packages_and_writes_page_and_figures(repo, 
     assert not (tmp_path / 'report.jsonl').exists()
 
 
-def test_the_floor_is_the_arithmetic_of_the_page_on_performance():
-    """768/32: 0.049 ms of products and 0.037 of taps an image, traffic hidden behind each."""
+def test_the_floor_is_that_of_the_page_on_performance():
+    """768/32 takes 0.049 ms of products and 0.037 ms of depthwise convolutions per image."""
     assert floor_milliseconds(1024, 768, 32, 7) == pytest.approx(0.049 + 0.037, abs=5e-4)
 
 
@@ -62,7 +62,7 @@ def test_a_kernel_that_fails_is_a_failed_check_and_the_others_go_on(monkeypatch)
     assert len(rows) > 10
 
 
-def test_processes_divide_the_checks_among_them(monkeypatch):
+def test_processes_share_the_checks(monkeypatch):
     monkeypatch.setattr(checks, '_guarded', lambda what, *rest: what)
     everything = list(checks.check_rows((TINY,), tiny=True))
     shares = [list(checks.check_rows((TINY,), True, (number, 3))) for number in range(3)]
@@ -76,8 +76,8 @@ def test_a_wrong_kernel_fails_its_check(monkeypatch):
     assert not all(row['ok'] for row in checks.check_rows((), tiny=True))
 
 
-def test_every_network_is_compiled_however_many_were_before():
-    """Dynamo runs the ninth form of a function uncompiled, and only logs it."""
+def test_every_network_is_compiled_no_matter_how_many_were_before():
+    """Dynamo runs the ninth variant of a function uncompiled, and only logs that."""
     compiled = []
 
     def count(graph, inputs):
@@ -90,18 +90,18 @@ def test_every_network_is_compiled_however_many_were_before():
         assert sum('compile' in row['variant'] and row.get('ms', 0) > 0 for row in rows) == 2
 
 
-def test_what_there_is_no_time_for_is_listed():
+def test_variants_without_time_left_are_listed():
     rows = list(network_rows(TINY, True, 1, time.monotonic() - 1))
     assert all(row['reason'] == 'NotReached: no time left' for row in rows)
     assert {'eager', 'fused', 'torch.compile', MAX_AUTOTUNE} <= {row['variant'] for row in rows}
 
 
-def test_rounds_end_when_their_time_is_over():
+def test_rounds_end_when_the_time_is_over():
     timing = time_in_turn({'sleep': lambda: time.sleep(0.01)}, rounds=100, seconds=0.02)['sleep']
     assert 5 <= len(timing.times) < 10 and timing.median > 10
 
 
-def test_bars_are_judged_by_the_best_of_the_others():
+def test_bars_compare_with_the_fastest_of_the_others():
     def row(variant, ms, **figures):
         return dict(network='768/32', what='training step', variant=variant, ms=ms, **figures)
     report = dict(kernels=[], networks=[

@@ -1,4 +1,4 @@
-"""Folding BatchNorm away: the same answers, at the border too."""
+"""Folding BatchNorm gives the same outputs, at the border too."""
 import pytest
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -33,7 +33,7 @@ def largest_difference(one, other) -> float:
 @pytest.mark.parametrize('act', ['ReLU', 'GELU'])
 @pytest.mark.parametrize('kernel_size', [4, 5])
 @torch.no_grad()
-def test_every_map_is_that_of_the_original(act, kernel_size):
+def test_every_feature_map_equals_the_originals(act, kernel_size):
     model = with_statistics(ConvMixer(dict(TINY, kernel_size=kernel_size),
                                       act_cfg=dict(type=act), out_indices=(0, 2)))
     images = torch.randn(2, 3, 14, 18)
@@ -51,7 +51,7 @@ def test_the_published_sizes_differ_by_rounding_only():
 
 
 @torch.no_grad()
-def test_what_mmcv_folds_is_another_network():
+def test_mmcvs_fuse_conv_bn_gives_another_network():
     model = with_statistics(ConvMixer(TINY))
     images = torch.randn(1, 3, 16, 16)
     expected = model(images)
@@ -61,7 +61,7 @@ def test_what_mmcv_folds_is_another_network():
 
 @torch.no_grad()
 def test_a_norm_folded_into_the_next_depthwise_convolution_is_wrong_at_the_border_only():
-    """Why `fuse` leaves each block's last norm a multiply-add."""
+    """This is why `fuse` keeps a multiply-add for each block's last norm."""
     model = with_statistics(ConvMixer(dict(TINY, depth=2, kernel_size=3)))
     first, second = model.stages
     depthwise, norm = second[0].fn[0], first[3]
@@ -78,13 +78,13 @@ def test_a_norm_folded_into_the_next_depthwise_convolution_is_wrong_at_the_borde
     border[1:-1, 1:-1] = False
     assert torch.equal(wrong, border)
 
-    # The whole network's border pixels are those of the original all the same.
+    # The border pixels of the folded network are those of the original.
     difference = (fuse(model)(images)[0] - model(images)[0]).abs().amax((0, 1))
     assert difference[border].max() <= 1e-5
 
 
 @torch.no_grad()
-def test_the_original_stays_as_it_is_and_the_copy_can_not_be_trained():
+def test_the_original_is_not_changed_and_the_copy_can_not_be_trained():
     model = with_statistics(ConvMixer(TINY)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     fused = fuse(model)
@@ -95,7 +95,7 @@ def test_the_original_stays_as_it_is_and_the_copy_can_not_be_trained():
 
 
 @torch.no_grad()
-def test_nothing_that_was_handed_out_is_overwritten():
+def test_neither_inputs_nor_returned_features_are_overwritten():
     fused = fuse(with_statistics(ConvMixer(TINY, out_indices=(0, 1, 2))))
     images = torch.randn(1, 3, 16, 16)
     kept = images.clone()
@@ -112,7 +112,7 @@ def test_gradients_for_the_image_still_flow():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_other_norms_and_other_networks_are_copied_as_they_are(mixer):
+def test_other_norms_and_other_networks_are_only_copied(mixer):
     model = ConvMixer(TINY, norm_cfg=dict(type='GN', num_groups=4)).eval()
     images = torch.randn(1, 3, 16, 16)
     torch.testing.assert_close(fuse(model)(images), model(images), rtol=0, atol=0)
@@ -122,7 +122,7 @@ def test_other_norms_and_other_networks_are_copied_as_they_are(mixer):
 
 
 @torch.no_grad()
-def test_a_whole_classifier_keeps_its_calls(convmixer):
+def test_a_folded_classifier_keeps_its_methods(convmixer):
     classifier = convmixer()
     fused = fuse(classifier)
     assert isinstance(fused.backbone, InferenceConvMixer)
@@ -133,14 +133,14 @@ def test_a_whole_classifier_keeps_its_calls(convmixer):
 
 
 @torch.no_grad()
-def test_compiled_it_says_the_same(convmixer):
+def test_the_compiled_copy_gives_the_same_outputs(convmixer):
     classifier = convmixer(depth=1)
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(fuse(classifier, compile=True)(images), classifier(images),
                                rtol=1e-4, atol=1e-5)
 
 
-def test_autocast_is_followed(convmixer):
+def test_autocast_applies(convmixer):
     fused = fuse(convmixer())
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():

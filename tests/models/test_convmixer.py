@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config
-from mmpretrain.models.backbones.convmixer import ConvMixer as Theirs
+from mmpretrain.models.backbones.convmixer import ConvMixer as MMPretrainConvMixer
 from mmpretrain.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
@@ -27,7 +27,7 @@ def seeded():
 
 
 def lively(model):
-    """The model with parameters and statistics at which no mistake cancels out."""
+    """Give the model random parameters and statistics, so that no mistake cancels out."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             if module.affine:
@@ -40,15 +40,15 @@ def lively(model):
 
 
 def pair(arch=TINY, act='GELU', **options):
-    """This implementation and mmpretrain's, with the same weights."""
-    theirs = lively(Theirs(arch, act_cfg=dict(type=act), **options))
-    ours = ConvMixer(arch, act_cfg=dict(type=act), **options)
-    ours.load_state_dict(theirs.state_dict(), strict=True)
-    return ours, theirs
+    """This plugin's backbone and mmpretrain's, the host's, with the same weights."""
+    host = lively(MMPretrainConvMixer(arch, act_cfg=dict(type=act), **options))
+    plugin = ConvMixer(arch, act_cfg=dict(type=act), **options)
+    plugin.load_state_dict(host.state_dict(), strict=True)
+    return plugin, host
 
 
 def on_meta(*args, **options):
-    """A net of published size that takes no memory."""
+    """A network of published size that takes no memory."""
     with torch.device('meta'):
         return ConvMixer(*args, **options)
 
@@ -58,10 +58,10 @@ def is_channels_last(x):
 
 
 def step(model, x):
-    """Gradients of a loss that no normalization makes constant."""
+    """The gradients of a loss that normalization does not make constant."""
     torch.manual_seed(1)
     outs = model(x)
-    # randn_like would follow the memory layout, which is not mmpretrain's.
+    # randn_like would follow the memory format, which differs from mmpretrain's.
     sum((out * torch.randn(out.shape, dtype=out.dtype)).sum() for out in outs).backward()
     return {name: p.grad for name, p in model.named_parameters()}
 
@@ -82,7 +82,7 @@ def test_an_unknown_arch_is_a_value_error_of_one_line(arch):
     assert '\n' not in str(caught.value)
 
 
-def test_a_misspelt_arch_is_answered_with_the_nearest_and_all_known():
+def test_a_misspelled_arch_is_an_error_that_names_the_nearest_and_all_known():
     with pytest.raises(UnknownArch, match="'786/32'.* nearest: 768/32") as caught:
         ConvMixer('786/32')
     assert all(name in str(caught.value) for name in ARCHS)
@@ -102,18 +102,18 @@ def test_frozen_stages_outside_the_depth_are_a_value_error(stages):
 
 
 @pytest.mark.parametrize('stages', [1.5, '1', None])
-def test_frozen_stages_that_are_no_whole_number_are_a_value_error(stages):
+def test_frozen_stages_that_are_not_a_whole_number_are_a_value_error(stages):
     with pytest.raises(ValueError, match='frozen_stages'):
         ConvMixer(TINY, frozen_stages=stages)
 
 
 @pytest.mark.parametrize('rate', [-0.1, 1, 1.5])
-def test_a_drop_path_rate_that_is_no_rate_is_a_value_error(rate):
+def test_a_drop_path_rate_out_of_range_is_a_value_error(rate):
     with pytest.raises(ValueError, match=f'drop_path_rate is {rate}'):
         ConvMixer(TINY, drop_path_rate=rate)
 
 
-def test_a_misspelt_option_is_a_type_error():
+def test_a_misspelled_option_is_a_type_error():
     with pytest.raises(TypeError, match='frozen_stage'):
         ConvMixer(TINY, frozen_stage=1)
 
@@ -134,16 +134,16 @@ def test_published_archs_have_their_published_number_of_parameters(
 
 
 @pytest.mark.parametrize('arch', ['768/32', '1024/20', '1536/20'])
-def test_mmpretrains_archs_are_the_same_nets_here(arch):
+def test_mmpretrains_archs_are_the_same_networks_here(arch):
     with torch.device('meta'):
-        theirs = Theirs(arch).state_dict()
-    ours = on_meta(arch).state_dict()
-    assert {key: value.shape for key, value in ours.items()} == {
-        key: value.shape for key, value in theirs.items()}
+        host = MMPretrainConvMixer(arch).state_dict()
+    plugin = on_meta(arch).state_dict()
+    assert {key: value.shape for key, value in plugin.items()} == {
+        key: value.shape for key, value in host.items()}
 
 
 @pytest.mark.parametrize('arch', ARCHS)
-def test_every_arch_makes_one_feature_of_each_patch(arch):
+def test_every_arch_gives_one_feature_for_each_patch(arch):
     model = on_meta(arch)
     size = 32 * model.patch_size
     feature, = model(torch.empty(1, 3, size, size, device='meta'))
@@ -151,7 +151,7 @@ def test_every_arch_makes_one_feature_of_each_patch(arch):
     assert len(model.stages) == int(arch.split('/')[1].split('-')[0])
 
 
-def test_the_released_net_returns_all_32_of_its_features():
+def test_the_released_network_can_return_all_32_feature_maps():
     features = on_meta('768/32', out_indices=range(32))(
         torch.empty(1, 3, 224, 224, device='meta'))
     assert [feature.shape for feature in features] == 32 * [(1, 768, 32, 32)]
@@ -160,7 +160,7 @@ def test_the_released_net_returns_all_32_of_its_features():
 @pytest.mark.parametrize('arch, act', [
     ('768/32', nn.ReLU), ('1536/20', nn.GELU), ('1024/20', nn.GELU), ('256/8', nn.GELU),
     (TINY, nn.GELU)])
-def test_the_arch_settles_the_activation(arch, act):
+def test_the_arch_determines_the_activation(arch, act):
     model = on_meta(arch)
     acts = {type(module) for module in model.modules()} & {nn.ReLU, nn.GELU}
     assert acts == {act}
@@ -172,7 +172,7 @@ def test_act_cfg_overrides_the_activation_of_the_arch():
     assert acts == {nn.SiLU}
 
 
-def test_a_name_can_give_patch_and_kernel():
+def test_a_name_can_give_patch_and_kernel_size():
     model = ConvMixer('8/2-p4-k6')
     assert len(model.stages) == 2
     assert model.stem[0].weight.shape == (8, 3, 4, 4)
@@ -180,7 +180,7 @@ def test_a_name_can_give_patch_and_kernel():
 
 
 @pytest.mark.parametrize('name', [name for name in ARCHS if '-' not in name])
-def test_a_name_spelt_out_means_the_net_of_the_short_name(name):
+def test_a_name_spelled_out_means_the_network_of_the_short_name(name):
     arch = ARCHS[name]
     assert resolve_arch(f'{name}-p{arch.patch_size}-k{arch.kernel_size}') == arch
 
@@ -204,7 +204,7 @@ def test_mmpretrains_own_config_gets_this_implementation():
     assert model(images).shape == (2, 1000)
 
 
-# The same net as mmpretrain's
+# The same network as mmpretrain's
 
 SAME = pytest.mark.parametrize('arch, act, channels, size', [
     pytest.param(TINY, 'GELU', 3, (16, 16), id='plain'),
@@ -223,12 +223,12 @@ SAME = pytest.mark.parametrize('arch, act, channels, size', [
 
 @SAME
 def test_state_dicts_fit_both_ways(arch, act, channels, size):
-    ours, theirs = pair(arch, act, in_channels=channels)
-    assert list(ours.state_dict()) == list(theirs.state_dict())
-    theirs.load_state_dict(lively(ours).state_dict(), strict=True)
+    plugin, host = pair(arch, act, in_channels=channels)
+    assert list(plugin.state_dict()) == list(host.state_dict())
+    host.load_state_dict(lively(plugin).state_dict(), strict=True)
 
 
-def test_options_that_hold_no_weights_leave_the_keys_alone():
+def test_options_without_weights_do_not_change_the_keys():
     plain = ConvMixer(TINY)
     other = ConvMixer(TINY, drop_path_rate=0.5, with_cp=True, frozen_stages=2)
     assert list(other.state_dict()) == list(plain.state_dict())
@@ -237,44 +237,44 @@ def test_options_that_hold_no_weights_leave_the_keys_alone():
 @SAME
 @pytest.mark.parametrize('mode', ['training', 'evaluation', 'inference'])
 def test_features_equal_mmpretrains(arch, act, channels, size, mode):
-    # In float64 a difference is one of formulas, not of rounding.
-    ours, theirs = (model.double() for model in pair(
+    # In float64, so that a difference is not one of rounding.
+    plugin, host = (model.double() for model in pair(
         arch, act, in_channels=channels, out_indices=range(arch['depth'])))
-    for model in (ours, theirs):
+    for model in (plugin, host):
         model.train(mode == 'training')
     x = torch.rand(2, channels, *size, dtype=torch.float64)
     with torch.set_grad_enabled(mode != 'inference'):
-        torch.testing.assert_close(ours(x), theirs(x))
-    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+        torch.testing.assert_close(plugin(x), host(x))
+    torch.testing.assert_close(plugin.state_dict(), host.state_dict())
 
 
 @SAME
 def test_gradients_equal_mmpretrains(arch, act, channels, size):
-    ours, theirs = (model.double() for model in pair(arch, act, in_channels=channels))
+    plugin, host = (model.double() for model in pair(arch, act, in_channels=channels))
     x = torch.rand(3, channels, *size, dtype=torch.float64)
     inputs = [x.clone().requires_grad_() for _ in range(2)]
-    torch.testing.assert_close(step(ours, inputs[0]), step(theirs, inputs[1]))
+    torch.testing.assert_close(step(plugin, inputs[0]), step(host, inputs[1]))
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
 
 
-def test_weights_start_as_mmpretrains_do():
+def test_initial_weights_are_mmpretrains():
     torch.manual_seed(7)
-    ours = ConvMixer(TINY)
-    ours.init_weights()
+    plugin = ConvMixer(TINY)
+    plugin.init_weights()
     torch.manual_seed(7)
-    theirs = Theirs(TINY)
-    theirs.init_weights()
-    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    host = MMPretrainConvMixer(TINY)
+    host.init_weights()
+    torch.testing.assert_close(plugin.state_dict(), host.state_dict(), rtol=0, atol=0)
 
 
-def test_init_cfg_is_obeyed():
+def test_init_cfg_is_followed():
     model = ConvMixer(TINY, init_cfg=dict(type='Constant', layer='Conv2d', val=0.25))
     model.init_weights()
     assert (model.stem[0].weight == 0.25).all()
     assert (model.stages[0][0].fn[0].weight == 0.25).all()
 
 
-# Which features come out
+# Which features are returned
 
 @pytest.mark.parametrize('indices, picked', [
     (-1, [2]), (0, [0]), (-3, [0]), ([1], [1]), ([-1], [2]), ((-1,), [2]), ((0, 2), [0, 2]),
@@ -290,7 +290,7 @@ def test_out_indices_pick_those_blocks_in_order(indices, picked):
     assert indices == given and type(indices) is type(given)
 
 
-def test_one_list_of_out_indices_serves_nets_of_any_depth():
+def test_one_list_of_out_indices_works_for_networks_of_any_depth():
     indices = [-1]
     for depth in (3, 2, 1):
         ConvMixer({**TINY, 'depth': depth}, out_indices=indices)
@@ -318,7 +318,7 @@ def test_frozen_stages_freeze_the_stem_and_that_many_blocks(stages):
         assert {p.requires_grad for p in part.parameters()} == {number >= frozen}
 
 
-def test_training_moves_what_is_not_frozen_and_nothing_else():
+def test_training_changes_what_is_not_frozen_and_nothing_else():
     model = lively(ConvMixer(TINY, frozen_stages=2, drop_path_rate=0.5)).train()
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
@@ -331,7 +331,7 @@ def test_training_moves_what_is_not_frozen_and_nothing_else():
     assert moved == {key for key in before if key.startswith('stages.2.')}
 
 
-def test_the_released_net_keeps_ten_frozen_blocks_out_of_training():
+def test_ten_frozen_blocks_of_the_released_network_stay_in_eval_mode():
     model = on_meta('768/32', frozen_stages=10).eval().train()
     assert [stage.training for stage in model.stages] == 10 * [False] + 22 * [True]
 
@@ -361,7 +361,7 @@ def test_checkpointing_changes_no_feature_gradient_or_statistic(options, trainin
         torch.testing.assert_close(*states, rtol=0, atol=0)
 
 
-def test_checkpointing_computes_each_block_again_in_the_backward_pass():
+def test_checkpointing_recomputes_each_block_in_the_backward_pass():
     model = ConvMixer(TINY, with_cp=True)
     calls = []
     for block in model.stages:
@@ -372,7 +372,7 @@ def test_checkpointing_computes_each_block_again_in_the_backward_pass():
     assert len(calls) == 2 * DEPTH
 
 
-def test_after_checkpointing_statistics_are_tracked_on():
+def test_after_checkpointing_statistics_are_tracked_further():
     model = ConvMixer(TINY, with_cp=True)
     for count in (1, 2):
         step(model, torch.rand(2, 3, 16, 16))
@@ -419,7 +419,7 @@ NETS = [dict(), dict(act_cfg=dict(type='ReLU')), dict(act_cfg=dict(type='SiLU'))
 
 @pytest.mark.parametrize('options', NETS, ids=str)
 @pytest.mark.parametrize('mode', [torch.no_grad, torch.inference_mode])
-def test_inference_gives_the_features_that_gradients_are_taken_of(options, mode):
+def test_inference_gives_the_same_features_as_with_gradients(options, mode):
     model = lively(ConvMixer(TINY, out_indices=range(DEPTH), **options)).eval()
     x = torch.rand(2, 3, 17, 19)
     expected = model(x)
@@ -429,7 +429,7 @@ def test_inference_gives_the_features_that_gradients_are_taken_of(options, mode)
 
 @pytest.mark.parametrize('arch', [TINY, {**TINY, 'patch_size': 1}])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_inference_leaves_its_input_and_its_weights_alone(arch, layout):
+def test_inference_changes_neither_input_nor_weights(arch, layout):
     model = lively(ConvMixer(arch)).eval()
     x = torch.randn(2, 3, 16, 16).to(memory_format=layout)
     before = x.clone(), copy.deepcopy(model.state_dict())
@@ -439,7 +439,7 @@ def test_inference_leaves_its_input_and_its_weights_alone(arch, layout):
 
 
 @torch.no_grad()
-def test_a_block_on_its_own_leaves_its_input_alone():
+def test_a_block_called_by_itself_does_not_change_its_input():
     block = lively(ConvMixer(TINY)).eval().stages[0]
     x = torch.randn(2, 8, 5, 5)
     before = x.clone()
@@ -496,7 +496,7 @@ def test_features_of_early_blocks_are_not_overwritten_by_later_ones():
     torch.testing.assert_close(features[0], shorter(x)[0])
 
 
-# Memory layout and number formats
+# Memory format and dtypes
 
 @pytest.mark.parametrize('channels', [1, 3, 7])
 @pytest.mark.parametrize('training', [True, False], ids=['train', 'eval'])
@@ -521,7 +521,7 @@ def test_bfloat16_autocast_is_float32_to_bfloat16_accuracy(training):
         with torch.autocast('cpu', torch.bfloat16):
             features, = twin(x)
     error = (features.float() - expected).norm() / expected.norm()
-    # Each of 7 products of a 3-block net rounds to 8 bits; 7 * 2**-8 is 0.027.
+    # A network of 3 blocks rounds 7 products to 8 bits each; 7 * 2**-8 is 0.027.
     assert 0 < error < 0.03
     if training:
         features.float().square().sum().backward()
@@ -543,7 +543,7 @@ def test_checkpointing_and_autocast_go_together():
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_a_net_in_another_number_format_answers_in_it(dtype):
+def test_a_network_in_another_dtype_returns_that_dtype(dtype):
     model = lively(ConvMixer(TINY)).eval()
     x = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
@@ -553,10 +553,10 @@ def test_a_net_in_another_number_format_answers_in_it(dtype):
     assert (features.float() - expected).norm() / expected.norm() < 0.03
 
 
-# What other tools make of it
+# Tracing, export and pickling
 
 @torch.no_grad()
-def test_a_traced_net_equals_the_eager_one():
+def test_a_traced_network_equals_the_eager_one():
     model = lively(ConvMixer(TINY, out_indices=(0, -1))).eval()
     traced = torch.jit.trace(model, torch.rand(1, 3, 16, 16))
     x = torch.rand(3, 3, 20, 12)
@@ -564,7 +564,7 @@ def test_a_traced_net_equals_the_eager_one():
 
 
 @torch.no_grad()
-def test_an_exported_net_equals_the_eager_one_and_shows_its_convolutions():
+def test_an_exported_network_equals_the_eager_one_and_shows_its_convolutions():
     model = lively(ConvMixer(TINY, out_indices=(0, -1))).eval()
     x = torch.rand(1, 3, 16, 16)
     exported = torch.export.export(model, (x,))
@@ -573,7 +573,7 @@ def test_an_exported_net_equals_the_eager_one_and_shows_its_convolutions():
     assert len(convolutions) == 1 + 2 * DEPTH
 
 
-def test_a_pickled_net_is_the_same_net():
+def test_a_pickled_network_is_the_same_network():
     model = lively(ConvMixer(TINY, frozen_stages=1)).eval()
     twin = pickle.loads(pickle.dumps(model))
     x = torch.rand(1, 3, 16, 16)
@@ -581,7 +581,7 @@ def test_a_pickled_net_is_the_same_net():
     assert not twin.train().stem.training
 
 
-def test_pointwise_convolutions_are_convolutions_to_those_who_ask():
+def test_pointwise_convolutions_are_instances_of_conv2d():
     model = ConvMixer(TINY)
     pointwise = [block[1] for block in model.stages]
     assert all(isinstance(m, nn.Conv2d) and isinstance(m, PointwiseConv2d)
@@ -594,7 +594,7 @@ def test_pointwise_convolutions_are_convolutions_to_those_who_ask():
     ('backbone.stem.0.weight', 0), ('backbone.stem.2.bias', 0),
     ('backbone.stages.0.0.fn.0.weight', 1), ('backbone.stages.2.3.bias', 3),
     ('backbone.norm.weight', 4), ('head.fc.weight', 4)])
-def test_layers_are_stem_blocks_and_what_follows(name, layer):
+def test_layers_are_the_stem_the_blocks_and_the_rest(name, layer):
     assert ConvMixer(TINY).get_layer_depth(name, 'backbone.') == (layer, DEPTH + 2)
 
 

@@ -29,14 +29,14 @@ def test_it_returns_the_pooled_features_of_its_classifier(pair):
     torch.testing.assert_close(features, classifier.extract_feat(x)[-1], rtol=0, atol=0)
 
 
-def test_weights_of_another_backbone_are_refused_all_the_same(pair):
+def test_weights_of_another_backbone_are_refused(pair):
     other = get_model('convmixer-768-32_3rdparty_in1k',
                       backbone=dict(type='ConvMixer', arch='8/3-p4-k3'), head=dict(in_channels=8))
     with pytest.raises(CheckpointMismatch, match='unknown to it'):
         load_weights(pair[1], other.state_dict(), 'other.pth')
 
 
-def test_it_can_be_fine_tuned_before_a_layer_of_ones_own(pair):
+def test_it_can_be_fine_tuned_in_front_of_another_layer(pair):
     extractor = pair[1].train()
     network = torch.nn.Sequential(extractor, torch.nn.Linear(8, 2))
     network(torch.randn(4, 3, 16, 16)).square().mean().backward()
@@ -45,7 +45,7 @@ def test_it_can_be_fine_tuned_before_a_layer_of_ones_own(pair):
 
 
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
-def test_what_takes_a_head_is_refused(pair, mode):
+def test_modes_that_need_a_head_are_refused(pair, mode):
     images = torch.zeros(1, 3, 16, 16)
     with pytest.raises(BadConfig, match='no head'):
         pair[1](images, mode=mode)
@@ -53,21 +53,21 @@ def test_what_takes_a_head_is_refused(pair, mode):
         getattr(pair[1], mode)(images, [])
 
 
-def test_it_names_no_classes(pair):
+def test_classifying_with_it_is_an_error(pair):
     with pytest.raises(BadConfig, match='names no classes'):
         inference_model(pair[1], 'image.jpg')
 
 
-def test_a_head_is_no_part_of_it():
+def test_a_head_is_an_error():
     with pytest.raises(BadConfig, match='use ImageClassifier'):
         FeatureExtractor(SMALL, head=dict(type='LinearClsHead', num_classes=3, in_channels=8))
 
 
-def test_it_needs_a_neck_that_pools():
+def test_a_missing_neck_is_an_error():
     with pytest.raises(BadConfig, match='neck that pools'):
         FeatureExtractor(SMALL)
 
 
-def test_the_test_tool_says_that_it_has_no_classes(tmp_path):
+def test_evaluating_it_is_an_error(tmp_path):
     with pytest.raises(BadConfig, match='test the classifier'):
         evaluate('sayakpaul/mixer_b16_i1k_fe/1', work_dir=str(tmp_path))

@@ -1,4 +1,4 @@
-"""The backbone through the kernels and in plain PyTorch: same weights, same numbers."""
+"""The backbone through the kernels and in plain PyTorch: same weights, same results."""
 import copy
 import sys
 
@@ -49,7 +49,7 @@ def step(model, x, amp=False):
 
 @pytest.fixture
 def kernels_called(monkeypatch):
-    """How often each part went through the kernels."""
+    """A list of the parts that went through the kernels, one entry for each call."""
     called = []
 
     def counted(name, function):
@@ -94,7 +94,7 @@ def test_outputs_gradients_and_statistics_agree(options, kernels_called):
 
 
 def batch_norms(model):
-    """nn.SyncBatchNorm refuses to train on a CPU; of one process it is BatchNorm."""
+    """nn.SyncBatchNorm does not train on a CPU; with one process it is BatchNorm."""
     for module in model.modules():
         if isinstance(module, nn.SyncBatchNorm):
             module.__class__ = nn.BatchNorm2d
@@ -134,7 +134,7 @@ def test_stochastic_depth_drops_the_same_samples():
         same(one.grad, other.grad)
 
 
-def test_a_gradient_through_running_statistics_is_plain_pytorchs(kernels_called):
+def test_gradients_through_running_statistics_are_plain_pytorchs(kernels_called):
     fused, plain = pair(frozen_stages=2)
     x = images()
     same(step(fused, x), step(plain, x))
@@ -164,14 +164,14 @@ def wrapped(module):
     module.forward = lambda x: 2 * forward(module, x)
 
 
-# What is changed in the second block, and how many blocks still are the kernels'.
+# What is changed in the second block, and how many blocks still go through the kernels.
 CHANGES = {
     'dilated': (lambda block: setattr(block[0].fn[0], 'dilation', (2, 2)), 2),
     'no bias': (lambda block: block[0].fn[0].register_parameter('bias', None), 2),
     'wrapped convolution': (lambda block: wrapped(block[0].fn[0]), 2),
     'wrapped branch': (lambda block: wrapped(block[0].fn), 2),
     'wrapped residual': (lambda block: wrapped(block[0]), 2),
-    'wrapped block': (lambda block: wrapped(block), 3),  # inside what wraps it
+    'wrapped block': (lambda block: wrapped(block), 3),  # the wrapper calls its forward
     'another activation in space': (lambda block: block[0].fn.__setitem__(1, nn.ReLU()), 2),
     'another activation in channels': (lambda block: block.__setitem__(2, nn.ReLU()), 2),
     'another activation in both': (lambda block: (block[0].fn.__setitem__(1, nn.ReLU()),
@@ -193,7 +193,19 @@ def test_a_changed_block_is_computed_as_it_is(change, kernels_called):
     assert kernels_called.count('train_block') == by_kernels
 
 
-def test_mmengines_checkpointing_of_blocks_is_not_passed_by(monkeypatch):
+@torch.no_grad()
+@pytest.mark.parametrize('change', CHANGES)
+def test_inference_in_place_computes_a_changed_block_as_it_is(change):
+    _, plain = pair()
+    CHANGES[change][0](plain.stages[1])
+    plain.eval()
+    x = images()
+    with torch.enable_grad():
+        expected, = plain(x)
+    same(plain(x)[0], expected.detach())
+
+
+def test_mmengines_checkpointing_of_blocks_is_not_bypassed(monkeypatch):
     from mmengine.runner import activation_checkpointing
     fused, plain = pair()
     activation_checkpointing.turn_on_activation_checkpointing(fused, ['stages.0', 'stages.2'])
@@ -219,7 +231,7 @@ def test_an_output_may_be_changed_in_place():
 def test_compiled_without_a_break_it_agrees(options):
     fused, plain = pair(**options)
     compiled = torch.compile(fused, backend='aot_eager', fullgraph=True)
-    if options:  # other random numbers than in eager mode
+    if options:  # compiled, drop path draws other random numbers than in eager mode
         compiled.eval()
         plain.eval()
     x = images()
@@ -238,7 +250,7 @@ def test_it_can_be_exported():
             'mmconvmixer.pointwise_act_affine.default'} <= names
 
 
-def test_copies_and_files_hold_no_trace_of_it():
+def test_copies_and_files_do_not_contain_the_kernels():
     fused, plain = pair()
     assert fused.state_dict().keys() == plain.state_dict().keys()
     copied = copy.deepcopy(fused)
@@ -260,7 +272,7 @@ def test_a_trace_holds_no_kernels(kernels_called):
     assert kernels_called == []
 
 
-def test_what_the_kernels_lack_is_said():
+def test_unsupported_modules_are_an_error_that_says_what_is_supported():
     with pytest.raises(ValueError, match="'fast'.*auto, reference, fused"):
         ConvMixer(SIZES, impl='fast')
     for options in (dict(act_cfg=dict(type='SiLU')), dict(norm_cfg=dict(type='GN', num_groups=2))):
@@ -269,14 +281,14 @@ def test_what_the_kernels_lack_is_said():
         ConvMixer(SIZES, **options)
 
 
-def test_insisting_where_they_do_not_run_is_an_error(monkeypatch):
-    monkeypatch.setattr(fused_block, '_lacking', lambda device: 'a CUDA device')
+def test_fused_where_the_kernels_do_not_run_is_an_error(monkeypatch):
+    monkeypatch.setattr(fused_block, '_missing', lambda device: 'a CUDA device')
     with pytest.raises(FusedKernelsUnavailable, match="a CUDA device.*impl='auto'"):
         ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 8, 8))
 
 
 def losses(impl, seed, steps):
-    """Train to tell which quarter of a noisy image is bright."""
+    """Train a model to tell which quarter of a noisy image is bright."""
     torch.manual_seed(seed)
     backbone = ConvMixer(dict(embed_dims=8, depth=2, patch_size=2, kernel_size=3), impl=impl)
     model = nn.Sequential(backbone, nn.Linear(8 * 4, 4)).to(DEVICE)
@@ -296,7 +308,7 @@ def losses(impl, seed, steps):
     return torch.tensor(history)
 
 
-def test_training_with_either_goes_the_same_way():
+def test_training_with_either_gives_the_same_losses():
     fused, plain = (losses(impl, seed=0, steps=10) for impl in ('fused', 'reference'))
     assert plain[-5:].mean() < 0.8 * plain[:2].mean()
     torch.testing.assert_close(fused[:6], plain[:6], rtol=1e-3, atol=1e-3)
@@ -312,14 +324,14 @@ def test_200_steps_with_either_end_at_the_same_loss(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', ['768/32', '1024/20', '1536/20'])
 def test_a_published_variant_agrees_end_to_end(arch):
-    """On images of three patches a side; tests/gpu has whole ones."""
+    """On images of 3 x 3 patches; tests/gpu uses whole images."""
     fused, plain = (ConvMixer(arch, impl=impl).to(DEVICE) for impl in ('fused', 'reference'))
     plain.load_state_dict(fused.state_dict())
     exact = copy.deepcopy(plain).double()
     side = 3 * fused.patch_size
     x = torch.randn(2, 3, side, side, device=DEVICE)
-    # Statistics of 18 values a channel, dozens of times over, blow up any
-    # rounding: plain PyTorch's own distance from float64 is the measure.
+    # BatchNorm over 18 values per channel, dozens of times, amplifies every rounding
+    # error; plain PyTorch's own error, against float64, shows by how much.
     outs = [step(model, x.to(model.stages[0][1].weight.dtype)) for model in (fused, plain, exact)]
     closer(*outs)
     for found in zip(*(model.parameters() for model in (fused, plain, exact)), strict=True):
@@ -331,10 +343,10 @@ def test_a_published_variant_agrees_end_to_end(arch):
 
 
 def closer(fused, plain, exact, least=1e-5):
-    """Whether the first is about as near the third as the second is, or near enough."""
-    own, theirs = ((found.double() - exact).norm() / exact.norm().clamp(min=1e-6)
+    """The first's error is at most three times the second's, or `least`."""
+    error, allowed = ((found.double() - exact).norm() / exact.norm().clamp(min=1e-6)
                    for found in (fused, plain))
-    assert own <= max(least, 3 * theirs), (float(own), float(theirs))
+    assert error <= max(least, 3 * allowed), (float(error), float(allowed))
 
 
 SYNCED = '''
@@ -357,7 +369,7 @@ dist.destroy_process_group()
 '''
 
 
-@pytest.mark.skipif(DEVICE == 'cuda', reason='two processes on a CPU; a GPU has tests/gpu')
+@pytest.mark.skipif(DEVICE == 'cuda', reason='for two processes on a CPU')
 def test_processes_share_statistics_and_gradients(shell, tmp_path):
     """Batches of 1 and 2 in two processes are a batch of 3 in one."""
     sizes = dict(embed_dims=6, depth=2, patch_size=2, kernel_size=3)

@@ -1,4 +1,4 @@
-"""The kernels compile for GPUs, and keep their sums in registers; that takes no GPU."""
+"""The kernels compile for GPUs and keep their sums in registers; the test needs no GPU."""
 import importlib.util
 import os
 import subprocess
@@ -8,27 +8,31 @@ import pytest
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('triton') is None or sys.platform != 'linux',
-    reason='Triton, whose compiler it is, is not installed')
+    reason='Triton is not installed')
 
-# A process of its own: here the kernels are interpreted.
+# It runs in another process, because in this one the kernels are interpreted.
 COMPILE = '''
 import re, subprocess, sys, tempfile
 from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from mmconvmixer.ops.fused import batch_norm, pointwise
-from mmconvmixer.ops.fused.depthwise import depthwise_kernel, tile_shape
-from mmconvmixer.ops.fused.depthwise_weight import depthwise_weight_kernel, taps
+from mmconvmixer.ops.fused import batch_norm
+from mmconvmixer.ops.fused.act_affine import affine_kernel
+from mmconvmixer.ops.fused.activations import ACTS
+from mmconvmixer.ops.fused.depthwise_conv import depthwise_kernel
+from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import depthwise_weight_kernel, taps
+from mmconvmixer.ops.fused.pointwise_act_affine import pointwise_kernel
+from mmconvmixer.ops.fused.tiles import depthwise_tile
 
 def build(kernel, number_type, warps=4, **constants):
     def type_of(name):
         if name in constants:
             return 'constexpr'
-        if name in ('x_ptr', 'grad_ptr', 'added_ptr', 'out_ptr') or (
-                kernel is pointwise.pointwise_kernel and name == 'weight_ptr'):
+        if name in ('x_ptr', 'grad_ptr', 'added_ptr', 'out_ptr', 'grad_input_ptr') or (
+                kernel is pointwise_kernel and name == 'weight_ptr'):
             return '*' + number_type
         return '*fp32' if name.endswith('_ptr') else 'i32'
-    # Triton looks whether an argument is a multiple of 16, as sizes of published nets are.
+    # Triton specializes on arguments that are multiples of 16, as the published sizes are.
     multiples = {(number,): [['tt.divisibility', 16]]
                  for number, name in enumerate(kernel.arg_names)
                  if name.endswith(('_ptr', 'channels')) and name not in constants}
@@ -42,27 +46,27 @@ def build(kernel, number_type, warps=4, **constants):
         usage = subprocess.run([knobs.nvidia.cuobjdump.path, '-res-usage', file.name], check=True,
                                capture_output=True, text=True).stdout
     registers, stack = map(int, re.search(r'REG:(\\d+) STACK:(\\d+)', usage).groups())
-    # K=9 spills a few of its 144 sums for each row: 2 % of what it does there.
+    # K=9 spills a few of its 144 sums for each row, 2 % of the work.
     assert stack <= 160, f'{kernel.__name__} {number_type} {constants}: {stack} bytes spilled'
 
 def depthwise(number_type, kernel_size, channels=768, **options):
-    tiles, columns, block_c = tile_shape(channels, kernel_size)
+    tiles, columns, block_c = depthwise_tile(channels, kernel_size)
     return dict(number_type=number_type, CHANNELS=channels, K=kernel_size,
                 BEFORE=(kernel_size - 1) // 2, TILES=tiles, COLUMNS=columns, BLOCK_C=block_c,
                 **options)
 
-plain = dict(ACT=0, HAS_BIAS=False, HAS_AFFINE=False, HAS_ADDED=False)
-whole = dict(ACT=2, HAS_BIAS=True, HAS_AFFINE=True, HAS_ADDED=True)
+plain = dict(ACT=ACTS['identity'], HAS_BIAS=False, HAS_AFFINE=False, HAS_ADDED=False)
+whole = dict(ACT=ACTS['gelu'], HAS_BIAS=True, HAS_AFFINE=True, HAS_ADDED=True)
 for number_type in sys.argv[2:]:
     build(depthwise_kernel, **depthwise(number_type, 7, **whole))
     build(depthwise_weight_kernel, **depthwise(number_type, 7, TAPS=taps(7)))
-    blocks = dict(ACT=2, BLOCK_ROWS=16, BLOCK_C=128)
+    blocks = dict(ACT=ACTS['gelu'], BLOCK_ROWS=16, BLOCK_C=128)
     for kernel in (batch_norm.moments_kernel, batch_norm.gradient_sums_kernel,
                    batch_norm.gradient_kernel):
         build(kernel, number_type, **blocks)
-    build(batch_norm.affine_kernel, number_type, HAS_MEAN=True, HAS_ADDED=True, **blocks)
+    build(affine_kernel, number_type, HAS_MEAN=True, HAS_ADDED=True, **blocks)
     side, depth, warps = (64, 32, 4) if number_type == 'fp32' else (128, 64, 8)
-    build(pointwise.pointwise_kernel, number_type, ACT=1, PRECISION='ieee', TOGETHER=8,
+    build(pointwise_kernel, number_type, ACT=ACTS['relu'], PRECISION='ieee', GROUP_ROWS=8,
           BLOCK_ROWS=side, BLOCK_C=side, BLOCK_K=depth, warps=warps)
 
 build(depthwise_kernel, **depthwise('bf16', 9, **plain))

@@ -21,7 +21,7 @@ def features(**options):
 
 
 def pooled_gradients(mark):
-    """Gradients before and behind the place that `mark` marks, under average pooling."""
+    """Gradients after and before the tensor that `mark` marks, with average pooling."""
     x = features().requires_grad_()
     seen = []
     between = mark(x * 2)
@@ -34,15 +34,15 @@ def pooled_gradients(mark):
 
 def test_gradients_keep_their_values_and_come_channels_last():
     usual, usual_leaf = pooled_gradients(lambda x: x)
-    ours, ours_leaf = pooled_gradients(gradient_channels_last)
-    assert_close(ours, usual, rtol=0, atol=0)
-    assert_close(ours_leaf, usual_leaf, rtol=0, atol=0)
-    assert not is_channels_last(usual)  # else there is nothing to mend
-    assert is_channels_last(ours)
+    marked, marked_leaf = pooled_gradients(gradient_channels_last)
+    assert_close(marked, usual, rtol=0, atol=0)
+    assert_close(marked_leaf, usual_leaf, rtol=0, atol=0)
+    assert not is_channels_last(usual)  # otherwise there would be nothing to correct
+    assert is_channels_last(marked)
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_gradients_keep_their_number_format(dtype):
+def test_gradients_keep_their_dtype(dtype):
     x = features(dtype=dtype).requires_grad_()
     gradient, = torch.autograd.grad(gradient_channels_last(x).mean((2, 3)).sum(), x)
     assert gradient.dtype == dtype and is_channels_last(gradient)
@@ -56,12 +56,12 @@ def test_a_gradient_that_is_channels_last_is_not_copied():
     assert gradient.data_ptr() == given.data_ptr()
 
 
-def test_it_is_the_tensor_itself():
+def test_the_same_tensor_is_returned():
     x = features().requires_grad_()
     assert gradient_channels_last(x) is x
 
 
-def test_nothing_is_hung_on_a_tensor_without_gradient():
+def test_a_tensor_without_gradient_gets_no_hook():
     fixed = features()
     assert gradient_channels_last(fixed) is fixed and not fixed._backward_hooks
     parameter = features().requires_grad_()
@@ -72,7 +72,7 @@ def test_nothing_is_hung_on_a_tensor_without_gradient():
     assert len(hooked._backward_hooks) == 1
 
 
-def test_the_gradients_of_gradients_pass():
+def test_second_derivatives_pass_through():
     x = features(dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradgradcheck(
         lambda x: (gradient_channels_last(x * 1) ** 3).mean((2, 3)), x,
@@ -80,7 +80,7 @@ def test_the_gradients_of_gradients_pass():
 
 
 class Unused(torch.autograd.Function):
-    """What comes out does not depend on what comes in."""
+    """A function whose output does not depend on its input."""
 
     @staticmethod
     def forward(ctx, x):
@@ -91,13 +91,13 @@ class Unused(torch.autograd.Function):
         return None
 
 
-def test_no_gradient_stays_none():
+def test_a_missing_gradient_stays_none():
     x = features().requires_grad_()
     Unused.apply(gradient_channels_last(x * 2)).sum().backward()
     assert x.grad is None
 
 
-def test_the_backbones_gradients_equal_those_without_it(monkeypatch):
+def test_the_backbones_gradients_are_the_same_without_it(monkeypatch):
     torch.manual_seed(0)
     model = ConvMixer(arch='8/2-p1-k3', out_indices=(0, 1)).double()
     images = torch.rand(4, 3, 8, 8).double()
@@ -112,6 +112,6 @@ def test_the_backbones_gradients_equal_those_without_it(monkeypatch):
         formats.append(is_channels_last(ahead[0]))
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     assert formats == [True, False]
-    for ours, usual in zip(*gradients, strict=True):
-        # The same numbers summed in another order, up to 1e3 times the epsilon of float64.
-        assert_close(ours, usual, rtol=2e-13, atol=2e-13)
+    for marked, usual in zip(*gradients, strict=True):
+        # The same numbers, summed in another order: up to 1e3 times the eps of float64.
+        assert_close(marked, usual, rtol=2e-13, atol=2e-13)

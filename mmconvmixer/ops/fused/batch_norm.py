@@ -1,18 +1,21 @@
-"""Activation and BatchNorm over (rows, channels), a row being one position of one image.
+"""Kernels of `act_norm`: the statistics of an activation's results, and the gradients.
 
-The activation is computed again wherever it is needed: reading its input and
-computing is cheaper than writing and reading its output, and only the input
-is kept for the backward pass.
+Each kernel computes the activation again. Reading its input and computing is cheaper
+than writing and reading its result, and only the input is kept for the backward pass.
+
+Suffixes: R rows (positions of all images), C channels, S parts of the rows.
 """
+# ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .activations import activate, derivative
-from .tiles import parts, tile, vector
+from mmconvmixer.ops.fused.activations import ACTS, activate, derivative
+from mmconvmixer.ops.fused.tiles import row_tile, split, vector
 
-# Of sizes, only the channels decide how memory is read.
+# The number of channels decides how memory is read; the other sizes need no program of
+# their own.
 _for_any_rows = triton.jit(do_not_specialize=['rows', 'rows_each', 'c_blocks'])
 
 
@@ -20,11 +23,11 @@ _for_any_rows = triton.jit(do_not_specialize=['rows', 'rows_each', 'c_blocks'])
 def moments_kernel(
         x_ptr, mean_ptr, squares_ptr, count_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Mean and sum of squared distances to it, of act(x), for each part of the rows.
+    """Compute the mean of act(x) and the sum of squared distances to it, for each part of the rows.
 
-    Running means (Welford) at every position of the block, joined at the end:
-    a sum of squares would lose the variance where the mean is large.
-    x is (rows, C); mean and squares are (S, C), count is (S,), float32.
+    x is (rows, C); mean and squares are (S, C), count is (S,), all in float32.
+    Each position of the block keeps a running mean (Welford), and these are joined
+    at the end. A sum of squares would lose the variance where the mean is large.
     """
     program = tl.program_id(0)
     part = (program // c_blocks).to(tl.int64)
@@ -57,40 +60,12 @@ def moments_kernel(
     tl.store(count_ptr + part, total)
 
 
-@triton.jit(do_not_specialize=['rows', 'c_blocks'])
-def affine_kernel(
-        x_ptr, mean_ptr, scale_ptr, shift_ptr, added_ptr, out_ptr, rows, channels, c_blocks,
-        ACT: tl.constexpr, HAS_MEAN: tl.constexpr, HAS_ADDED: tl.constexpr,
-        BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """out = added + scale * (act(x) - mean) + shift; the vectors are (C,) in float32.
-
-    The mean by itself: in the shift it would cost digits where it is large.
-    """
-    program = tl.program_id(0)
-    c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
-    row = (program // c_blocks).to(tl.int64) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    c_inside = c < channels
-    inside = (row < rows)[:, None] & c_inside[None, :]
-    offset = row.to(tl.int64)[:, None] * channels + c[None, :]
-
-    x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
-    scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)
-    shift = tl.load(shift_ptr + c, mask=c_inside, other=0.)
-    out = activate(x, ACT)
-    if HAS_MEAN:
-        out -= tl.load(mean_ptr + c, mask=c_inside, other=0.)[None, :]
-    out = out * scale[None, :] + shift[None, :]
-    if HAS_ADDED:
-        out += tl.load(added_ptr + offset, mask=inside, other=0.).to(tl.float32)
-    tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
-
-
 @_for_any_rows
 def gradient_sums_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, grad_sums_ptr, product_sums_ptr,
         rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Sums of grad and of grad * (act(x) - mean) * rstd, for each part of the rows."""
+    """Sum grad, and grad * (act(x) - mean) * rstd, for each part of the rows."""
     program = tl.program_id(0)
     part = (program // c_blocks).to(tl.int64)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -117,13 +92,13 @@ def gradient_sums_kernel(
 @_for_any_rows
 def gradient_kernel(
         x_ptr, grad_ptr, mean_ptr, rstd_ptr, weight_ptr, grad_mean_ptr, product_mean_ptr,
-        out_ptr, out_sums_ptr, rows, rows_each, channels, c_blocks,
+        grad_input_ptr, grad_input_sums_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Gradient by x of weight * normalized(act(x)) + bias, and its sum for each part of the rows.
+    """Compute grad_input of weight * normalized(act(x)) + bias, and its sum over each part's rows.
 
-    That sum is the gradient by the bias of the convolution which made x.
-    grad_mean and product_mean are the sums of `gradient_sums_kernel` over the
-    count; all (C,) in float32.
+    The sum of grad_input is grad_bias of the convolution that computed x.
+    grad_mean and product_mean are the sums of `gradient_sums_kernel` divided by the
+    number of values; all vectors are (C,) in float32.
     """
     program = tl.program_id(0)
     part = (program // c_blocks).to(tl.int64)
@@ -145,92 +120,74 @@ def gradient_kernel(
         x = tl.load(x_ptr + offset, mask=inside, other=0.).to(tl.float32)
         grad = tl.load(grad_ptr + offset, mask=inside, other=0.).to(tl.float32)
         normalized = (activate(x, ACT) - mean) * rstd
-        out = weight * rstd * (grad - grad_mean - normalized * product_mean) * derivative(x, ACT)
-        tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=inside)
-        sums += tl.where(inside, out, 0.)
-    tl.store(out_sums_ptr + part * channels + c, tl.sum(sums, axis=0), mask=c_inside)
+        grad_act = weight * rstd * (grad - grad_mean - normalized * product_mean)
+        grad_input = grad_act * derivative(x, ACT)
+        tl.store(grad_input_ptr + offset, grad_input.to(grad_input_ptr.dtype.element_ty),
+                 mask=inside)
+        sums += tl.where(inside, grad_input, 0.)
+    tl.store(grad_input_sums_ptr + part * channels + c, tl.sum(sums, axis=0), mask=c_inside)
 
 
-def moments(x_RC: Tensor, act: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (C,), sum of squared distances to it (C,) and count (), of act(x), float32."""
+def moments(x_RC: Tensor, act: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return act(x)'s mean (C,), the sum of squared distances to it (C,) and the count ().
+
+    All three are float32.
+    """
     rows, channels = x_RC.shape
-    block_rows, block_c = _blocks(rows, channels)
+    block_rows, block_c = row_tile(rows, channels)
     c_blocks = triton.cdiv(channels, block_c)
-    rows_each, count = parts(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
+    rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
     mean = x_RC.new_empty((count, channels), dtype=torch.float32)
     squares, counts = torch.empty_like(mean), mean.new_empty(count)
     if count:
         moments_kernel[(count * c_blocks,)](
-            x_RC, mean, squares, counts, rows, rows_each, channels, c_blocks, ACT=act,
+            x_RC, mean, squares, counts, rows, rows_each, channels, c_blocks, ACT=ACTS[act],
             BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
     return join_moments(mean, squares, counts)
 
 
 def join_moments(mean_SC: Tensor, squares_SC: Tensor,
                  count_S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the moments of the whole of those of S parts (Chan et al., 1979)."""
+    """Join the moments of S parts into those of the whole (Chan et al., 1979)."""
     count = count_S.sum()
     mean = (mean_SC * count_S[:, None]).sum(0) / count.clamp(min=1)
     away = mean_SC - mean
     return mean, (squares_SC + away.square() * count_S[:, None]).sum(0), count
 
 
-def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: int,
-               added_RC: Tensor | None = None, mean_C: Tensor | None = None) -> Tensor:
-    """Return added + scale * (act(x) - mean) + shift, in x's dtype."""
-    rows, channels = x_RC.shape
-    if added_RC is not None and added_RC.shape != x_RC.shape:
-        raise ValueError('what is added needs the shape of x')
-    out = torch.empty_like(x_RC)
-    if x_RC.numel():
-        block_rows, block_c = _blocks(rows, channels)
-        c_blocks = triton.cdiv(channels, block_c)
-        affine_kernel[(triton.cdiv(rows, block_rows) * c_blocks,)](
-            x_RC, x_RC if mean_C is None else mean_C, vector(scale_C, channels),
-            vector(shift_C, channels), x_RC if added_RC is None else added_RC, out, rows,
-            channels, c_blocks, ACT=act, HAS_MEAN=mean_C is not None,
-            HAS_ADDED=added_RC is not None,
-            BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
-    return out
-
-
 def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
-                  act: int) -> tuple[Tensor, Tensor]:
+                  act: str) -> tuple[Tensor, Tensor]:
     """Return the sums over rows of grad and of grad * normalized(act(x)), (C,) in float32."""
     rows, channels = x_RC.shape
-    block_rows, block_c = _blocks(rows, channels)
+    block_rows, block_c = row_tile(rows, channels)
     c_blocks = triton.cdiv(channels, block_c)
-    rows_each, count = parts(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
+    rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
     grads = x_RC.new_empty((count, channels), dtype=torch.float32)
     products = torch.empty_like(grads)
     if count:
         gradient_sums_kernel[(count * c_blocks,)](
             x_RC, grad_RC, mean_C, rstd_C, grads, products, rows, rows_each, channels, c_blocks,
-            ACT=act, BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
+            ACT=ACTS[act], BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
     return grads.sum(0), products.sum(0)
 
 
 def input_gradient(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
                    weight_C: Tensor, grad_mean_C: Tensor, product_mean_C: Tensor,
-                   act: int) -> tuple[Tensor, Tensor]:
-    """Return the gradient by x of weight * normalized(act(x)) + bias, and its sums over rows.
+                   act: str) -> tuple[Tensor, Tensor]:
+    """Return grad_input of weight * normalized(act(x)) + bias, and its sums over rows.
 
-    The gradient is in x's dtype; the sums, (C,) in float32, are of what it was
-    before it was rounded to that.
+    grad_input has x's dtype; the sums, (C,) in float32, are taken before it is
+    rounded to that.
     """
     rows, channels = x_RC.shape
-    out = torch.empty_like(x_RC)
-    block_rows, block_c = _blocks(rows, channels)
+    grad_input = torch.empty_like(x_RC)
+    block_rows, block_c = row_tile(rows, channels)
     c_blocks = triton.cdiv(channels, block_c)
-    rows_each, count = parts(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
+    rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
     sums = x_RC.new_empty((count, channels), dtype=torch.float32)
     if count:
         gradient_kernel[(count * c_blocks,)](
             x_RC, grad_RC, mean_C, rstd_C, vector(weight_C, channels), grad_mean_C,
-            product_mean_C, out, sums, rows, rows_each, channels, c_blocks, ACT=act,
+            product_mean_C, grad_input, sums, rows, rows_each, channels, c_blocks, ACT=ACTS[act],
             BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
-    return out, sums.sum(0)
-
-
-def _blocks(rows: int, channels: int) -> tuple[int, int]:
-    return tile(rows, most=16), tile(channels, most=128)
+    return grad_input, sums.sum(0)

@@ -1,22 +1,29 @@
-"""Depthwise convolution: stride 1, 'same' padding, channels-last.
+"""Depthwise convolution: stride 1, 'same' padding; reference: `ops.reference.depthwise_conv`.
 
-Up to 9x9 the vector units are the limit, and every instruction that is not a
-multiply-add costs. A tile is `COLUMNS` columns of one image; a thread holds
-two channels of one tile. It goes down the rows, reads each number once, and
-keeps in registers the K sums of each column, of the K output rows in which the
-input row at hand takes part.
+Up to 9x9 the vector units are the limit, so every instruction that is not a
+multiply-add costs time. A tile is `COLUMNS` columns of one image; a thread holds
+two channels of one tile. It goes down the rows and reads each number once. An input
+row contributes to K output rows: the thread keeps their sums, K for each column, in
+registers.
+
+Suffixes: B batch, H height, W width, C channels, K kernel size.
 """
+# ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from .activations import IDENTITY, activate
-from .tiles import programs_wanted, tile, vector
+from mmconvmixer.ops.fused.activations import ACTS, activate
+from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import depthwise_conv_weight_gradient
+from mmconvmixer.ops.fused.operator import empty_like, operator, to_bchw, to_bhwc
+from mmconvmixer.ops.fused.tiles import depthwise_tile, programs_wanted, vector
 
 
-# Sizes of images and batches may change without compiling again.
+# Images and batches of other sizes need no program of their own.
 @triton.jit(do_not_specialize=['tiles', 'height', 'width', 'strip_height', 'strips', 'w_tiles',
                                'c_blocks'])
 def depthwise_kernel(
@@ -25,12 +32,12 @@ def depthwise_kernel(
         CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, ACT: tl.constexpr,
         HAS_BIAS: tl.constexpr, HAS_AFFINE: tl.constexpr, HAS_ADDED: tl.constexpr,
         TILES: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """out = added + affine(act(conv(x) + bias)), each part but conv optional.
+    """Compute out = added + scale * act(conv(x) + bias) + shift; all but conv is optional.
 
     x, added and out are (B, H, W, C); weight is (C / BLOCK_C, K, K, BLOCK_C), with
-    zeros beyond C; bias, scale and shift are (C,); all vectors in float32.
-    `BEFORE` is the padding above and left. C is a constant: what is read lies at
-    constant distances then, which takes no instructions.
+    zeros beyond C; bias, scale and shift are (C,); all of these but x, added and out
+    are float32. `BEFORE` is the padding above and on the left. C is a constant, so
+    that addresses differ by constants, which take no instructions.
     """
     program = tl.program_id(0)
     c_block = program % c_blocks
@@ -48,7 +55,9 @@ def depthwise_kernel(
     start = tl.zeros((TILES, BLOCK_C), tl.float32)
     if HAS_BIAS:
         start += tl.load(bias_ptr + c, mask=c < CHANNELS, other=0.)[None, :]
-    sums = ()  # at i * COLUMNS + n, column n of the row for which the input row is kernel row i
+    # sums[i * COLUMNS + n] is column n of the output row that meets the current input row
+    # with row i of the kernel.
+    sums = ()
     for _ in tl.static_range(K * COLUMNS):
         sums = sums + (start,)
 
@@ -85,7 +94,7 @@ def depthwise_kernel(
                 c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
                 HAS_ADDED)
 
-    # Rows that end beyond the image's last one.
+    # Output rows whose last kernel rows lie below the image.
     for beyond in tl.static_range(K - 1 - BEFORE):
         finished = ()
         for n in tl.static_range(COLUMNS):
@@ -100,7 +109,7 @@ def _finish(totals, row, corner, top, bottom, tile_width, w, c, width,
             added_ptr, scale_ptr, shift_ptr, out_ptr,
             CHANNELS: tl.constexpr, ACT: tl.constexpr, HAS_AFFINE: tl.constexpr,
             HAS_ADDED: tl.constexpr):
-    """Write a row of output, if it lies in top..bottom - 1."""
+    """Write an output row if it lies in top..bottom - 1."""
     c_inside = c < CHANNELS
     if HAS_AFFINE:
         scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)[None, :]
@@ -118,39 +127,28 @@ def _finish(totals, row, corner, top, bottom, tile_width, w, c, width,
         tl.store(out_ptr + place + n * CHANNELS, total.to(out_ptr.dtype.element_ty), mask=inside)
 
 
-def tile_shape(channels: int, kernel_size: int) -> tuple[int, int, int]:
-    """Return tiles of a program, columns of a tile and channels of a program.
-
-    Two channels for each of 128 threads, and as many columns as their registers
-    hold sums for (up to kernels of 31).
-    """
-    block_c = tile(channels, most=64)
-    columns = 8 if kernel_size <= 9 else 4 if kernel_size <= 15 else 2
-    return 256 // block_c, columns, block_c
-
-
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
-              act: int = IDENTITY, scale_C: Tensor | None = None, shift_C: Tensor | None = None,
+              act: str = 'identity', scale_C: Tensor | None = None, shift_C: Tensor | None = None,
               added_BHWC: Tensor | None = None, transposed: bool = False) -> Tensor:
     """Return added + scale * act(conv(x) + bias) + shift, in x's dtype.
 
     Args:
-        transposed: convolve with the transposed operator, as the gradient by
-            the input of a convolution does.
+        transposed: apply the transposed convolution, which turns grad_output into
+            grad_input.
     """
     batch, height, width, channels = x_BHWC.shape
     kernel_size = weight_CKK.shape[-1]
     if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
             added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
         raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
-                         f'{tuple(weight_CKK.shape)}, and what is added needs the shape of x')
+                         f'{tuple(weight_CKK.shape)}, and a residual needs the shape of x')
     out = torch.empty_like(x_BHWC)
     if not x_BHWC.numel():
         return out
     before = (kernel_size - 1) // 2
     if transposed:
         weight_CKK, before = weight_CKK.flip(1, 2), kernel_size - 1 - before
-    block_tiles, columns, block_c = tile_shape(channels, kernel_size)
+    block_tiles, columns, block_c = depthwise_tile(channels, kernel_size)
     w_tiles, c_blocks = triton.cdiv(width, columns), triton.cdiv(channels, block_c)
     tile_blocks = triton.cdiv(batch * w_tiles, block_tiles)
     padded = F.pad(weight_CKK.float(), (0, 0, 0, 0, 0, c_blocks * block_c - channels))
@@ -166,7 +164,53 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
         vector(scale_C, channels) if has_affine else x_BHWC,
         vector(shift_C, channels) if has_affine else x_BHWC,
         out, batch * w_tiles, height, width, strip_height, strips, w_tiles, c_blocks,
-        CHANNELS=channels, K=kernel_size, BEFORE=before, ACT=act, HAS_BIAS=bias_C is not None,
+        CHANNELS=channels, K=kernel_size, BEFORE=before, ACT=ACTS[act], HAS_BIAS=bias_C is not None,
         HAS_AFFINE=has_affine, HAS_ADDED=added_BHWC is not None, TILES=block_tiles,
         COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return out
+
+
+@operator('depthwise_conv(Tensor x, Tensor weight, Tensor? bias) -> Tensor')
+def _depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return to_bchw(depthwise(to_bhwc(x), weight.flatten(0, 1), bias_C=bias))
+
+
+@operator('depthwise_conv_input_gradient(Tensor grad, Tensor weight) -> Tensor')
+def _input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
+    return to_bchw(depthwise(to_bhwc(grad), weight.flatten(0, 1), transposed=True))
+
+
+@_depthwise_conv.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return empty_like(x)
+
+
+@_input_gradient.register_fake
+def _(grad: Tensor, weight: Tensor) -> Tensor:
+    return empty_like(grad)
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    x, weight, bias = inputs
+    ctx.save_for_backward(x, weight)
+    ctx.bias_dtype = None if bias is None else bias.dtype
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight = ctx.saved_tensors
+    grad_input = grad_weight = grad_bias = None
+    if ctx.needs_input_grad[0]:
+        grad_input = _input_gradient(grad, weight)
+    if any(ctx.needs_input_grad[1:]):
+        grad_weight, grad_bias = depthwise_conv_weight_gradient(x, grad, weight.shape[-1])
+        grad_weight = grad_weight.to(weight.dtype)
+        grad_bias = None if ctx.bias_dtype is None else grad_bias.to(ctx.bias_dtype)
+    return grad_input, grad_weight, grad_bias
+
+
+_depthwise_conv.register_autograd(_backward, setup_context=_setup_context)
+
+
+def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """See `ops.reference.depthwise_conv`."""
+    return _depthwise_conv(x, weight, bias)

@@ -1,18 +1,21 @@
-"""Gradients of a depthwise convolution by its weight and bias.
+"""grad_weight and grad_bias of a depthwise convolution.
 
-A tile is `COLUMNS` columns of one image; a thread holds two channels of one
-tile. It goes down the rows of x, and keeps in registers `TAPS` x K sums, one
-for each kernel row that it has and each kernel column; they are added up over
-threads once, at the end. The sums of all programs lie side by side and are added
-by the caller, in one order: the result is the same bits in every run.
+A tile is `COLUMNS` columns of one image; a thread holds two channels of one tile. It
+goes down the rows of x and keeps `TAPS` x K sums in registers, one for each of its
+kernel rows and each kernel column. The threads of a program add up their sums once,
+at the end. Each program writes its own sums, and the caller adds these in a fixed
+order, so that the result is the same to the last bit in every run.
+
+Suffixes: B batch, H height, W width, C channels.
 """
+# ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .depthwise import tile_shape
-from .tiles import parts
+from mmconvmixer.ops.fused.operator import operator, to_bhwc
+from mmconvmixer.ops.fused.tiles import depthwise_tile, split
 
 
 @triton.jit(do_not_specialize=['tiles', 'lines', 'lines_each', 'height', 'width', 'w_tiles',
@@ -22,11 +25,11 @@ def depthwise_weight_kernel(
         tiles, lines, lines_each, height, width, w_tiles, c_blocks, tap_blocks,
         CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, TAPS: tl.constexpr,
         TILES: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """weight_sums[s, i, j] = sum of x[h + i - BEFORE, w + j - BEFORE] grad[h, w].
+    """Compute weight_sums[s, i, j] = sum of x[h + i - BEFORE, w + j - BEFORE] * grad[h, w].
 
-    x and grad are (B, H, W, C); weight_sums (S, K, K, C) and bias_sums (S, C),
-    float32, s being the part of the lines that a program sums. A line is a row
-    of `TILES` tiles.
+    x and grad are (B, H, W, C); weight_sums (S, K, K, C) and bias_sums (S, C) are
+    float32; s numbers the parts of the lines, and a program sums over one part. A line
+    is one row of `TILES` tiles.
     """
     program = tl.program_id(0)
     c = (program % c_blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -73,7 +76,7 @@ def depthwise_weight_kernel(
                 for j in tl.static_range(K):
                     more = more + (tl.fma(values[n + j], grad, tap_sums[j]),)
                 tap_sums = more
-                # The tap, in the programs that have it, whose grad is of this row.
+                # For one tap, the rows of x and grad are the same: it sums grad for the bias.
                 if tap == BEFORE % TAPS:
                     bias_sum += grad
             updated = updated + tap_sums
@@ -90,23 +93,23 @@ def depthwise_weight_kernel(
 
 
 def taps(kernel_size: int) -> int:
-    """Return how many kernel rows the registers of a thread hold sums for, in equal shares."""
+    """Return how many kernel rows a thread's registers hold sums for, in equal shares."""
     most = max(1, 81 // kernel_size)
     return triton.cdiv(kernel_size, triton.cdiv(kernel_size, most))
 
 
 def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
                      kernel_size: int) -> tuple[Tensor, Tensor]:
-    """Return the gradients by weight (C, K, K) and bias (C,), in float32."""
+    """Return grad_weight (C, K, K) and grad_bias (C,), in float32."""
     batch, height, width, channels = x_BHWC.shape
     if not x_BHWC.numel():
         return (x_BHWC.new_zeros((channels, kernel_size, kernel_size), dtype=torch.float32),
                 x_BHWC.new_zeros(channels, dtype=torch.float32))
     tap_blocks = triton.cdiv(kernel_size, taps(kernel_size))
-    block_tiles, columns, block_c = tile_shape(channels, kernel_size)
+    block_tiles, columns, block_c = depthwise_tile(channels, kernel_size)
     w_tiles, c_blocks = triton.cdiv(width, columns), triton.cdiv(channels, block_c)
     lines = triton.cdiv(batch * w_tiles, block_tiles) * height
-    lines_each, count = parts(lines, x_BHWC.device, programs_each=c_blocks * tap_blocks)
+    lines_each, count = split(lines, x_BHWC.device, programs_each=c_blocks * tap_blocks)
     weight_sums = x_BHWC.new_empty((count, kernel_size, kernel_size, channels),
                                    dtype=torch.float32)
     bias_sums = x_BHWC.new_empty((count, channels), dtype=torch.float32)
@@ -116,3 +119,19 @@ def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
         BEFORE=(kernel_size - 1) // 2, TAPS=taps(kernel_size), TILES=block_tiles,
         COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return weight_sums.sum(0).permute(2, 0, 1), bias_sums.sum(0)
+
+
+@operator('depthwise_conv_weight_gradient(Tensor x, Tensor grad, int kernel_size) '
+          '-> (Tensor, Tensor)')
+def depthwise_conv_weight_gradient(x: Tensor, grad: Tensor,
+                                   kernel_size: int) -> tuple[Tensor, Tensor]:
+    """Return grad_weight (C, 1, K, K) and grad_bias (C,) for x and grad (B, C, H, W)."""
+    grad_weight, grad_bias = depthwise_weight(to_bhwc(x), to_bhwc(grad), kernel_size)
+    return grad_weight[:, None].contiguous(), grad_bias
+
+
+@depthwise_conv_weight_gradient.register_fake
+def _(x: Tensor, grad: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
+    channels = x.shape[1]
+    return (x.new_empty((channels, 1, kernel_size, kernel_size), dtype=torch.float32),
+            x.new_empty(channels, dtype=torch.float32))

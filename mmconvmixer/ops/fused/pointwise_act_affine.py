@@ -1,29 +1,35 @@
-"""Pointwise convolution with everything that follows it, for inference."""
+"""A block's second half in inference; reference: `ops.reference.pointwise_act_affine`.
+
+Suffixes: R rows (positions of all images), K input channels, C output channels.
+"""
+# ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .activations import activate
-from .tiles import tile, vector
+from mmconvmixer.ops.fused.activations import ACTS, activate
+from mmconvmixer.ops.fused.operator import empty_like, from_rows, operator, rows
+from mmconvmixer.ops.fused.tiles import tile, vector
 
 
 @triton.jit(do_not_specialize=['rows', 'row_blocks', 'c_blocks'])
 def pointwise_kernel(
         x_ptr, weight_ptr, bias_ptr, scale_ptr, shift_ptr, out_ptr,
         rows, in_channels, out_channels, row_blocks, c_blocks,
-        ACT: tl.constexpr, PRECISION: tl.constexpr, TOGETHER: tl.constexpr,
+        ACT: tl.constexpr, PRECISION: tl.constexpr, GROUP_ROWS: tl.constexpr,
         BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr):
-    """out = scale * act(x @ weight.T + bias) + shift.
+    """Compute out = scale * act(x @ weight.T + bias) + shift.
 
     x is (rows, C_in), weight (C_out, C_in), out (rows, C_out); bias, scale and
-    shift are (C_out,) in float32. `TOGETHER` row blocks go through all channel
-    blocks before the next, so that what both read stays in the second-level cache.
+    shift are (C_out,) in float32. A group of `GROUP_ROWS` row blocks goes through
+    all channel blocks before the next group starts, so that the rows and weights
+    it reads again are still in the L2 cache.
     """
     program = tl.program_id(0)
-    in_group = TOGETHER * c_blocks
-    first_block = (program // in_group) * TOGETHER
-    blocks = tl.minimum(row_blocks - first_block, TOGETHER)
+    in_group = GROUP_ROWS * c_blocks
+    first_block = (program // in_group) * GROUP_ROWS
+    blocks = tl.minimum(row_blocks - first_block, GROUP_ROWS)
     row_block = first_block + (program % in_group) % blocks
     c_block = (program % in_group) // blocks
 
@@ -54,7 +60,7 @@ def pointwise_kernel(
 
 
 def pointwise(x_RK: Tensor, weight_CK: Tensor, bias_C: Tensor, scale_C: Tensor, shift_C: Tensor,
-              act: int) -> Tensor:
+              act: str) -> Tensor:
     """Return scale * act(x @ weight.T + bias) + shift, in x's dtype."""
     rows, in_channels = x_RK.shape
     out_channels = len(weight_CK)
@@ -64,7 +70,8 @@ def pointwise(x_RK: Tensor, weight_CK: Tensor, bias_C: Tensor, scale_C: Tensor, 
     out = x_RK.new_empty((rows, out_channels))
     if not out.numel():
         return out
-    # Tiles of half precision go to the tensor cores, of float32 to the registers.
+    # Half precision is multiplied on the tensor cores, which want large tiles; float32 in
+    # registers, which hold smaller ones.
     half = x_RK.element_size() == 2
     side = 128 if half else 64
     block_rows, block_c, block_k = (
@@ -74,18 +81,36 @@ def pointwise(x_RK: Tensor, weight_CK: Tensor, bias_C: Tensor, scale_C: Tensor, 
     pointwise_kernel[(row_blocks * c_blocks,)](
         x_RK, weight_CK.to(x_RK.dtype).contiguous(),
         *(vector(each, out_channels) for each in (bias_C, scale_C, shift_C)), out,
-        rows, in_channels, out_channels, row_blocks, c_blocks, ACT=act,
-        PRECISION=_precision(x_RK.dtype), TOGETHER=8, BLOCK_ROWS=block_rows, BLOCK_C=block_c,
+        rows, in_channels, out_channels, row_blocks, c_blocks, ACT=ACTS[act],
+        PRECISION=_precision(x_RK.dtype), GROUP_ROWS=8, BLOCK_ROWS=block_rows, BLOCK_C=block_c,
         BLOCK_K=block_k, num_warps=8 if half else 4, num_stages=3)
     return out
 
 
 def _precision(dtype: torch.dtype) -> str:
-    """Return how float32 is multiplied, as PyTorch's own products are told to."""
+    """Return how to multiply float32: as the user told PyTorch to multiply it."""
     if dtype is not torch.float32:
         return 'ieee'
     settings = torch.backends.cuda.matmul
-    # Reading the old switch raises where somebody used the new one.
+    # PyTorch raises if the old switch is read after the new one was set.
     allowed = (settings.fp32_precision == 'tf32' if hasattr(settings, 'fp32_precision')
                else settings.allow_tf32)
     return 'tf32' if allowed else 'ieee'
+
+
+@operator('pointwise_act_affine(Tensor x, Tensor weight, Tensor bias, Tensor scale, '
+          'Tensor shift, str act) -> Tensor')
+def _pointwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+                          act: str) -> Tensor:
+    return from_rows(pointwise(rows(x), weight.flatten(1), bias, scale, shift, act), like=x)
+
+
+@_pointwise_act_affine.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor, act: str) -> Tensor:
+    return empty_like(x, channels=len(weight))
+
+
+def pointwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+                         act: str) -> Tensor:
+    """See `ops.reference.pointwise_act_affine`; it has no gradient."""
+    return _pointwise_act_affine(x, weight, bias, scale, shift, act)

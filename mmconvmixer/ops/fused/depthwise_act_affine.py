@@ -1,0 +1,25 @@
+"""A block's first half in inference; reference: `ops.reference.depthwise_act_affine`."""
+from torch import Tensor
+
+from mmconvmixer.ops.fused.depthwise_conv import depthwise
+from mmconvmixer.ops.fused.operator import empty_like, operator, to_bchw, to_bhwc
+
+
+@operator('depthwise_act_affine(Tensor x, Tensor weight, Tensor bias, Tensor scale, '
+          'Tensor shift, str act) -> Tensor')
+def _depthwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+                          act: str) -> Tensor:
+    x_BHWC = to_bhwc(x)
+    return to_bchw(depthwise(x_BHWC, weight.flatten(0, 1), bias_C=bias, act=act, scale_C=scale,
+                             shift_C=shift, added_BHWC=x_BHWC))
+
+
+@_depthwise_act_affine.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor, act: str) -> Tensor:
+    return empty_like(x)
+
+
+def depthwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+                         act: str) -> Tensor:
+    """See `ops.reference.depthwise_act_affine`; it has no gradient."""
+    return _depthwise_act_affine(x, weight, bias, scale, shift, act)

@@ -1,0 +1,64 @@
+"""What every operator needs: its registration, and the kernels' order of memory.
+
+The kernels are called through operators of torch.library, which torch.compile,
+export, autocast and DDP understand. An operator takes tensors (B, C, H, W) in any
+memory format and returns channels-last ones; its kernels see (B, H, W, C).
+"""
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import CustomOpDef
+
+
+def operator(schema: str) -> Callable[[Callable], CustomOpDef]:
+    """Register a function as the operator `mmconvmixer::name`.
+
+    Args:
+        schema: in torch's words, 'name(Tensor x, ...) -> Tensor'.
+    """
+    name, arguments = schema.split('(', 1)
+
+    def register(implementation: Callable) -> CustomOpDef:
+        @wraps(implementation)
+        def on_device(x: Tensor, *rest: Any) -> Any:
+            # Triton launches on the current GPU, which need not be the tensor's.
+            with torch.cuda.device_of(x):
+                return implementation(x, *rest)
+        return torch.library.custom_op(f'mmconvmixer::{name}', on_device, mutates_args=(),
+                                       schema=f'({arguments}')
+    return register
+
+
+def to_bhwc(x: Tensor) -> Tensor:
+    """Return (B, C, H, W) as a contiguous (B, H, W, C), without a copy if it is channels-last."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def to_bchw(x_BHWC: Tensor) -> Tensor:
+    """Return (B, H, W, C) as a channels-last (B, C, H, W) in the same memory."""
+    # autograd does not let users change a view in place if an operator returned it;
+    # this is a tensor of its own.
+    view = x_BHWC.permute(0, 3, 1, 2)
+    return x_BHWC.new_empty(0).set_(
+        view.untyped_storage(), view.storage_offset(), view.shape, view.stride())
+
+
+def rows(x: Tensor) -> Tensor:
+    """Return (B, C, H, W) as (B * H * W, C), one row for each position of each image."""
+    return to_bhwc(x).flatten(0, 2)
+
+
+def from_rows(x_RC: Tensor, like: Tensor) -> Tensor:
+    """Return (B * H * W, C) as a channels-last (B, C, H, W), B, H and W those of `like`."""
+    batch, _, height, width = like.shape
+    return to_bchw(x_RC.view(batch, height, width, x_RC.shape[1]))
+
+
+def empty_like(x: Tensor, channels: int | None = None) -> Tensor:
+    """Return what `to_bchw` would give an operator of x, for its fake implementation."""
+    batch, own_channels, height, width = x.shape
+    return torch.empty((batch, channels or own_channels, height, width), dtype=x.dtype,
+                       device=x.device, memory_format=torch.channels_last)
