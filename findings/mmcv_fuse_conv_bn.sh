@@ -3,7 +3,9 @@
 #
 # Guess: it fuses a BatchNorm that directly follows a convolution, and leaves others alone.
 # Seen:
-#   (paste)
+#   mmcv-lite 2.2.0 torch 2.13.0+cpu
+#   conv, BatchNorm, GELU: fusing changes the output by 5.4e-07
+#   conv, GELU, BatchNorm: fusing changes the output by 9.1e-01, with no message
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -3,7 +3,9 @@
 #
 # Guess: a scale for every output channel keeps what the layer learned to about 1 %.
 # Seen:
-#   (paste)
+#   onnx 1.23.2 onnxruntime 1.32.0
+#   random weights: int8 loses 0.7% of them
+#   the same weights beside the identity: int8 loses 72.9% of them
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
