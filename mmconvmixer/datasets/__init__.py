@@ -16,12 +16,7 @@ from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.transforms import LoadImage, ResizeCenterCrop, faster_pipeline
-from mmconvmixer.datasets.wrappers import (
-    InMemory,
-    SeedEachSample,
-    SkipUnreadable,
-    StampedSampler,
-)
+from mmconvmixer.datasets.wrappers import InMemory, SeedEachSample, SkipUnreadable, StampedSampler
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',

@@ -142,5 +142,5 @@ def _hint(array: np.ndarray) -> str:
     if array.ndim == 4:
         return '; give several images as a list of arrays: list(array)'
     if array.dtype != np.uint8 and array.ndim in (2, 3):
-        return '; convert the values to 0..255, as in an image file'
+        return '; scale the values to the range 0 to 255, as in an image file'
     return ''

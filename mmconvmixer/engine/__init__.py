@@ -1,16 +1,22 @@
 from mmconvmixer.engine.evaluator import Evaluator
-from mmconvmixer.engine.hooks.checkpoint_hook import CheckpointHook
-from mmconvmixer.engine.hooks.freeze_hook import FreezeHook
-from mmconvmixer.engine.hooks.progress_hook import ProgressHook
-from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
-from mmconvmixer.engine.hooks.show_hook import ShowHook
-from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
+from mmconvmixer.engine.hooks import (
+    CheckpointHook,
+    FreezeHook,
+    ProgressHook,
+    RandomStateHook,
+    ShowHook,
+    UnreadableHook,
+)
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.metrics import CalibrationError, PerClassAccuracy
-from mmconvmixer.engine.optim.amp import AmpOptimWrapper
-from mmconvmixer.engine.optim.layer_decay import LearningRateDecayOptimWrapperConstructor
-from mmconvmixer.engine.optim.sam import AmpSAMOptimWrapper, SAMOptimWrapper
-from mmconvmixer.engine.optim.schedules import PiecewiseLinearLR, WarmUpCosineLR
+from mmconvmixer.engine.optim import (
+    AmpOptimWrapper,
+    AmpSAMOptimWrapper,
+    LearningRateDecayOptimWrapperConstructor,
+    PiecewiseLinearLR,
+    SAMOptimWrapper,
+    WarmUpCosineLR,
+)
 from mmconvmixer.engine.runner import Runner
 
 __all__ = ['AmpOptimWrapper', 'AmpSAMOptimWrapper', 'CalibrationError', 'CheckpointHook',

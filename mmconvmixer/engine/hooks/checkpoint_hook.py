@@ -1,18 +1,19 @@
-"""mmengine's CheckpointHook, minus the moments without a checkpoint."""
+"""Save checkpoints so that a complete one exists at every moment."""
 from collections import deque
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.runner import Runner
 
 
 class CheckpointHook(MMEngineCheckpointHook):
-    """Remove old checkpoints only once the new one is on disk.
+    """mmengine's `CheckpointHook` that removes old checkpoints after saving the new one.
 
-    mmengine's removes first: a run with `max_keep_ckpts=1` that is killed while
-    it saves has nothing left.
+    mmengine's removes them first, so that a run with `max_keep_ckpts=1` that is killed while
+    saving has no checkpoint left.
     """
 
-    def _save_checkpoint_with_step(self, runner, step, meta):
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         keep = self.max_keep_ckpts
         kept = getattr(self, 'keep_ckpt_ids', None)
         if keep > 0:

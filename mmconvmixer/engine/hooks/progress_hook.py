@@ -1,7 +1,9 @@
-"""Progress and ETA of every loop, however few its iterations."""
+"""Log the progress and the remaining time of every loop."""
+from typing import Any
+
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmconvmixer._support.progress import Progress
 
@@ -9,11 +11,11 @@ from mmconvmixer._support.progress import Progress
 class ProgressHook(Hook):
     """Log `Progress` lines while training, validating and testing.
 
-    mmengine's LoggerHook counts iterations, and a slow machine can be silent
-    for minutes between two of its lines; this one looks at the clock.
+    mmengine's `LoggerHook` logs after a number of iterations, which can take minutes on a slow
+    machine. This hook logs after a number of seconds.
     """
 
-    def _before_epoch(self, runner, mode: str = 'train') -> None:
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         loop = getattr(runner, f'{mode}_loop')
         task, batches = mode, len(loop.dataloader)
         if isinstance(loop, IterBasedTrainLoop):
@@ -22,7 +24,7 @@ class ProgressHook(Hook):
             task = f'train epoch {runner.epoch + 1}/{runner.max_epochs}'
         self._progress = Progress(task, batches, 'batches', say=runner.logger.info)
 
-    def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None,
-                    mode: str = 'train') -> None:
+    def _after_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                    outputs: Any = None, mode: str = 'train') -> None:
         if is_main_process():
             self._progress.update(batch_idx + 1)

@@ -14,7 +14,7 @@ class RandomStateHook(Hook):
     validation would draw other numbers than one that was never stopped.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._resumed: dict | None = None
         self._before_val: dict | None = None
         self._gathered: list[dict] = []

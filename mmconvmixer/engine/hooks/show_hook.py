@@ -1,4 +1,4 @@
-"""Images with what the model says of them."""
+"""Write test images with their predictions drawn on them."""
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +9,15 @@ from mmpretrain.engine import VisualizationHook
 
 
 class ShowHook(VisualizationHook):
-    """mmpretrain's `VisualizationHook` for tests, with its output mended.
+    """mmpretrain's `VisualizationHook` with three of its faults fixed.
 
-    mmpretrain's names a file by the image's base name alone, so `cat/1.png`
-    overwrites `dog/1.png`; draws BGR as RGB; and its text does not fit on
-    images of 32 pixels. Here: `<folder>_<name>.png`, in right colors, at
-    least 224 pixels high and wide. (Of several processes, mmengine's visualizer
-    draws in the first only: that one's share of the images.)
+    mmpretrain's hook names a file after the image's base name only, so that `cat/1.png`
+    overwrites `dog/1.png`; it takes BGR for RGB; and its text does not fit on images of 32
+    pixels. This hook writes `<folder>_<name>.png`, in the right colors, at least 224 pixels
+    high and wide. Of several processes, mmengine's visualizer draws only the images of the
+    first.
 
-    Args: those of `VisualizationHook`.
+    Arguments: as in `VisualizationHook`.
     """
 
     SMALLEST = 224
@@ -25,7 +25,7 @@ class ShowHook(VisualizationHook):
     def _draw_samples(self, batch_idx: int, data_batch: dict, data_samples: Sequence,
                       step: int = 0) -> None:
         images = data_batch['inputs']
-        if images[0].ndim == 4:  # test-time augmentation: the plain view comes last
+        if images[0].ndim == 4:  # with test-time augmentation, the unchanged view comes last
             images = images[-1]
         for sample, image in zip(data_samples, images, strict=True):
             if sample.get('sample_idx', 0) % self.interval or sample.get('unreadable'):

@@ -1,26 +1,29 @@
-"""Lower learning rates the nearer a layer is to the image."""
+"""Layer-wise decay: lower learning rates for the layers nearer to the image."""
 import inspect
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from mmpretrain import engine as theirs
+from mmpretrain import engine as mmpretrain_engine
 from mmpretrain.registry import OPTIMIZERS
 from torch import nn
 
 from mmconvmixer.engine.optim.layer_depth import layer_depth
 
 
-class LearningRateDecayOptimWrapperConstructor(theirs.LearningRateDecayOptimWrapperConstructor):
-    """mmpretrain's, also for backbones without `get_layer_depth`, such as its `MlpMixer`.
+class LearningRateDecayOptimWrapperConstructor(
+        mmpretrain_engine.LearningRateDecayOptimWrapperConstructor):
+    """mmpretrain's class, also for backbones without `get_layer_depth`, such as its `MlpMixer`.
 
-    `paramwise_cfg=dict(layer_decay_rate=r)`: the head learns at the optimizer's rate,
-    the last block at r times that, the one before at r * r, and so on to the stem.
-    An optimizer whose config gives no weight decay has its own default (mmpretrain's
-    ends in a KeyError).
+    With `paramwise_cfg=dict(layer_decay_rate=r)`, the head trains at the optimizer's learning
+    rate, the last block at r times that rate, the block before at r * r times, and so on down
+    to the stem. If the config has no weight decay, the optimizer's default applies, for which
+    mmpretrain's class raises a KeyError.
     """
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '',
-                   get_layer_depth: Callable | None = None, **optimizer_cfg) -> None:
+                   get_layer_depth: Callable | None = None, **optimizer_cfg: Any) -> None:
+        """Add a group of parameters for each layer, as in mmpretrain's class."""
         if self.base_wd is None:
             kind = self.optimizer_cfg['type']
             kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind

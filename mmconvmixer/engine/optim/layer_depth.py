@@ -1,26 +1,27 @@
-"""Which layer of a network a parameter is in, counted from the image to the answer."""
+"""The layer that a parameter belongs to, counted from the input to the output."""
 import re
 
 from torch import nn
 
-# The names of the blocks in this family's backbones, and of what comes before them.
+# How the backbones of this family and mmpretrain's name their blocks, and the layers before.
 _BLOCK = re.compile(r'backbone\.(?:stages|layers|blocks)\.(\d+)\.')
 _STEM = re.compile(r'backbone\.(?:stem|patch_embed)\.')
 
 
 def layer_depth(model: nn.Module, name: str) -> tuple[int, int]:
-    """Return (layer, number of layers).
+    """Return the layer of a parameter, and the number of layers.
 
-    Layer 0 is the stem or patch embedding, 1..depth are the blocks, depth + 1 is
-    what follows them: the last norm, neck and head.
+    Layer 0 is the stem or patch embedding, layers 1 to depth are the blocks, and layer depth + 1
+    is everything that follows: the last norm, the neck and the head.
 
     Args:
-        model: a classifier with a `backbone`; its `get_layer_depth` is asked where it
-            has one, else the names decide.
-        name: of one of the model's parameters.
+        model: a classifier with a `backbone`. Its `get_layer_depth` decides if it has that
+            method, else the names of the parameters.
+        name: the name of one of the model's parameters.
 
     Raises:
-        ValueError: a backbone without blocks that the names would show.
+        ValueError: the backbone has no `get_layer_depth`, and no parameter is named after a
+            block.
     """
     backbone = model.backbone
     if hasattr(backbone, 'get_layer_depth'):
@@ -28,8 +29,8 @@ def layer_depth(model: nn.Module, name: str) -> tuple[int, int]:
     numbers = [int(match[1]) for key, _ in model.named_parameters()
                if (match := _BLOCK.match(key))]
     if not numbers:
-        raise ValueError(f'{type(backbone).__name__} has no get_layer_depth, and no stages, layers '
-                         'or blocks by their names: its parameters have no order')
+        raise ValueError(f'{type(backbone).__name__} has no get_layer_depth, and no parameters in '
+                         'stages, layers or blocks, so the order of its layers is unknown')
     depth = max(numbers) + 1
     if block := _BLOCK.match(name):
         return int(block[1]) + 1, depth + 2

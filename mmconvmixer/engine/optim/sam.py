@@ -1,15 +1,16 @@
-"""Sharpness-Aware Minimisation: a step by the gradient of the worst loss nearby.
+"""Sharpness-Aware Minimization (SAM): a step by the gradient at the worst weights nearby.
 
     e = rho * g / ||g||                  g: the gradient at the weights w
     w <- step(w, gradient at w + e)
 
-adaptive: e = rho * T^2 g / ||T g||, T = |w| + eta elementwise
+Adaptive SAM (ASAM): e = rho * T^2 g / ||T g||, with T = |w| + eta elementwise.
 """
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -22,21 +23,21 @@ from mmconvmixer.errors import BadConfig
 
 
 def check_radius(rho: float, eta: float = 0.) -> None:
-    """Raise BadConfig if `rho` or `eta` is no finite number from 0."""
+    """Raise BadConfig unless `rho` and `eta` are finite numbers that are not negative."""
     for name, value in (('rho', rho), ('eta', eta)):
         if isinstance(value, bool) or not isinstance(value, Real) \
                 or not 0 <= value < math.inf:
-            raise BadConfig(f'optim_wrapper.{name} is {value!r}, but must be a finite number from '
-                            '0 (rho, how far SAM climbs: 0.05 to 1 in the papers)')
+            raise BadConfig(f'optim_wrapper.{name} is {value!r}, expected a finite number from 0 '
+                            '(rho, how far SAM perturbs the weights, is 0.05 to 1 in the papers)')
 
 
 @torch.no_grad()
-def climb(weights: Sequence[Tensor], gradients: Sequence[Tensor], rho: float,
-          adaptive: bool = False, eta: float = 0.01) -> None:
-    """Add e to `weights`, in place; `gradients` are used up.
+def perturb(weights: Sequence[Tensor], gradients: Sequence[Tensor], rho: float,
+            adaptive: bool = False, eta: float = 0.01) -> None:
+    """Add the perturbation e to `weights`, in place; `gradients` are overwritten.
 
-    A constant factor on the gradients, such as a loss scale, changes nothing.
-    Weights whose gradient is zero or not finite as a whole stay as they are.
+    A constant factor on all gradients, such as a loss scale, has no effect. If the gradients'
+    common norm is zero or not finite, the weights are not changed.
     """
     if not weights:
         return
@@ -45,8 +46,8 @@ def climb(weights: Sequence[Tensor], gradients: Sequence[Tensor], rho: float,
         torch._foreach_add_(scales, eta)
         torch._foreach_mul_(gradients, scales)
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    # Waits for the GPU once a step, which costs the launch of a kernel, and keeps
-    # an overflow of the scaled float16 gradient out of the second pass.
+    # This waits for the GPU once per step, at the cost of about a kernel launch. In return, an
+    # overflow of the scaled float16 gradients can't reach the weights of the second pass.
     if not torch.finfo(norm.dtype).tiny <= norm.item() < math.inf:
         return
     if adaptive:
@@ -55,27 +56,31 @@ def climb(weights: Sequence[Tensor], gradients: Sequence[Tensor], rho: float,
 
 
 @contextmanager
-def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Give `tensors` at the end the values they have now, to the last bit."""
-    kept = [tensor.detach().clone() for tensor in tensors]
+def restored(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """On exit, give `tensors` the values that they had on entry, bit for bit."""
+    before = [tensor.detach().clone() for tensor in tensors]
     try:
         yield
     finally:
         with torch.no_grad():
-            for tensor, value in zip(tensors, kept, strict=True):
+            for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
 
 
 @dataclass
 class Call:
-    """A call of a model, with the state of the random generators before it."""
+    """A call of a model, with the state of the random generators before the call."""
     model: nn.Module
     args: tuple
     kwargs: dict
     random_state: dict
 
     def repeat(self) -> Tensor:
-        """Call once more, with the same random numbers, and return the loss ()."""
+        """Repeat the call with the same random numbers and return the loss ().
+
+        Raises:
+            BadConfig: the model returns no loss.
+        """
         now = random_state()
         set_random_state(self.random_state)
         try:
@@ -93,76 +98,77 @@ class Call:
 
 
 class _SharpnessAware:
-    """What comes over `OptimWrapper` or `AmpOptimWrapper`: `backward` makes two passes."""
+    """Makes `backward` of an `OptimWrapper` or `AmpOptimWrapper` a backward pass of SAM."""
 
-    def _start(self, rho: float, adaptive: bool, eta: float) -> None:
+    def _init_sam(self, rho: float, adaptive: bool, eta: float) -> None:
         check_radius(rho, eta)
         self.rho, self.adaptive, self.eta = rho, adaptive, eta
         self._calls: list[Call] = []
 
     @contextmanager
-    def optim_context(self, model: nn.Module):
-        """Keep the call of `model` that follows; its gradients stay on this rank.
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Record the call of `model` in this context; its gradients are not averaged over ranks.
 
         Raises:
-            BadConfig: DistributedDataParallel with `static_graph=True`.
+            BadConfig: the model is a DistributedDataParallel with `static_graph=True`.
         """
         if getattr(model, 'static_graph', False):
-            raise BadConfig('model_wrapper_cfg.static_graph is True, with which PyTorch\'s DDP '
-                            'averages all gradients; SAM\'s first stay apart: leave it out')
+            raise BadConfig("model_wrapper_cfg.static_graph is True, which makes PyTorch's DDP "
+                            "average all gradients, but SAM needs each process's first gradient: "
+                            'leave static_graph out')
 
-        def keep(module, args, kwargs):
+        def record(module: nn.Module, args: tuple, kwargs: dict) -> None:
             self._calls.append(Call(module, args, kwargs, random_state()))
 
         self._calls.clear()
-        # DDP decides while it computes forward whether the gradients will be averaged.
-        own_rank = model.no_sync() if hasattr(model, 'no_sync') else nullcontext()
-        # First of all hooks: the repeated call goes through the others again.
-        handle = model.register_forward_pre_hook(keep, prepend=True, with_kwargs=True)
+        # DDP decides in the forward pass whether it will average the gradients.
+        no_sync = model.no_sync() if hasattr(model, 'no_sync') else nullcontext()
+        # The first of all hooks, because the repeated call runs the other hooks again.
+        handle = model.register_forward_pre_hook(record, prepend=True, with_kwargs=True)
         try:
-            with super().optim_context(model), own_rank:
+            with super().optim_context(model), no_sync:
                 yield
         finally:
             handle.remove()
 
-    def backward(self, loss: Tensor, **kwargs) -> None:
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """Add the gradient at the perturbed weights to `.grad`.
 
         Args:
-            loss: (), of the call made in `optim_context`, as `scale_loss` returns it.
-            kwargs: of both `Tensor.backward`.
+            loss: (), the loss of the call in `optim_context`, as `scale_loss` returns it.
+            **kwargs: the arguments of `Tensor.backward` in both passes.
 
         Raises:
-            RuntimeError: not one call of the model in `optim_context` before.
-            BadConfig: the model has no loss that could be computed again.
+            RuntimeError: the model was not called exactly once in `optim_context`.
+            BadConfig: the model returns no loss.
         """
         if len(self._calls) != 1:
             raise RuntimeError(f'SAM repeats the forward pass, but found {len(self._calls)} of '
-                               'them: call the model once, in `with optim_wrapper.'
-                               'optim_context(model)`, before each backward pass')
+                               'them; call the model exactly once in `with optim_wrapper.'
+                               'optim_context(model)` before each backward pass')
         call = self._calls.pop()
         weights = [weight for group in self.optimizer.param_groups
                    for weight in group['params'] if weight.requires_grad]
         gradients = self._first_gradients(weights, loss, **kwargs)
-        reached = [weight for weight, gradient in zip(weights, gradients, strict=True)
-                   if gradient is not None]
-        # Buffers too: BatchNorm's statistics, and whatever else a forward pass counts.
-        with put_back(reached), put_back(list(call.model.buffers())):
-            climb(reached, [gradient for gradient in gradients if gradient is not None],
-                  self.rho, self.adaptive, self.eta)
+        with_gradient = [weight for weight, gradient in zip(weights, gradients, strict=True)
+                         if gradient is not None]
+        # Buffers are restored too: BatchNorm's statistics, and others that a forward pass changes.
+        with restored(with_gradient), restored(list(call.model.buffers())):
+            perturb(with_gradient, [gradient for gradient in gradients if gradient is not None],
+                    self.rho, self.adaptive, self.eta)
             del gradients
             with super().optim_context(call.model):
                 perturbed = call.repeat()
             super().backward(self.scale_loss(perturbed), **kwargs)
 
     def _first_gradients(self, weights: Sequence[Tensor], loss: Tensor,
-                         **kwargs) -> list[Tensor | None]:
-        """Return the gradients at the weights; what `.grad` has accumulated stays there."""
+                         **kwargs: Any) -> list[Tensor | None]:
+        """Return the gradients at the weights; what `.grad` has accumulated is kept."""
         accumulated = [weight.grad for weight in weights]
         for weight in weights:
             weight.grad = None
         super().backward(loss, **kwargs)
-        self._inner_count -= 1  # two backward passes, one iteration
+        self._inner_count -= 1  # the two backward passes are one iteration
         gradients = [weight.grad for weight in weights]
         for weight, gradient in zip(weights, accumulated, strict=True):
             weight.grad = gradient
@@ -170,47 +176,45 @@ class _SharpnessAware:
 
 
 class SAMOptimWrapper(_SharpnessAware, OptimWrapper):
-    """Sharpness-Aware Minimisation around any optimizer.
+    """Sharpness-Aware Minimization with any optimizer.
 
         optim_wrapper = dict(type='SAMOptimWrapper', rho=0.15, optimizer=...)
 
-    Each iteration computes the gradient twice: at the weights, and rho further
-    up the first; the optimizer steps from the weights by the second. Loss and
-    metrics in the log are of the first pass.
+    Each iteration computes two gradients: the first at the weights, the second at the weights
+    moved by rho along the first. The optimizer then steps from the original weights by the
+    second. The loss and metrics in the log are those of the first pass.
 
-    - The second pass is the first at other weights: same batch, same precision
-      and same random numbers. With other dropout masks it would be another loss
-      than the one that was climbed, and the difference in part their noise.
-      After it the generators are as after one pass.
-    - BatchNorm: buffers change in the first pass only, at the weights that are
-      evaluated and saved.
-    - Several processes: each climbs by the gradient of its own batch, and only
-      the second gradients are averaged: the m-sharpness of Foret et al. (section
-      4.1), with m = the batch of one process, which generalized better there
-      than one climb for all, and needs no more communication than a plain step.
-    - `accumulative_counts`: each batch climbs by its own gradient, for the same
-      reason; the second gradients accumulate.
-    - `clip_grad` clips the second gradient, as accumulated.
-    - A first gradient that is zero or not finite: the second pass is at the
-      weights themselves.
-    - Nothing is kept between iterations: checkpoints are those of the plain
-      wrapper, and resume as theirs do.
+    - The second pass repeats the first at other weights, with the same batch, precision and
+      random numbers. With other dropout masks it would evaluate another loss than the one that
+      the weights were perturbed to raise. Afterwards the generators are as after one pass.
+    - BatchNorm's buffers change only in the first pass, at the weights that are evaluated and
+      saved.
+    - With several processes, each perturbs the weights by the gradient of its own batch, and
+      only the second gradients are averaged. This is the m-sharpness of Foret et al. (section
+      4.1), with m the batch size of one process. There it generalized better than a common
+      perturbation, and it needs no more communication than a plain step.
+    - With `accumulative_counts`, each batch perturbs the weights by its own gradient, for the
+      same reason, and the second gradients accumulate.
+    - `clip_grad` clips the accumulated second gradient.
+    - If the first gradient is zero or not finite, the second pass is at the original weights.
+    - Nothing is kept between iterations: checkpoints are the plain wrapper's and resume in
+      the same way.
 
-    Beside the plain wrapper's memory it needs that of the weights once (their
-    copy; the gradients are there in turn).
+    It needs more memory than the plain wrapper for one copy of the weights. The two gradients
+    do not exist at the same time.
 
     Args:
         optimizer: the optimizer to step with.
-        rho: length of the climb, in the norm over all weights; a number from 0.
-            Foret et al. take 0.05 for ResNets; Chen et al. more for MLP-Mixers.
-        adaptive: ASAM, which measures the climb of each weight by its size.
-            Its rho is about ten times as large (Kwon et al.: 0.5 on CIFAR-10).
-        eta: with `adaptive`, added to the sizes.
+        rho: length of the perturbation, in the norm over all weights; not negative. Foret et
+            al. use 0.05 for ResNets, Chen et al. more for MLP-Mixers.
+        adaptive: whether to use ASAM, which scales the perturbation of each weight by the
+            weight's size. Its rho is about ten times as large (Kwon et al.: 0.5 on CIFAR-10).
+        eta: added to the weights' sizes, with `adaptive`.
         accumulative_counts: iterations per step.
         clip_grad: as in `OptimWrapper`.
 
     Raises:
-        BadConfig: `rho` or `eta` negative or no finite number.
+        BadConfig: `rho` or `eta` is negative or not a finite number.
 
     Sources: Foret et al. 2021 (arXiv 2010.01412); Kwon et al. 2021, ASAM (arXiv
     2102.11600); Chen, Hsieh, Gong 2022, "When Vision Transformers Outperform
@@ -219,31 +223,31 @@ class SAMOptimWrapper(_SharpnessAware, OptimWrapper):
 
     def __init__(self, optimizer: torch.optim.Optimizer, rho: float = 0.05,
                  adaptive: bool = False, eta: float = 0.01, accumulative_counts: int = 1,
-                 clip_grad: dict | None = None):
+                 clip_grad: dict | None = None) -> None:
         super().__init__(optimizer, accumulative_counts, clip_grad)
-        self._start(rho, adaptive, eta)
+        self._init_sam(rho, adaptive, eta)
 
 
 class AmpSAMOptimWrapper(_SharpnessAware, AmpOptimWrapper):
-    """`SAMOptimWrapper` in mixed precision; `tools/train.py --amp` puts it in its place.
+    """`SAMOptimWrapper` in mixed precision, which `tools/train.py --amp` replaces it with.
 
-    Both passes run under the same autocast, and both losses are scaled: the
-    scale cancels in g / ||g||. Where the first gradient overflows, the second
-    one is of the weights themselves, and if it overflows too the step is left
-    out and the scale lowered, as without SAM.
+    Both passes run under the same autocast and both losses are scaled, because the scale
+    cancels in g / ||g||. If the first gradient overflows, the second pass is at the original
+    weights; if that overflows too, the step is skipped and the scale lowered, as without SAM.
 
-    Args: those of `SAMOptimWrapper`, and of `AmpOptimWrapper`: `loss_scale` (on
-    a GPU) and `dtype`.
+    Args:
+        optimizer, rho, adaptive, eta, accumulative_counts, clip_grad: as in `SAMOptimWrapper`.
+        loss_scale, dtype: as in `AmpOptimWrapper`.
 
     Raises:
-        BadConfig: `rho` or `eta` negative or no finite number; a dtype that
-            this machine can't train in.
+        BadConfig: `rho` or `eta` is negative or not a finite number, or this machine can't
+            train in `dtype`.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, rho: float = 0.05,
                  adaptive: bool = False, eta: float = 0.01, accumulative_counts: int = 1,
                  clip_grad: dict | None = None, loss_scale: str | float | dict = 'dynamic',
-                 dtype: str | torch.dtype | None = None):
+                 dtype: str | torch.dtype | None = None) -> None:
         super().__init__(loss_scale, dtype, optimizer=optimizer,
                          accumulative_counts=accumulative_counts, clip_grad=clip_grad)
-        self._start(rho, adaptive, eta)
+        self._init_sam(rho, adaptive, eta)

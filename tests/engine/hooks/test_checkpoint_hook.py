@@ -45,7 +45,7 @@ def names(folder):
 
 
 class Moments(Hook):
-    """Look at the folder at every file operation from the first checkpoint on."""
+    """List the complete checkpoints before and after every file operation."""
 
     def __init__(self, folder, monkeypatch):
         self.folder, self.complete = folder, []
@@ -69,7 +69,7 @@ class Moments(Hook):
         self.complete.append(sorted(found))
 
 
-def test_with_one_kept_there_is_never_a_moment_without_a_complete_checkpoint(
+def test_with_one_kept_a_complete_checkpoint_exists_at_every_moment(
         tmp_path, monkeypatch):
     moments = Moments(tmp_path, monkeypatch)
     run(tmp_path, 4, keep=1)
@@ -89,13 +89,13 @@ def test_the_newest_are_kept(tmp_path, keep, left):
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_4.pth')
 
 
-def test_after_resuming_the_old_ones_still_go(tmp_path):
+def test_after_resuming_old_checkpoints_are_still_removed(tmp_path):
     run(tmp_path, 3, keep=2)
     run(tmp_path, 5, keep=2, resume=str(tmp_path / 'epoch_3.pth'))
     assert names(tmp_path) == ['epoch_4.pth', 'epoch_5.pth']
 
 
-def test_after_resuming_with_fewer_kept_the_surplus_goes_too(tmp_path):
+def test_after_resuming_with_fewer_kept_the_surplus_is_removed(tmp_path):
     run(tmp_path, 3, keep=3)
     run(tmp_path, 4, keep=1, resume=str(tmp_path / 'epoch_3.pth'))
     assert names(tmp_path) == ['epoch_4.pth']
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_while_saving_leaves_the_previous_checkpoint(tmp_pa
 
     class DiskFull(Hook):
         def before_train_epoch(self, runner):
-            if runner.epoch == 2:  # no file may grow over half a checkpoint
+            if runner.epoch == 2:  # limits files to half the size of a checkpoint
                 half = (tmp_path / 'epoch_2.pth').stat().st_size // 2
                 resource.setrlimit(resource.RLIMIT_FSIZE, (half, before[1]))
 

@@ -22,7 +22,7 @@ def run(train, tmp_path_factory):
     return folder
 
 
-def test_the_folder_holds_what_repeats_the_run(run, toy_config):
+def test_the_record_holds_what_is_needed_to_repeat_the_run(run, toy_config):
     record = record_of(run)
     assert record['config_file'] == toy_config.name
     assert record['seed'] == 0 and record['deterministic'] is False
@@ -56,9 +56,9 @@ def test_every_checkpoint_holds_the_origin_too(run):
         assert meta['cfg'] == record['cfg']
 
 
-def test_a_resumed_runs_history_goes_on(run, train, tmp_path):
+def test_resuming_continues_the_history(run, train, tmp_path):
     shutil.copy(run / 'epoch_1.pth', tmp_path)
-    shutil.copy(run / 'run.json', tmp_path)  # written up to the second epoch: killed there
+    shutil.copy(run / 'run.json', tmp_path)  # it already has the second epoch
     train(tmp_path, TWO_EPOCHS, resume=True)
     resumed, whole = record_of(tmp_path), record_of(run)
     assert [entry['epoch'] for entry in resumed['history']] == [1, 2]
@@ -98,7 +98,7 @@ def test_the_fingerprint_in_the_record_is_the_data_sets(run, toy_config):
     assert fingerprint(dataset) == record_of(run)['data']['val']
 
 
-def test_metrics_that_are_no_numbers_do_not_end_a_run(train, toy_config, tmp_path):
+def test_metrics_that_are_not_numbers_do_not_end_a_run(train, toy_config, tmp_path):
     config = tmp_path / 'matrix.py'
     config.write_text(f"_base_ = ['{toy_config}']\n"
                       "val_evaluator = dict(_delete_=True, type='ConfusionMatrix')\n")

@@ -6,7 +6,7 @@ from mmconvmixer.engine import AmpOptimWrapper
 from mmconvmixer.errors import BadConfig
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(),
-                                reason='with a GPU mmengine\'s own wrapper is at work')
+                                reason="on a GPU mmengine's own wrapper is used")
 
 
 class Net(torch.nn.Module):
@@ -42,7 +42,7 @@ def test_forward_is_bfloat16_weights_stay_float32_and_the_loss_falls():
 
 
 @pytest.mark.parametrize('dtype', [None, 'bfloat16', torch.bfloat16])
-def test_bfloat16_may_be_named(dtype):
+def test_bfloat16_can_be_named(dtype):
     net = Net()
     assert step(net, wrapper(net, dtype=dtype))[0] == torch.bfloat16
 
@@ -61,7 +61,7 @@ def test_the_loss_scale_of_a_gpu_config_changes_nothing(loss_scale):
     assert torch.equal(plain.layer.weight, scaled.layer.weight)
 
 
-def test_a_state_dict_there_and_back_goes_on_as_if_never_saved(tmp_path):
+def test_a_saved_and_loaded_state_continues_exactly(tmp_path):
     net = Net()
     optim = wrapper(net)
     step(net, optim)
@@ -90,7 +90,7 @@ def test_gradients_accumulate_and_are_clipped():
     assert norm == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_a_config_gets_this_wrapper_by_mmengine_s_name():
+def test_a_config_gets_this_wrapper_by_mmengines_name():
     from mmengine.registry import DefaultScope
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         built = build_optim_wrapper(Net(), dict(type='AmpOptimWrapper',

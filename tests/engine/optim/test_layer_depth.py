@@ -28,17 +28,17 @@ def layers(model):
 
 
 @BOTH
-def test_layers_count_from_the_image_to_the_answer(cfg):
+def test_layers_count_from_the_input_to_the_output(cfg):
     found = layers(build_model(cfg))
     assert {total for _, total in found.values()} == {5}
     for name, (layer, _) in found.items():
         part = name.removeprefix('backbone.')
         expected = [number for start, number in LAYERS.items() if part.startswith(f'{start}.')]
-        assert expected in ([layer], []), name  # [] is block 1, which LAYERS leaves out
+        assert expected in ([layer], []), name  # [] for block 1, which LAYERS leaves out
     assert {layer for layer, _ in found.values()} == {0, 1, 2, 3, 4}
 
 
-def test_names_alone_tell_the_layers_where_a_backbone_does_not(monkeypatch):
+def test_parameter_names_decide_if_the_backbone_has_no_get_layer_depth(monkeypatch):
     model = build_model(CONVMIXER)
     asked = layers(model)
     monkeypatch.delattr(type(model.backbone), 'get_layer_depth')
@@ -57,7 +57,7 @@ def test_the_last_blocks_and_what_follows_them_train(cfg, freeze, first):
 
 
 @BOTH
-def test_head_trains_the_head_alone(cfg):
+def test_head_trains_only_the_head(cfg):
     model = build_model(cfg)
     freeze_parameters(model, 'head')
     assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == [
@@ -68,12 +68,12 @@ def test_head_trains_the_head_alone(cfg):
 @pytest.mark.parametrize('freeze, said', [
     ('last-4', "3 blocks: 'last-1' to 'last-3'"), ('last-0', "expected 'head', 'last-N'"),
     ('last', 'expected'), ('Head', 'expected'), (2, 'freeze is 2'), (True, 'freeze is True')])
-def test_another_value_is_named_with_what_there_is(cfg, freeze, said):
+def test_another_value_is_named_with_the_possible_ones(cfg, freeze, said):
     with pytest.raises(BadConfig, match=said):
         frozen_parameters(build_model(cfg), freeze)
 
 
-def test_a_network_that_has_no_blocks_or_no_head_is_named():
+def test_a_network_without_blocks_or_head_is_named():
     lenet = build_model(dict(type='ImageClassifier', backbone=dict(type='LeNet5'), head=dict(
         type='LinearClsHead', num_classes=3, in_channels=84)))
     with pytest.raises(BadConfig, match='LeNet5 has no get_layer_depth'):
@@ -108,12 +108,12 @@ def test_each_layer_learns_at_half_the_rate_of_the_next(cfg):
 @pytest.mark.parametrize('optimizer, decay', [
     (dict(type='SGD', lr=0.8), 0.), (dict(type='AdamW', lr=0.8), 0.01),
     (dict(type='AdamW', lr=0.8, weight_decay=0.), 0.)])
-def test_without_a_weight_decay_the_optimizer_s_own_is_kept(optimizer, decay):
+def test_without_a_weight_decay_the_optimizers_default_applies(optimizer, decay):
     _, groups = rates(CONVMIXER, optimizer)
     assert {group['weight_decay'] for group in groups} == {decay}
 
 
-def test_what_is_frozen_is_left_to_nobody():
+def test_frozen_parameters_are_left_out_of_the_optimizer():
     constructor = LearningRateDecayOptimWrapperConstructor(
         dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.8)),
         dict(layer_decay_rate=0.5))
@@ -123,7 +123,7 @@ def test_what_is_frozen_is_left_to_nobody():
     assert {group['lr'] for group in groups} == {0.8, 0.4}
 
 
-def test_the_names_are_in_mmpretrain_s_registries():
+def test_the_names_are_in_mmpretrains_registries():
     assert MODELS.get('ConvMixer').__module__.startswith('mmconvmixer')
     assert OPTIM_WRAPPER_CONSTRUCTORS.get('LearningRateDecayOptimWrapperConstructor') is (
         LearningRateDecayOptimWrapperConstructor)

@@ -63,7 +63,7 @@ def values_of(model):
 
 
 def plain_gradient(model, weights, data):
-    """The gradient of the loss at `weights`, by name; `model` stays as it is."""
+    """Return the gradient of the loss at `weights`, by name, without changing `model`."""
     leaves = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     loss = functional_call(model, {**leaves, **buffers}, kwargs=data)['loss']
@@ -119,7 +119,7 @@ def test_an_adaptive_step_on_a_quadratic_by_hand():
 
 
 @pytest.mark.parametrize('backbone', [MIXER, CONVMIXER], ids=['mixer', 'convmixer'])
-def test_steps_are_those_written_out_plainly(backbone):
+def test_steps_equal_the_formula(backbone):
     model = Classifier(backbone).double()
     optim = sgd(model, rho=RHO)
     for seed in range(3):
@@ -127,12 +127,12 @@ def test_steps_are_those_written_out_plainly(backbone):
         without = stepped(model, plain_gradient(model, values_of(model), batch(seed)))
         model.train_step(batch(seed), optim)
         assert_weights(model, expected)
-        with pytest.raises(AssertionError):  # so the test above says something
+        with pytest.raises(AssertionError):  # shows that the comparison above can fail
             assert_weights(model, without)
 
 
 @pytest.mark.parametrize('backbone', [MIXER, CONVMIXER], ids=['mixer', 'convmixer'])
-def test_adaptive_steps_are_those_written_out_plainly(backbone):
+def test_adaptive_steps_equal_the_formula(backbone):
     model = Classifier(backbone).double()
     optim = sgd(model, rho=0.5, adaptive=True, eta=0.02)
     for seed in range(2):
@@ -141,7 +141,7 @@ def test_adaptive_steps_are_those_written_out_plainly(backbone):
         assert_weights(model, expected)
 
 
-def test_the_statistics_of_batch_norm_follow_the_first_pass_only():
+def test_batch_norm_statistics_change_only_in_the_first_pass():
     model, once = Classifier(CONVMIXER), Classifier(CONVMIXER)
     once(**batch(0, torch.float32))
     model.train_step(batch(0, torch.float32), sgd(model, rho=RHO))
@@ -151,7 +151,7 @@ def test_the_statistics_of_batch_norm_follow_the_first_pass_only():
     assert all(torch.equal(buffers[name], expected[name]) for name in buffers)
 
 
-def test_rho_0_is_the_plain_step_to_the_last_bit_dropout_and_statistics_too(same_weights):
+def test_rho_0_equals_the_plain_step_bit_for_bit_with_dropout_and_statistics(same_weights):
     plain, sam = (Classifier(CONVMIXER, dropout=0.5) for _ in range(2))
     states = []
     for model, optim in ((plain, sgd(plain, OptimWrapper)), (sam, sgd(sam, rho=0.))):
@@ -163,7 +163,7 @@ def test_rho_0_is_the_plain_step_to_the_last_bit_dropout_and_statistics_too(same
     assert torch.equal(*states)
 
 
-def test_the_second_pass_drops_what_the_first_has_dropped():
+def test_the_second_pass_has_the_dropout_mask_of_the_first():
     model = Classifier(MIXER, dropout=0.5)
     dropped = []
     model.dropout.register_forward_hook(lambda module, given, out: dropped.append(out == 0))
@@ -185,13 +185,13 @@ def test_numbers_drawn_between_the_passes_are_not_drawn_again():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_logged_loss_is_that_of_the_weights_themselves():
+def test_the_logged_loss_is_that_at_the_original_weights():
     model = Classifier(MIXER).double()
     expected = model(**batch(0))['loss'].item()
     assert model.train_step(batch(0), sgd(model, rho=RHO))['loss'].item() == expected
 
 
-def test_clipping_is_of_the_second_gradient():
+def test_the_second_gradient_is_clipped():
     model = Classifier(MIXER).double()
     gradient = sam_gradient(model, batch(0))
     limit = norm(gradient) / 3
@@ -201,7 +201,7 @@ def test_clipping_is_of_the_second_gradient():
     torch.testing.assert_close(values_of(model), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_accumulated_batches_climb_each_by_its_own_gradient():
+def test_each_accumulated_batch_perturbs_the_weights_by_its_own_gradient():
     model = Classifier(MIXER).double()
     before = values_of(model)
     expected = stepped(model, mean([sam_gradient(model, batch(seed)) for seed in (0, 1)]))
@@ -211,7 +211,7 @@ def test_accumulated_batches_climb_each_by_its_own_gradient():
     assert all(torch.equal(weight, before[name]) for name, weight in values_of(model).items())
     model.train_step(batch(1), optim)
     assert_weights(model, expected)
-    # The third and last iteration is left over: a step of its own.
+    # The third and last iteration is left over and makes a step of its own.
     expected = stepped(model, sam_gradient(model, batch(2)))
     model.train_step(batch(2), optim)
     assert_weights(model, expected)
@@ -246,7 +246,7 @@ def test_groups_frozen_weights_and_weights_without_a_gradient():
     assert_weights(model, expected)
 
 
-def test_where_the_gradient_is_zero_nothing_moves():
+def test_a_zero_gradient_changes_nothing():
     model = Quadratic([0., 0.], [1., 2.])
     model.train_step({}, sgd(model, rho=RHO))
     assert model.w.tolist() == [0., 0.]
@@ -254,7 +254,7 @@ def test_where_the_gradient_is_zero_nothing_moves():
 
 @pytest.mark.parametrize('bad', [math.inf, math.nan])
 @pytest.mark.parametrize('adaptive', [False, True])
-def test_a_first_gradient_that_is_not_finite_leaves_the_plain_step(bad, adaptive):
+def test_after_a_first_gradient_that_is_not_finite_the_step_is_plain(bad, adaptive):
     model = Quadratic([3., 2.], [1., 2.])
     factors = [torch.tensor([bad, 1.], dtype=torch.float64)]
     model.w.register_hook(lambda g: g * factors.pop() if factors else g)
@@ -263,7 +263,7 @@ def test_a_first_gradient_that_is_not_finite_leaves_the_plain_step(bad, adaptive
     assert model.w.tolist() == [3. - 0.5 * 3, 2. - 0.5 * 4]
 
 
-def test_an_error_in_the_second_pass_leaves_the_weights_where_they_were(same_weights):
+def test_an_error_in_the_second_pass_restores_the_weights(same_weights):
     model = Classifier(CONVMIXER)
     once, reached = Classifier(CONVMIXER), []
     once(**batch(0, torch.float32))
@@ -288,9 +288,9 @@ def bfloat16_reference(model, data, rho):
             model, {name: weights[name] + rho * g[name] / norm(g) for name in g}, data)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='bfloat16 is what amp means on a CPU')
+@pytest.mark.skipif(torch.cuda.is_available(), reason='mixed precision is bfloat16 only on a CPU')
 @pytest.mark.parametrize('backbone', [MIXER, CONVMIXER], ids=['mixer', 'convmixer'])
-def test_mixed_precision_on_a_cpu_makes_both_passes_in_bfloat16(backbone):
+def test_mixed_precision_on_a_cpu_runs_both_passes_in_bfloat16(backbone):
     model, data = Classifier(backbone), batch(0, torch.float32)
     dtypes = []
     model.fc.register_forward_hook(lambda module, given, out: dtypes.append(out.dtype))
@@ -302,7 +302,7 @@ def test_mixed_precision_on_a_cpu_makes_both_passes_in_bfloat16(backbone):
 
 
 def amp_sam(model, scale):
-    """`AmpSAMOptimWrapper` with a gradient scaler, which it has on a GPU only."""
+    """Return an `AmpSAMOptimWrapper` with a gradient scaler, which it only has on a GPU."""
     optim = sgd(model, AmpSAMOptimWrapper, rho=RHO, clip_grad=dict(max_norm=1.))
     optim.loss_scaler = torch.amp.GradScaler('cpu', init_scale=scale)
     return optim
@@ -313,12 +313,12 @@ def test_the_loss_scale_cancels(same_weights):
     models = [Classifier(MIXER) for _ in range(2)]
     for model, scale in zip(models, (1., 2. ** 16), strict=True):
         model.train_step(batch(0, torch.float32), amp_sam(model, scale))
-    # A power of two: not a bit is lost.
+    # The scale is a power of two, so that no bit is lost.
     assert same_weights(models[0].state_dict(), models[1].state_dict())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='replaces the scaler of a CPU')
-def test_where_the_scaled_gradient_overflows_the_step_is_left_out_and_the_scale_lowered(
+def test_if_the_scaled_gradient_overflows_the_step_is_skipped_and_the_scale_lowered(
         same_weights):
     model = Classifier(MIXER)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -335,7 +335,7 @@ def test_where_the_scaled_gradient_overflows_the_step_is_left_out_and_the_scale_
 @pytest.mark.parametrize('options', [
     dict(rho=-0.1), dict(rho='auto'), dict(rho=None), dict(rho=math.nan), dict(rho=math.inf),
     dict(rho=True), dict(rho=0.1, eta=-1)], ids=str)
-def test_a_radius_that_is_none_is_an_error_that_says_what_one_is(wrapper, options):
+def test_an_invalid_radius_is_an_error_that_says_what_is_expected(wrapper, options):
     with pytest.raises(BadConfig, match='optim_wrapper.(rho|eta) is .*finite number from 0'):
         sgd(Quadratic([1.], [1.]), wrapper, **options)
 
@@ -384,7 +384,7 @@ def test_a_model_that_returns_no_loss_is_an_error():
 
 
 @pytest.mark.parametrize('kind', [SAMOptimWrapper, AmpSAMOptimWrapper])
-def test_a_config_gets_it_by_name_and_its_state_fits_the_plain_wrapper(kind):
+def test_it_is_built_by_name_and_its_state_fits_the_plain_wrapper(kind):
     plain = dict(SAMOptimWrapper=OptimWrapper, AmpSAMOptimWrapper=AmpOptimWrapper)[kind.__name__]
     model = Classifier(MIXER)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -417,7 +417,7 @@ def _rank(rank, port, backbone, ddp_options, accumulate, folder):
     (MIXER, {}, 2),
     (MIXER, dict(gradient_as_bucket_view=True), 2),
 ], ids=['mixer', 'convmixer', 'unused', 'views', 'accumulation', 'accumulation in views'])
-def test_of_two_processes_each_climbs_by_its_own_gradient(
+def test_each_of_two_processes_perturbs_the_weights_by_its_own_gradient(
         tmp_path, free_port, backbone, ddp_options, accumulate):
     mp.start_processes(_rank, (free_port, backbone, ddp_options, accumulate, str(tmp_path)),
                        nprocs=2, start_method='fork')
@@ -427,16 +427,16 @@ def test_of_two_processes_each_climbs_by_its_own_gradient(
         expected = stepped(models[0], mean([sam_gradient(models[0], data) for data in pairs]))
         for rank, model in enumerate(models):
             for data in pairs[rank::2]:
-                model(**data)  # moves this rank's statistics
+                model(**data)  # updates this rank's statistics
             model.load_state_dict(expected, strict=False)
     for rank, model in enumerate(models):
         state, _ = torch.load(tmp_path / f'{rank}.pth')
         torch.testing.assert_close(state, model.state_dict(), rtol=1e-10, atol=1e-12)
 
 
-def test_a_static_graph_is_an_error_that_names_it():
+def test_a_static_graph_is_an_error_that_names_the_option():
     model = Classifier(MIXER)
-    model.static_graph = True  # as DistributedDataParallel has it
+    model.static_graph = True  # as in DistributedDataParallel
     with pytest.raises(BadConfig, match='model_wrapper_cfg.static_graph'):
         model.train_step(batch(0, torch.float32), sgd(model))
 
@@ -453,7 +453,7 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2, max_keep_ckpts=
 
 @pytest.fixture(scope='module')
 def sam_config(toy_config, tmp_path_factory):
-    """Four iterations of the toy with SAM, saved after the second and the last."""
+    """The toy config with SAM, for 4 iterations, saved after the second and the last."""
     path = tmp_path_factory.mktemp('configs') / 'sam.py'
     path.write_text(SAM.format(toy=toy_config))
     return path
@@ -461,7 +461,7 @@ def sam_config(toy_config, tmp_path_factory):
 
 @pytest.fixture
 def resumed(tmp_path):
-    """Run whole, then from the checkpoint after 2 iterations; return both files of 4."""
+    """Run 4 iterations, then resume after 2; return the last checkpoints of both runs."""
     def run(train_in):
         train_in(tmp_path / 'whole', resume=False)
         (tmp_path / 'cut').mkdir()
@@ -476,14 +476,14 @@ def resumed(tmp_path):
     ({'optim_wrapper.adaptive': True, 'optim_wrapper.accumulative_counts': 2}, {}),
     ({}, dict(amp=True)),
 ], ids=['sam', 'adaptive, accumulated', 'amp'])
-def test_a_run_resumed_after_2_steps_ends_in_the_weights_of_one_never_stopped(
+def test_a_run_resumed_after_2_steps_ends_with_the_weights_of_an_uninterrupted_one(
         train, sam_config, weights_of, same_weights, resumed, overrides, options):
     whole, cut = resumed(lambda folder, resume: train(
         folder, overrides, config=sam_config, validate=False, resume=resume, **options))
     assert same_weights(weights_of(whole), weights_of(cut))
 
 
-def test_two_processes_resume_in_the_weights_of_a_run_never_stopped(
+def test_two_resumed_processes_end_with_the_weights_of_an_uninterrupted_run(
         shell, sam_config, free_port, weights_of, same_weights, resumed):
     def train_in(folder, resume):
         done = shell(['tools/dist_train.sh', sam_config, '2', '--work-dir', folder,
@@ -513,6 +513,6 @@ def test_a_run_computes_every_batch_twice_with_and_without_amp(
                    for (first, _), (second, _) in zip(seen[::2], seen[1::2], strict=True))
 
 
-def test_a_negative_rho_is_one_line_before_anything_is_written(bad_input, sam_config):
+def test_a_negative_rho_is_a_one_line_error_before_anything_is_written(bad_input, sam_config):
     said = bad_input('train', sam_config, '--cfg-options', 'optim_wrapper.rho=-1')
     assert 'optim_wrapper.rho is -1' in said

@@ -10,7 +10,7 @@ from mmconvmixer.engine import PiecewiseLinearLR, Runner, WarmUpCosineLR
 
 
 def official(epochs, lr_max, t):
-    """`lr_schedule` of locuslab/convmixer-cifar10 train.py, word for word."""
+    """`lr_schedule`, copied from train.py of locuslab/convmixer-cifar10."""
     return np.interp([t], [0, epochs*2//5, epochs*4//5, epochs],
                      [0, lr_max, lr_max/20.0, 0])[0]
 
@@ -27,7 +27,7 @@ class Toy(torch.nn.Module):
 
 
 class Rates(Hook):
-    """The rates in force while each iteration trains."""
+    """Keep the learning rate of each iteration."""
     priority = 'VERY_HIGH'
 
     def __init__(self):
@@ -56,7 +56,7 @@ def run(work_dir, epochs, per_epoch, rate, stop=None, resume=None, schedule=None
 
 
 @pytest.mark.parametrize('epochs, per_epoch', [(5, 4), (7, 3), (25, 2)])
-def test_every_iteration_runs_at_the_rate_of_the_official_script(tmp_path, epochs, per_epoch):
+def test_every_iteration_has_the_rate_of_the_official_script(tmp_path, epochs, per_epoch):
     seen = run(tmp_path, epochs, per_epoch, rate=0.05)
     expected = [official(epochs, 0.05, epoch + (i + 1) / per_epoch)
                 for epoch in range(epochs) for i in range(per_epoch)]
@@ -64,7 +64,7 @@ def test_every_iteration_runs_at_the_rate_of_the_official_script(tmp_path, epoch
     assert seen[-1] == 0 and max(seen) == pytest.approx(0.05)
 
 
-def test_a_resumed_run_stays_on_the_line(tmp_path):
+def test_a_resumed_run_continues_the_piecewise_schedule(tmp_path):
     whole = run(tmp_path / 'whole', 5, 4, rate=0.05)
     begun = run(tmp_path / 'cut', 5, 4, rate=0.05, stop=2)
     rest = run(tmp_path / 'cut', 5, 4, rate=0.05,
@@ -95,8 +95,8 @@ def test_points_that_do_not_increase_or_pair_up_are_a_value_error(epochs, factor
         PiecewiseLinearLR(optimizer, epochs, factors, epoch_length=1)
 
 
-def test_a_schedule_by_epoch_says_that_it_must_be_by_iteration():
-    """`convert_to_iter_based` forgotten: the message has to name it."""
+def test_a_schedule_by_epoch_is_an_error_that_names_what_is_missing():
+    """The error must name `convert_to_iter_based`, if that is forgotten."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
     with pytest.raises((ValueError, TypeError), match='convert_to_iter_based|epoch_length'):
         PiecewiseLinearLR(optimizer, [0, 1], [0, 1])
@@ -105,15 +105,15 @@ def test_a_schedule_by_epoch_says_that_it_must_be_by_iteration():
 FINE_TUNE = dict(type='mmpretrain.WarmUpCosineLR', epochs=8, warmup_iters=10, start_factor=0.2)
 
 
-def test_the_warm_up_is_a_line_and_what_follows_a_cosine(tmp_path):
-    """The flowers' recipe: 0.006 to 0.03 in 10 steps of 8 epochs, then to 0."""
+def test_a_linear_warm_up_is_followed_by_a_cosine(tmp_path):
+    """The flowers' recipe: from 0.006 to 0.03 in 10 steps, then to 0 by the end of epoch 8."""
     seen = run(tmp_path, 8, 5, rate=0.03, schedule=FINE_TUNE)
     expected = [0.006 + 0.0024 * step for step in range(10)] + [
         0.03 * (1 + math.cos(math.pi * step / 30)) / 2 for step in range(30)]
     np.testing.assert_allclose(seen, expected, rtol=1e-12)
 
 
-def test_a_resumed_run_stays_on_the_cosine(tmp_path):
+def test_a_resumed_run_continues_the_cosine_schedule(tmp_path):
     whole = run(tmp_path / 'whole', 8, 5, rate=0.03, schedule=FINE_TUNE)
     begun = run(tmp_path / 'cut', 8, 5, rate=0.03, schedule=FINE_TUNE, stop=3)
     rest = run(tmp_path / 'cut', 8, 5, rate=0.03, schedule=FINE_TUNE,
@@ -129,7 +129,7 @@ def test_a_run_shorter_than_its_warm_up_reaches_the_full_rate_half_way(tmp_path)
 @pytest.mark.parametrize('options', [
     dict(epochs=0, warmup_iters=1), dict(epochs=1, warmup_iters=-1),
     dict(epochs=1, warmup_iters=1, start_factor=2)])
-def test_a_warm_up_that_can_not_be_is_a_value_error(options):
+def test_an_impossible_warm_up_is_a_value_error(options):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
     with pytest.raises(ValueError, match='epochs is .*warmup_iters'):
         WarmUpCosineLR(optimizer, epoch_length=4, **options)
