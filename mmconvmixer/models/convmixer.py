@@ -103,8 +103,8 @@ class Stem(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Return norm(act(patches(x))), channels-last in memory."""
         patches, *_ = self
-        # A gray image is channels-last and contiguous at once; the convolution then
-        # returns the latter.
+        # A gray image is contiguous and channels-last at once. The convolution then
+        # returns a contiguous tensor.
         x = patches(x).contiguous(memory_format=torch.channels_last)
         return execution.stem_act_norm(self, x)
 

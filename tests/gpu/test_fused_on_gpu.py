@@ -10,7 +10,6 @@ from benchmarks.accuracy import (
     unwritten_memory_is_nan,
     without_tf32,
 )
-from benchmarks.checks import beyond_int32
 from mmconvmixer.models import ARCHS, ConvMixer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
@@ -124,6 +123,7 @@ def test_training_keeps_less_than_plain_pytorch():
 
 
 def test_more_than_2_to_the_31_values():
+    from benchmarks.checks import beyond_int32
     free, _ = torch.cuda.mem_get_info()
     if free < 20 << 30:
         pytest.skip('needs 20 GiB of free memory on the GPU')

@@ -6,6 +6,8 @@ than writing and reading its result, and only the input is kept for the backward
 Suffixes: R rows (positions of all images), C channels, S parts of the rows.
 """
 # ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -133,16 +135,9 @@ def moments(x_RC: Tensor, act: str) -> tuple[Tensor, Tensor, Tensor]:
 
     All three are float32.
     """
-    rows, channels = x_RC.shape
-    block_rows, block_c = row_tile(rows, channels)
-    c_blocks = triton.cdiv(channels, block_c)
-    rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
-    mean = x_RC.new_empty((count, channels), dtype=torch.float32)
-    squares, counts = torch.empty_like(mean), mean.new_empty(count)
-    if count:
-        moments_kernel[(count * c_blocks,)](
-            x_RC, mean, squares, counts, rows, rows_each, channels, c_blocks, ACT=ACTS[act],
-            BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
+    mean, launch = _in_parts(x_RC, act)
+    squares, counts = torch.empty_like(mean), mean.new_empty(len(mean))
+    launch(moments_kernel, x_RC, mean, squares, counts)
     return join_moments(mean, squares, counts)
 
 
@@ -158,16 +153,9 @@ def join_moments(mean_SC: Tensor, squares_SC: Tensor,
 def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,
                   act: str) -> tuple[Tensor, Tensor]:
     """Return the sums over rows of grad and of grad * normalized(act(x)), (C,) in float32."""
-    rows, channels = x_RC.shape
-    block_rows, block_c = row_tile(rows, channels)
-    c_blocks = triton.cdiv(channels, block_c)
-    rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
-    grads = x_RC.new_empty((count, channels), dtype=torch.float32)
+    grads, launch = _in_parts(x_RC, act)
     products = torch.empty_like(grads)
-    if count:
-        gradient_sums_kernel[(count * c_blocks,)](
-            x_RC, grad_RC, mean_C, rstd_C, grads, products, rows, rows_each, channels, c_blocks,
-            ACT=ACTS[act], BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
+    launch(gradient_sums_kernel, x_RC, grad_RC, mean_C, rstd_C, grads, products)
     return grads.sum(0), products.sum(0)
 
 
@@ -179,15 +167,23 @@ def input_gradient(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor
     grad_input has x's dtype; the sums, (C,) in float32, are taken before it is
     rounded to that.
     """
-    rows, channels = x_RC.shape
     grad_input = torch.empty_like(x_RC)
+    sums, launch = _in_parts(x_RC, act)
+    launch(gradient_kernel, x_RC, grad_RC, mean_C, rstd_C, vector(weight_C, x_RC.shape[1]),
+           grad_mean_C, product_mean_C, grad_input, sums)
+    return grad_input, sums.sum(0)
+
+
+def _in_parts(x_RC: Tensor, act: str) -> tuple[Tensor, Callable[..., None]]:
+    """Return an empty (S, C) in float32 for sums over S parts, and how to launch a kernel."""
+    rows, channels = x_RC.shape
     block_rows, block_c = row_tile(rows, channels)
     c_blocks = triton.cdiv(channels, block_c)
     rows_each, count = split(rows, x_RC.device, programs_each=c_blocks, least=block_rows)
-    sums = x_RC.new_empty((count, channels), dtype=torch.float32)
-    if count:
-        gradient_kernel[(count * c_blocks,)](
-            x_RC, grad_RC, mean_C, rstd_C, vector(weight_C, channels), grad_mean_C,
-            product_mean_C, grad_input, sums, rows, rows_each, channels, c_blocks, ACT=ACTS[act],
-            BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
-    return grad_input, sums.sum(0)
+
+    def launch(kernel: triton.JITFunction, *tensors: Tensor) -> None:
+        if count:
+            kernel[(count * c_blocks,)](
+                *tensors, rows, rows_each, channels, c_blocks, ACT=ACTS[act],
+                BLOCK_ROWS=block_rows, BLOCK_C=block_c, num_warps=4)
+    return x_RC.new_empty((count, channels), dtype=torch.float32), launch

@@ -76,7 +76,8 @@ def depthwise_weight_kernel(
                 for j in tl.static_range(K):
                     more = more + (tl.fma(values[n + j], grad, tap_sums[j]),)
                 tap_sums = more
-                # For one tap, the rows of x and grad are the same: it sums grad for the bias.
+                # In the program that has the kernel's center row, this tap reads every row of
+                # grad once. The other programs' sums are not stored.
                 if tap == BEFORE % TAPS:
                     bias_sum += grad
             updated = updated + tap_sums
