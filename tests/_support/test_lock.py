@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,3 +65,34 @@ def test_a_folder_that_takes_no_files_is_named():
     with pytest.raises(OutputNotWritable, match='/proc/mmconvmixer'), \
             locked(Path('/proc/mmconvmixer/.lock'), 'writing'):
         pass
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(tmp_path):
+    """Whoever opened the last holder's file before it was removed has to try again."""
+    path = tmp_path / '.lock'
+    with open(path, 'w') as file:
+        locking._check_not_removed(path, file.fileno())
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            locking._check_not_removed(path, file.fileno())
+        path.touch()
+        with pytest.raises(FileNotFoundError):
+            locking._check_not_removed(path, file.fileno())
+
+
+def test_a_folder_that_the_last_holder_removed_is_created_again(tmp_path, monkeypatch):
+    """As a failed download does with a folder that it created."""
+    monkeypatch.setattr(locking, 'POLL', 0.3)
+    path, held = tmp_path / 'new/.lock', threading.Event()
+
+    def wait_for_it():
+        with locked(path, 'waiting'):
+            held.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with locked(path, 'failing'):
+            other = pool.submit(wait_for_it)
+            time.sleep(0.1)
+        path.parent.rmdir()
+        other.result(timeout=20)
+    assert held.is_set()

@@ -233,9 +233,9 @@ def test_a_part_that_is_the_whole_needs_no_network(tmp_path):
 
 
 def test_a_folder_without_locks_is_named(host, answer, tmp_path, monkeypatch):
-    def no_locks(file):
+    def no_locks(*arguments):
         raise OSError(38, 'Function not implemented')
-    monkeypatch.setattr('mmconvmixer._support.lock._try_lock', no_locks)
+    monkeypatch.setattr('fcntl.flock', no_locks)
     with pytest.raises(OutputNotWritable, match=f'{tmp_path}.*Function not implemented'):
         fetch(f'{host.url}/{GOOD}', tmp_path)
     assert host.requests == []
