@@ -5,6 +5,8 @@ from pathlib import Path
 from modelindex.load_model_index import load
 from modelindex.models.Model import Model
 
+from mmconvmixer.checkpoints.hashes import promised_by
+
 PACKAGE = Path(__file__).resolve().parents[1]
 _TF_HUB = 'https://tfhub.dev/'
 
@@ -60,17 +62,31 @@ def find(name: str) -> Model | None:
 
 
 def find_by_config(config: str | Path) -> Model | None:
-    """Return the one model whose config file has this file's name, None if none or several have."""
+    """Return the one model that a config file belongs to, None if none or several do.
+
+    The file is this package's own, or the same `configs/FAMILY/NAME.py` in another
+    checkout or in mmpretrain. The name alone does not count: mmengine writes each run's
+    config into its work directory under the same name.
+    """
     found = [entry for entry in models().values()
-             if Path(entry.config).name == Path(config).name]
+             if _path_in_repository(entry.config) == _path_in_repository(config)]
     return found[0] if len(found) == 1 else None
 
 
-def find_by_weights(url: str) -> Model | None:
-    """Return the model whose published weights have this address, None if none has."""
-    return next((entry for entry in models().values() if entry.weights == url), None)
+def _path_in_repository(config: str | Path) -> tuple[str, ...]:
+    return Path(config).resolve().parts[-3:]
+
+
+def find_by_weights(address: str) -> Model | None:
+    """Return the model with published weights at this URL or path, None if there is none.
+
+    Of a classifier and its features, which share their weights, it is the classifier,
+    whose figures are the ones published.
+    """
+    found = [entry for entry in models().values() if entry.weights == address]
+    return next((entry for entry in found if entry.results), found[0] if found else None)
 
 
 def promised_hash(entry: Model) -> str:
-    """Return the sha256 of a model's weights, or its first digits; '' if not published."""
-    return str(entry.data.get('SHA256', ''))
+    """Return the sha256 of a model's weights, or its first digits; '' if it is not published."""
+    return str(entry.data.get('SHA256', '')).lower() or promised_by(Path(entry.weights).name)

@@ -9,7 +9,7 @@ from mmconvmixer import zoo
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.fetch import fetch_to, mirror_name
 from mmconvmixer.checkpoints.download.http import is_url
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.checkpoints.hashes import is_promised
 from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
 from mmconvmixer.zoo.models import list_models
 
@@ -45,7 +45,7 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
         raise UnknownModel(f'{pattern} means no model of this zoo with published weights; '
                            f'nearest: {nearest(pattern, zoo.names())}')
     for weights, entry in {entry.weights: entry for entry in entries}.items():
-        promised = zoo.promised_hash(entry).lower() or promised_by(Path(weights).name)
+        promised = zoo.promised_hash(entry)
         is_published = is_url(weights)
         target = Path(folder, mirror_name(weights, promised) if is_published
                       else Path(weights).name)

@@ -41,7 +41,7 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
         HashMismatch: the file is not the promised one; it is not kept.
         OutputNotWritable: the folder is read-only, full or no folder.
     """
-    target = _target(url, Path(folder or Path(torch.hub.get_dir()) / 'checkpoints'))
+    target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / cache_name(url)
     promised = sha256.lower() or promised_by(target.name)
     if not is_main_process():
         barrier()  # then the file is there, or this machine has its own disk
@@ -83,12 +83,16 @@ def mirror_name(url: str, promised: str) -> str:
     return name if promised or folder in ('', '..') else f'{folder}/{name}'
 
 
-def _target(url: str, folder: Path) -> Path:
+def cache_name(url: str) -> str:
+    """Return where in the cache the file at an address is kept.
+
+    Its name; where no hash in the name tells it from others, such as every run's
+    `epoch_1.pth`, in a folder named after the whole address.
+    """
     name = file_name(url)
     if promised_by(name):
-        return folder / name
-    # Nothing tells one `epoch_1.pth` from another's but where it comes from.
-    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+        return name
+    return f'{hashlib.sha256(url.encode()).hexdigest()[:16]}/{name}'
 
 
 def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
