@@ -13,7 +13,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.preprocessing import normalization_of
+from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
@@ -115,7 +115,7 @@ def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, 
     if layout is None:
         raise BadConfig(f'{weights.family} has no {to} format; use another of '
                         f'{", ".join(FORMATS)}')
-    theirs = layout.from_ours(tensors)
+    theirs = layout.from_mmpretrain(tensors)
     kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES') if key in meta}
     content = _container(target, to)(theirs, {**kept, 'converted': note}, to)
     if to == 'mmpretrain':

@@ -7,7 +7,7 @@ from pathlib import Path
 _CHUNK = 1 << 20
 
 
-def promised_by(name: str) -> str:
+def hash_in_name(name: str) -> str:
     """Return the sha256 prefix in a file name, OpenMMLab's convention; a date is none."""
     match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
     if not match or re.fullmatch(r'20\d\d(0[1-9]|1[0-2])[0-3]\d', match[1]):
@@ -23,6 +23,6 @@ def sha256_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def is_promised(path: Path, promised: str) -> bool:
+def matches_hash(path: Path, promised: str) -> bool:
     """Whether there is a file, and it is the one of this sha256 prefix, '' for any."""
     return path.is_file() and (not promised or sha256_of(path).startswith(promised))

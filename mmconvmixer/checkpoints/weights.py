@@ -72,7 +72,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
     _check_numbers(plain, source)
     layout = recognize(plain)
     try:
-        result = Weights(layout.to_ours(plain) if layout else plain)
+        result = Weights(layout.to_mmpretrain(plain) if layout else plain)
     except ValueError as error:
         raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
     result.averaged = averaged

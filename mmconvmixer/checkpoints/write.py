@@ -19,7 +19,7 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
         part.write_bytes(serialized(checkpoint))
 
 
-def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
+def write_published(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
     """Write `folder/name-<first 8 of its sha256>.pth`, OpenMMLab's convention.
 
     Equal checkpoints make equal files.

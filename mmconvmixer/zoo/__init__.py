@@ -1,11 +1,11 @@
 from mmconvmixer.zoo.checkpoint import find_by_checkpoint, resolve_checkpoint
 from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 from mmconvmixer.zoo.hub import add_to_hub, all_names, look_up, remove_from_hub
-from mmconvmixer.zoo.index import PACKAGE, find, find_by_config, names, package_root, promised_hash
+from mmconvmixer.zoo.index import PACKAGE, find, find_by_config, names, package_root, published_hash
 from mmconvmixer.zoo.models import get_model, hub_entry, list_models
 
 __all__ = ['PACKAGE', 'add_to_hub', 'all_names', 'config_path', 'find', 'find_by_checkpoint',
            'find_by_config',
            'get_model', 'hub_entry', 'list_models', 'load_config', 'look_up', 'names',
-           'package_root', 'promised_hash', 'remove_from_hub', 'require', 'resolve_checkpoint',
+           'package_root', 'published_hash', 'remove_from_hub', 'require', 'resolve_checkpoint',
            'run_name']

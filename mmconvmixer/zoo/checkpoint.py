@@ -16,7 +16,7 @@ from mmconvmixer.zoo.index import (
     find_by_weights,
     models,
     names,
-    promised_hash,
+    published_hash,
 )
 
 
@@ -42,7 +42,7 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
     text = str(checkpoint)
     if is_url(text):
         entry = find_by_weights(text)
-        return fetch(text, sha256=promised_hash(entry) if entry else '')
+        return fetch(text, sha256=published_hash(entry) if entry else '')
     if text.startswith(PREFIXES):
         return fetch_from_hub(text)
     if Path(text).is_file() or holds_weights(Path(text)):
@@ -76,7 +76,7 @@ def find_by_checkpoint(checkpoint: str | Path, path: Path) -> Model | None:
     digest = sha256_of(path) if path.is_file() else ''
     of_this_name = {}
     for entry in models().values():
-        address, promised = entry.weights, promised_hash(entry)
+        address, promised = entry.weights, published_hash(entry)
         if not address:
             continue
         if promised:

@@ -5,7 +5,7 @@ from pathlib import Path
 from modelindex.load_model_index import load
 from modelindex.models.Model import Model
 
-from mmconvmixer.checkpoints.hashes import promised_by
+from mmconvmixer.checkpoints.hashes import hash_in_name
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _TF_HUB = 'https://tfhub.dev/'
@@ -87,6 +87,6 @@ def find_by_weights(address: str) -> Model | None:
     return next((entry for entry in found if entry.results), found[0] if found else None)
 
 
-def promised_hash(entry: Model) -> str:
+def published_hash(entry: Model) -> str:
     """Return the sha256 of a model's weights, or its first digits; '' if it is not published."""
-    return str(entry.data.get('SHA256', '')).lower() or promised_by(Path(entry.weights).name)
+    return str(entry.data.get('SHA256', '')).lower() or hash_in_name(Path(entry.weights).name)

@@ -9,7 +9,7 @@ from mmconvmixer import zoo
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.fetch import fetch_to, mirror_name
 from mmconvmixer.checkpoints.download.http import is_url
-from mmconvmixer.checkpoints.hashes import is_promised
+from mmconvmixer.checkpoints.hashes import matches_hash
 from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
 from mmconvmixer.zoo.models import list_models
 
@@ -45,14 +45,14 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
         raise UnknownModel(f'{pattern} means no model of this zoo with published weights; '
                            f'nearest: {nearest(pattern, zoo.names())}')
     for weights, entry in {entry.weights: entry for entry in entries}.items():
-        promised = zoo.promised_hash(entry)
+        promised = zoo.published_hash(entry)
         is_published = is_url(weights)
         target = Path(folder, mirror_name(weights, promised) if is_published
                       else Path(weights).name)
         try:
             if is_published:
                 fetch_to(target, [weights], promised)
-            elif not is_promised(target, promised):
+            elif not matches_hash(target, promised):
                 _copy(Path(weights), target, promised)
             yield Mirrored(target, promised)
         except MMConvMixerError as error:
@@ -62,6 +62,6 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
 def _copy(source: Path, target: Path, promised: str) -> None:
     with atomic_write(target) as part:
         shutil.copyfile(source, part)
-        if not is_promised(part, promised):
+        if not matches_hash(part, promised):
             raise HashMismatch(f'{source} is not the file with sha256 {promised}; install the '
                                'package again')

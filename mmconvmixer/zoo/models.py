@@ -9,7 +9,7 @@ from modelindex.models.Model import Model
 
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
-from mmconvmixer.checkpoints.preprocessing import use_normalization
+from mmconvmixer.checkpoints.normalization import use_normalization
 from mmconvmixer.errors import CheckpointNotFound
 from mmconvmixer.zoo.checkpoint import resolve_checkpoint
 from mmconvmixer.zoo.config import load_config

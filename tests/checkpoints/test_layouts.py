@@ -24,9 +24,9 @@ def weights(family):
 def test_names_and_order_of_dimensions_go_there_and_back(layout):
     """Also of blocks with two digits."""
     ours = weights(layout.family)
-    theirs = layout.from_ours(ours)
+    theirs = layout.from_mmpretrain(ours)
     assert recognize(theirs) is layout
-    back = layout.to_ours(theirs)
+    back = layout.to_mmpretrain(theirs)
     if layout.name == 'keras':  # which counts no batches
         ours = {key: value for key, value in ours.items() if 'num_batches' not in key}
     assert back.keys() == ours.keys()

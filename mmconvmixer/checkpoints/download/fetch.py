@@ -10,9 +10,9 @@ from mmengine.dist import barrier, is_main_process
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.lock import locked
-from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url, warn_of
-from mmconvmixer.checkpoints.download.partial import download_file
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.checkpoints.download.mirror import file_in_mirror, url_in_mirror, warn_about_mirror
+from mmconvmixer.checkpoints.download.resumable import download_file
+from mmconvmixer.checkpoints.hashes import hash_in_name, matches_hash
 from mmconvmixer.errors import DownloadError, HashMismatch
 
 
@@ -42,15 +42,15 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
         OutputNotWritable: the folder is read-only, full or no folder.
     """
     target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / cache_name(url)
-    promised = sha256.lower() or promised_by(target.name)
+    promised = sha256.lower() or hash_in_name(target.name)
     if not is_main_process():
         barrier()  # then the file is there, or this machine has its own disk
     try:
-        if is_promised(target, promised):
+        if matches_hash(target, promised):
             return target
         known_as = mirror_name(url, promised)
-        return mirrored_file(known_as, promised) or fetch_to(
-            target, [mirrored_url(known_as), url], promised)
+        return file_in_mirror(known_as, promised) or fetch_to(
+            target, [url_in_mirror(known_as), url], promised)
     finally:
         if is_main_process():
             barrier()
@@ -90,7 +90,7 @@ def cache_name(url: str) -> str:
     `epoch_1.pth`, in a folder named after the whole address.
     """
     name = file_name(url)
-    if promised_by(name):
+    if hash_in_name(name):
         return name
     return f'{hashlib.sha256(url.encode()).hexdigest()[:16]}/{name}'
 
@@ -107,7 +107,7 @@ def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
     """
     check_writable(target.parent)
     with locked(target.with_name(f'.{target.name}.lock'), f'downloading {urls[-1]}'):
-        if is_promised(target, promised):  # by now, or all the time
+        if matches_hash(target, promised):  # by now, or all the time
             return target
         for mirror in filter(None, urls[:-1]):
             try:
@@ -115,7 +115,7 @@ def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
                 return target
             except (DownloadError, HashMismatch) as error:
                 if not _is_missing(error):
-                    warn_of(error)
+                    warn_about_mirror(error)
         download_file(urls[-1], target, promised)
     return target
 

@@ -7,12 +7,12 @@ from urllib.parse import quote
 from mmengine.logging import print_log
 
 from mmconvmixer.checkpoints.download.http import is_url
-from mmconvmixer.checkpoints.hashes import is_promised
+from mmconvmixer.checkpoints.hashes import matches_hash
 
 VARIABLE = 'MMCONVMIXER_MIRROR'
 
 
-def mirrored_file(name: str, promised: str) -> Path | None:
+def file_in_mirror(name: str, promised: str) -> Path | None:
     """Return the file of that name in the mirror, if the mirror is a folder.
 
     It is used in place: a shared folder may be as large as it likes without
@@ -33,20 +33,20 @@ def mirrored_file(name: str, promised: str) -> Path | None:
     folder = Path(mirror).expanduser()
     path = folder / name
     if not folder.is_dir():
-        warn_of(f'{folder} is no folder')
+        warn_about_mirror(f'{folder} is no folder')
     elif path.is_file():
-        if is_promised(path, promised):
+        if matches_hash(path, promised):
             return path
-        warn_of(f'{path} is not the file with sha256 {promised}, and is not used')
+        warn_about_mirror(f'{path} is not the file with sha256 {promised}, and is not used')
     return None
 
 
-def mirrored_url(name: str) -> str:
+def url_in_mirror(name: str) -> str:
     """Return the address of a file of that name in the mirror, '' if it has no address."""
     mirror = os.environ.get(VARIABLE, '')
     return f'{mirror.rstrip("/")}/{quote(name)}' if is_url(mirror) else ''
 
 
-def warn_of(trouble: object) -> None:
+def warn_about_mirror(trouble: object) -> None:
     """Say what is wrong with the mirror, before the original host is asked."""
     print_log(f'{VARIABLE}: {trouble}. The original host is asked', 'current', logging.WARNING)

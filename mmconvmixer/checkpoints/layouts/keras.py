@@ -1,7 +1,7 @@
 """This project's own names in TensorFlow: each layer has its torch module's, and owns variables.
 
 `backbone.stem.0/kernel` is what `backbone.stem.0.weight` is in torch. The
-exporter to TensorFlow joins here: `from_ours` gives its layers their values.
+exporter to TensorFlow joins here: `from_mmpretrain` gives its layers their values.
 """
 import re
 from collections.abc import Iterator, Mapping

@@ -16,15 +16,15 @@ class Layout:
         name: of the library: 'mmpretrain', 'timm', 'official' or 'flax'.
         family: 'ConvMixer' or 'MLP-Mixer'.
         signature: keys that these weights have and no other layout's.
-        to_ours, from_ours: translate to mmpretrain's names and back.
+        to_mmpretrain, from_mmpretrain: translate to mmpretrain's names and back.
         numerics: what the layout's library computes otherwise than mmpretrain
             does, if anything; see `checkpoints.numerics`.
     """
     name: str
     family: str
     signature: frozenset[str]
-    to_ours: Callable[[Mapping[str, Tensor]], Weights]
-    from_ours: Callable[[Mapping[str, Tensor]], Weights]
+    to_mmpretrain: Callable[[Mapping[str, Tensor]], Weights]
+    from_mmpretrain: Callable[[Mapping[str, Tensor]], Weights]
     numerics: str | None = None
 
 

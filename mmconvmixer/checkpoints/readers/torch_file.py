@@ -11,8 +11,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from mmconvmixer.checkpoints.readers.archive import check_archive
-from mmconvmixer.checkpoints.readers.numpy_data import STAND_INS, under_the_name
+from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
+from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
 

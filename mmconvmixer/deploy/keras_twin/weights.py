@@ -21,6 +21,6 @@ def copy_weights(model: nn.Module, twin: 'keras.Model', family: str) -> None:
         KeyError, ValueError: the twin has a layer that the classifier has not, or
             of another shape: it is no twin.
     """
-    values = layout_named('keras', family).from_ours(model.state_dict())
+    values = layout_named('keras', family).from_mmpretrain(model.state_dict())
     for variable in twin.weights:
         variable.assign(values[variable.path].detach().float().cpu().numpy())

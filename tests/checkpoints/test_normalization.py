@@ -3,7 +3,7 @@ import torch
 
 from mmconvmixer import get_model
 from mmconvmixer.checkpoints.convert import convert
-from mmconvmixer.checkpoints.preprocessing import normalization_of
+from mmconvmixer.checkpoints.normalization import normalization_of
 
 DIGITS = 'convmixer-64-4_digits'
 FOUND = dict(mean=[100.5], std=[50], to_rgb=False)

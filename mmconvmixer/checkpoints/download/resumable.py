@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.http import download
-from mmconvmixer.checkpoints.hashes import is_promised, sha256_of
+from mmconvmixer.checkpoints.hashes import matches_hash, sha256_of
 from mmconvmixer.errors import HashMismatch
 
 
@@ -28,12 +28,12 @@ def download_file(url: str, target: Path, promised: str) -> None:
     with atomic_write(target, resumable=True) as part:
         note = part.with_name(f'{part.name}.from')
         # The process may have ended between the last byte and the name.
-        complete = bool(promised) and is_promised(part, promised)
+        complete = bool(promised) and matches_hash(part, promised)
         for _ in range(2):
             if complete:
                 break
             resumed = _complete(part, note, url, bool(promised))
-            complete = is_promised(part, promised)
+            complete = matches_hash(part, promised)
             if not complete:
                 digest = sha256_of(part)
                 part.unlink()
