@@ -1,3 +1,4 @@
+"""The published models: names, configs, weights and figures, here and in mmpretrain's hub."""
 from mmconvmixer.zoo.checkpoint import find_by_checkpoint, resolve_checkpoint
 from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 from mmconvmixer.zoo.hub import add_to_hub, all_names, look_up, remove_from_hub

@@ -1,11 +1,10 @@
-"""From what a user calls a checkpoint to a file."""
+"""Resolve what a user gives as a checkpoint: to its file, and to the model it belongs to."""
 from pathlib import Path
 
 from modelindex.models.Model import Model
 
 from mmconvmixer.checkpoints import fetch, holds_weights
-from mmconvmixer.checkpoints.download.fetch import cache_name, file_name, mirror_name
-from mmconvmixer.checkpoints.download.http import is_url
+from mmconvmixer.checkpoints.download import cache_name, file_name, is_url, mirror_name
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound, nearest
 from mmconvmixer.zoo.hub import look_up
@@ -24,12 +23,12 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
     """Return the local file of a path, an http(s) URL, a model name or a `hf-hub:` name.
 
     Args:
-        checkpoint: which, or the folder of a copy of a hub's repository or of a
-            TensorFlow SavedModel; None for the weights that the zoo has for `config`.
+        checkpoint: one of these, or the folder of a TensorFlow SavedModel or of a copied
+            Hugging Face repository. None for the published weights of `config`.
         config: path of the config that the weights are for.
 
     Raises:
-        CheckpointNotFound: no such file or name, or no weights published.
+        CheckpointNotFound: there is no such file or name, or no weights are published.
         DownloadError, HashMismatch: see `mmconvmixer.checkpoints.download.fetch` and
             `mmconvmixer.zoo.hugging_face`.
     """
@@ -70,26 +69,23 @@ def find_by_checkpoint(checkpoint: str | Path, path: Path) -> Model | None:
         BadCheckpoint: only the file's name is that of published weights.
     """
     text = str(checkpoint)
-    entry = find_by_weights(text) if is_url(text) else None if Path(text).is_file() else find(text)
-    if entry and entry.weights:
+    if is_url(text) and (entry := find_by_weights(text)):
+        return entry
+    if not Path(text).is_file() and (entry := find(text)):
         return find_by_weights(entry.weights)
     digest = sha256_of(path) if path.is_file() else ''
-    of_this_name = {}
-    for entry in models().values():
-        address, promised = entry.weights, published_hash(entry)
-        if not address:
-            continue
-        if promised:
+    same_name = {}
+    for entry in (entry for entry in models().values() if entry.weights):
+        if promised := published_hash(entry):
             if digest.startswith(promised):
-                return find_by_weights(address)
-        elif file_name(address) == path.name:
-            of_this_name[entry.name] = mirror_name(address, promised)
-            if path.parts[-2:] in (Path(cache_name(address)).parts,
-                                   Path(of_this_name[entry.name]).parts):
-                return find_by_weights(address)
-    if of_this_name:
+                return find_by_weights(entry.weights)
+        elif file_name(entry.weights) == path.name:
+            same_name[entry.name] = mirror_name(entry.weights, promised)
+            if '/'.join(path.parts[-2:]) in (cache_name(entry.weights), same_name[entry.name]):
+                return find_by_weights(entry.weights)
+    if same_name:
         raise BadCheckpoint(
-            f'{path} has the file name of {", ".join(of_this_name)}, but no hash of those weights '
-            'is published that shows whose they are. Give the name of the model instead, or keep '
-            f'the file in a folder as at its address, such as {[*of_this_name.values()][0]}')
+            f'{path} has the file name of the weights of {", ".join(same_name)}, and they have no '
+            'published hash to recognize them by. Give the name of the model instead, or put the '
+            f'file into a folder as in its URL, such as {next(iter(same_name.values()))}')
     return None

@@ -1,4 +1,4 @@
-"""This package's model index: names -> config, weights, published figures."""
+"""The model index: names -> config, weights and published figures."""
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +12,9 @@ _TF_HUB = 'https://tfhub.dev/'
 
 
 def package_root() -> Path:
-    """Return the folder that holds configs/, tools/ and model-index.yml.
+    """Return the folder with configs/, tools/ and model-index.yml.
 
-    `.mim` inside the installed package, or the checkout that it runs from.
+    It is `.mim` inside an installed package, otherwise the checkout.
     """
     installed = PACKAGE / '.mim'
     return installed if installed.is_dir() else PACKAGE.parent
@@ -22,9 +22,10 @@ def package_root() -> Path:
 
 @cache
 def models() -> dict[str, Model]:
-    """Return the metafile entry of every model, by lower-case name.
+    """Return the metafile entry of every model, keyed by its name in lower case.
 
-    `config` and packaged `weights` are absolute paths, other weights URLs.
+    `config` is an absolute path; `weights` is one too if they are in the package,
+    otherwise a URL.
     """
     root = package_root()
     index = load(str(root / 'model-index.yml'))
@@ -40,22 +41,24 @@ def models() -> dict[str, Model]:
 
 @cache
 def aliases() -> dict[str, Model]:
-    """Return the entries that have another name too, by that name in lower case.
+    """Return the entries with aliases, keyed by alias in lower case.
 
-    These are the handles of the collections on TF-Hub.
+    The aliases are the handles of the collections on TF-Hub.
     """
     return {alias.lower(): entry for entry in models().values()
             for alias in entry.data.get('Aliases', ())}
 
 
 def names() -> list[str]:
+    """Return the names of this zoo's models in lower case, sorted."""
     return sorted(models())
 
 
 def find(name: str) -> Model | None:
-    """Return the entry of a name or alias in any case, None if it is not in this zoo.
+    """Return the entry of a name or alias, None if it is not in this zoo.
 
-    A handle may be a whole address on tfhub.dev, as it stands in people's code.
+    Upper and lower case make no difference. A TF-Hub handle may be the full tfhub.dev
+    URL, as found in existing code.
     """
     name = name.lower()
     return models().get(name) or aliases().get(name.removeprefix(_TF_HUB).strip('/'))

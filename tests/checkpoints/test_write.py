@@ -14,7 +14,7 @@ def checkpoint(seed=0, count=10):
     return dict(state_dict=dict(weight=torch.rand(count, generator=generator)))
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_a_written_checkpoint_can_be_read(tmp_path):
     write_checkpoint(checkpoint(), tmp_path / 'x.pth')
     torch.testing.assert_close(read_checkpoint(tmp_path / 'x.pth'), checkpoint(),
                                rtol=0, atol=0)
@@ -42,7 +42,7 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path, name, write):
     assert set(tmp_path.rglob('*')) == before
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path):
     write_checkpoint(checkpoint(), tmp_path / 'x.pth')
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -63,7 +63,7 @@ def test_a_published_file_is_named_by_its_sha256(tmp_path):
     torch.testing.assert_close(read_checkpoint(path), checkpoint(), rtol=0, atol=0)
 
 
-def test_equal_weights_make_equal_files_and_others_do_not(tmp_path):
+def test_equal_weights_give_equal_files_and_others_do_not(tmp_path):
     for folder in ('a', 'b'):
         (tmp_path / folder).mkdir()
     first = write_published(checkpoint(), tmp_path / 'a', 'net')

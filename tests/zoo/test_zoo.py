@@ -9,7 +9,7 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmpretrain.apis.model import ModelHub
-from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
+from mmpretrain.models.backbones.convmixer import ConvMixer as MMPretrainConvMixer
 from mmpretrain.registry import MODELS
 
 from mmconvmixer import get_model, list_models, zoo
@@ -21,10 +21,10 @@ from mmconvmixer.replacements import ENTRIES
 
 CONFIGS = zoo.package_root() / 'configs'
 DIGITS = 'convmixer-64-4_digits'
-# Three models whose weights are all called Mixer-B_16.npz.
+# The weights of these three models have the same file name, Mixer-B_16.npz.
 B16 = ['mlp-mixer-base-p16_flax-sam_in1k', 'mlp-mixer-base-p16_flax_in1k',
        'mlp-mixer-base-p16_flax_in21k']
-# The collections' handles on TF-Hub, and what each is called here.
+# The handles of the collections on TF-Hub, and the models' names here.
 HANDLES = {
     'rishit-dagli/convmixer-768-32/1': 'convmixer-768-32_3rdparty_in1k',
     'rishit-dagli/convmixer-768-32-fe/1': 'convmixer-768-32_3rdparty_in1k-features',
@@ -48,7 +48,7 @@ HANDLES = {
 
 
 @pytest.mark.parametrize('name', zoo.names())
-def test_parameters_and_flops_of_the_metafile_are_the_built_models(name):
+def test_parameters_and_flops_in_the_metafile_are_those_of_the_built_model(name):
     entry = zoo.find(name)
     with torch.device('meta'):
         model = get_model(name)
@@ -63,7 +63,7 @@ def test_parameters_and_flops_of_the_metafile_are_the_built_models(name):
 
 
 @pytest.mark.parametrize('name', zoo.names())
-def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
+def test_files_in_the_metafile_exist_and_have_their_hash(name):
     entry = zoo.find(name)
     assert Path(entry.config).is_file()
     if entry.weights.startswith('https://storage.googleapis.com/mixer_models/'):
@@ -79,7 +79,7 @@ def test_files_named_in_the_metafile_are_there_and_hash_as_they_promise(name):
 
 
 @pytest.mark.parametrize(('handle', 'name'), HANDLES.items())
-def test_the_collections_handles_are_names_too(handle, name):
+def test_the_handles_of_the_collections_are_names_too(handle, name):
     entry = zoo.find(name)
     assert zoo.find(handle) is zoo.look_up(handle.upper()) is entry
     assert zoo.look_up(f'https://tfhub.dev/{handle}') is entry
@@ -96,7 +96,7 @@ def test_the_collections_handles_are_names_too(handle, name):
 
 @pytest.mark.parametrize('config', sorted(CONFIGS.glob('convmixer/*.py')),
                          ids=lambda path: path.stem)
-def test_every_convmixer_config_builds_its_model_and_reads_as_its_name(config):
+def test_every_convmixer_config_builds_the_model_in_its_name(config):
     with torch.device('meta'):
         model = get_model(config)
     width, depth, *sizes = config.stem.split('_')[0].removeprefix('convmixer-').split('-')
@@ -111,7 +111,7 @@ def test_every_convmixer_config_builds_its_model_and_reads_as_its_name(config):
 
 @pytest.mark.parametrize('config', sorted(CONFIGS.glob('mlp_mixer/*.py')),
                          ids=lambda path: path.stem)
-def test_every_mixer_config_builds_its_model_and_reads_as_its_name(config):
+def test_every_mixer_config_builds_the_model_in_its_name(config):
     with torch.device('meta'):
         model = get_model(config)
     size, patch = config.stem.split('_')[0].removeprefix('mlp-mixer-').split('-p')
@@ -121,19 +121,19 @@ def test_every_mixer_config_builds_its_model_and_reads_as_its_name(config):
     assert model(torch.zeros(2, 3, 224, 224, device='meta')).shape[0] == 2
 
 
-def test_a_config_of_several_weights_does_not_choose_among_them():
+def test_a_config_with_several_weights_has_no_default_ones():
     config = CONFIGS / 'mlp_mixer/mlp-mixer-base-p16_flax_features.py'
     with pytest.raises(CheckpointNotFound, match='no weights are published'):
         get_model(config, pretrained=True)
 
 
-def test_names_resolve_in_any_case_here_and_in_mmpretrain():
+def test_names_work_in_upper_and_lower_case_here_and_in_mmpretrain():
     assert zoo.find('ConvMixer-64-4_DIGITS').name == 'convmixer-64-4_digits'
     assert isinstance(mmpretrain.get_model('ConvMixer-64-4_DIGITS', pretrained=True).backbone,
                       ConvMixer)
 
 
-def test_mmpretrains_names_lead_to_this_projects_configs():
+def test_mmpretrains_names_have_this_projects_configs():
     config = ModelHub.get('convmixer-768-32_3rdparty_in1k').config
     assert isinstance(config, Config)
     assert config.optim_wrapper.optimizer.eps == 1e-3
@@ -142,7 +142,7 @@ def test_mmpretrains_names_lead_to_this_projects_configs():
 def test_registration_can_be_undone():
     unregister()
     try:
-        assert MODELS.get('ConvMixer') is TheirConvMixer
+        assert MODELS.get('ConvMixer') is MMPretrainConvMixer
         assert 'convmixer-64-4_digits' not in mmpretrain.list_models()
         assert all(registry.module_dict.get(cls.__name__) is not cls
                    for registry, cls in ENTRIES)
@@ -232,6 +232,6 @@ def test_a_file_with_a_published_hash_is_found_by_its_content(tmp_path):
 
 @pytest.mark.parametrize('name_in', [cache_name, lambda url: mirror_name(url, promised='')])
 def test_no_two_published_files_share_a_place_in_the_cache_or_a_mirror(name_in):
-    """A file that is already there, and has no hash to be held to, is taken as it is."""
+    """An existing file without a published hash is used unchecked."""
     urls = {entry.weights for entry in map(zoo.find, zoo.names()) if '://' in entry.weights}
     assert len({name_in(url) for url in urls}) == len(urls)

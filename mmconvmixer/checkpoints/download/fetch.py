@@ -1,4 +1,4 @@
-"""Downloading published weights, once, checked against the hash they promise."""
+"""What is downloaded, from where, and where it is kept: one copy with a checked hash."""
 import hashlib
 import os
 from pathlib import Path
@@ -17,66 +17,63 @@ from mmconvmixer.errors import DownloadError, HashMismatch
 
 
 def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -> Path:
-    """Return a local copy of a URL, downloading it if need be.
+    """Return a local copy of a file, downloading it if necessary.
 
-    A copy that is there and right is taken, then one of the user's mirror
-    (see `mmconvmixer.checkpoints.download.mirror`), then the URL is asked. A download
-    that breaks off is resumed, in this call or a later one. Of several
-    processes that want one file, one downloads and the others wait; in a
-    distributed run that is rank 0.
+    A copy in the cache with the right hash is used first, then one in the user's mirror
+    (`mmconvmixer.checkpoints.download.mirror`), then the URL. An interrupted download is
+    resumed, by this call or a later one. If several processes need one file, one
+    downloads it and the others wait; in a distributed run that is rank 0.
 
     Args:
-        url: http(s); a name like `x-1a2b3c4d.pth` promises its sha256 prefix,
-            the OpenMMLab convention, and is held to it.
-        folder: where copies are kept. Default: torch hub's, shared with
-            mmengine and timm.
-        sha256: the hash or its first digits, where it is known from elsewhere
-            than the name.
+        url: http(s). The name may end in a sha256 prefix, OpenMMLab's convention:
+            `x-1a2b3c4d.pth`. The file is checked against it.
+        folder: the cache. Default: torch hub's, which mmengine and timm also use.
+        sha256: the hash or its first digits, if known from another source.
 
     Returns:
-        The path: in `folder`, or in the mirror where that is a folder.
+        The path in the cache, or in the mirror if that is a folder.
 
     Raises:
-        DownloadError: not reachable, refused, or broken off again and again.
-        HashMismatch: the file is not the promised one; it is not kept.
-        OutputNotWritable: the folder is read-only, full or no folder.
+        DownloadError: the host can't be reached, refuses, or breaks off repeatedly.
+        HashMismatch: the file does not have the promised hash; it is not kept.
+        OutputNotWritable: the folder is read-only or full, or is not a folder.
     """
     target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / cache_name(url)
     promised = sha256.lower() or hash_in_name(target.name)
     if not is_main_process():
-        barrier()  # then the file is there, or this machine has its own disk
+        barrier()  # rank 0 has the file now, unless this machine has its own disk
     try:
         if matches_hash(target, promised):
             return target
-        known_as = mirror_name(url, promised)
-        return file_in_mirror(known_as, promised) or fetch_to(
-            target, [url_in_mirror(known_as), url], promised)
+        name = mirror_name(url, promised)
+        return file_in_mirror(name, promised) or fetch_to(
+            target, [url_in_mirror(name), url], promised)
     finally:
         if is_main_process():
             barrier()
 
 
 def file_name(url: str) -> str:
-    """Return the name of the file at an address.
+    """Return the name of the file at a URL.
 
     Raises:
-        DownloadError: it names none.
+        DownloadError: the URL is invalid or does not name a file.
     """
     try:
         name = Path(unquote(urlparse(url).path)).name
     except ValueError as error:
-        raise DownloadError(f'{url} is no address: {error}') from error
+        raise DownloadError(f'{url} is not a valid URL: {error}') from error
     if not name or '\0' in name:
-        raise DownloadError(f'{url} names no file; expected an address like '
+        raise DownloadError(f'{url} does not name a file; expected a URL like '
                             'https://host/folder/weights.pth')
     return name
 
 
 def mirror_name(url: str, promised: str) -> str:
-    """Return what a mirror calls the file at an address.
+    """Return the path of a URL's file in a mirror.
 
-    Its name; where no hash tells it from others of that name (`Mixer-B_16.npz` is
-    three files), with the folder that it is published in, such as `sam/Mixer-B_16.npz`.
+    It is the file name. If no hash distinguishes the file from others of that name
+    (there are three `Mixer-B_16.npz`), its folder comes first: `sam/Mixer-B_16.npz`.
     """
     name = file_name(url)
     folder = Path(unquote(urlparse(url).path)).parent.name
@@ -84,10 +81,10 @@ def mirror_name(url: str, promised: str) -> str:
 
 
 def cache_name(url: str) -> str:
-    """Return where in the cache the file at an address is kept.
+    """Return the path of a URL's file in the cache.
 
-    Its name; where no hash in the name tells it from others, such as every run's
-    `epoch_1.pth`, in a folder named after the whole address.
+    It is the file name. If no hash in it distinguishes the file from others of that
+    name, such as every run's `epoch_1.pth`, it is in a folder named by a hash of the URL.
     """
     name = file_name(url)
     if hash_in_name(name):
@@ -96,18 +93,19 @@ def cache_name(url: str) -> str:
 
 
 def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
-    """Return `target`, downloaded from the first of `urls` that has it if need be.
+    """Return `target`, downloading it from the first of `urls` that has it if necessary.
 
     Args:
-        target: where the file is or goes.
-        urls: the original last, mirrors before it; empty ones are passed over.
-        promised: prefix of its sha256, '' where nobody knows it.
+        target: path of the file.
+        urls: those of mirrors, then the original; empty ones are skipped.
+        promised: prefix of the file's sha256, '' if it is unknown.
 
-    Raises: see `fetch`.
+    Raises:
+        DownloadError, HashMismatch, OutputNotWritable: see `fetch`.
     """
     check_writable(target.parent)
     with locked(target.with_name(f'.{target.name}.lock'), f'downloading {urls[-1]}'):
-        if matches_hash(target, promised):  # by now, or all the time
+        if matches_hash(target, promised):  # another process may have downloaded it
             return target
         for mirror in filter(None, urls[:-1]):
             try:
@@ -121,5 +119,5 @@ def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
 
 
 def _is_missing(error: Exception) -> bool:
-    """Whether the server said so: no reason to warn, a mirror need not have all."""
+    """Whether the server does not have the file: a mirror need not have all."""
     return isinstance(error.__cause__, HTTPError) and error.__cause__.code in (404, 410)
