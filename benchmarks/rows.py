@@ -155,7 +155,7 @@ def _timm(model: BaseModel, weights: dict[str, Tensor]) -> nn.Module:
             act_layer=partial(nn.GELU, approximate=act.approximate),
             mlp_ratio=(source.tokens_mlp_dims / dims, source.channels_mlp_dims / dims))
         layout = layout_named('timm', 'MLP-Mixer')
-    network.load_state_dict(dict(layout.from_ours(state_dict_of(dict(state_dict=weights)))))
+    network.load_state_dict(dict(layout.from_mmpretrain(state_dict_of(dict(state_dict=weights)))))
     return network
 
 

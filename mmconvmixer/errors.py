@@ -1,7 +1,8 @@
 """The errors a user can meet.
 
-Each says what was given, what was expected and what to do next. Each also is
-the built-in exception that a caller would expect, so `except ValueError` works.
+Each message says in one line what was given, what was expected and what to do next.
+Each class also derives from the built-in exception that a caller would expect, so
+that `except ValueError` works.
 """
 import re
 from collections.abc import Iterable
@@ -9,50 +10,50 @@ from difflib import get_close_matches
 
 
 class MMConvMixerError(Exception):
-    """Base of all of them; the tools print it in one line and exit with 2."""
+    """Base class of all errors here. The tools print the message and exit with code 2."""
 
-    def __init__(self, message: str):
-        # On the way through a loader process torch puts the traceback into the
-        # message, on the way through a registry mmengine puts the class before it.
+    def __init__(self, message: str) -> None:
+        # torch puts the traceback of a data-loader process into the message, and
+        # mmengine puts the class that its registry was building before it.
         if message.startswith('Caught ') and 'Original Traceback' in message:
             message = message.rstrip().rsplit(f'{type(self).__name__}: ', 1)[-1]
         super().__init__(re.sub(r'^(class `\w+` in \S+: )+', '', message))
 
 
 class UnknownModel(MMConvMixerError, ValueError):
-    """A name that neither this zoo nor mmpretrain's knows."""
+    """A model name that is neither in this zoo nor in mmpretrain's."""
 
 
 class UnknownArch(MMConvMixerError, ValueError):
-    """An `arch` that names no variant, or a dict that lacks a key."""
+    """An `arch` that is not the name of a variant, or a dict that lacks a key."""
 
 
 class BadConfig(MMConvMixerError, ValueError):
-    """A config file that is missing, can't be parsed or lacks a section."""
+    """A config that is missing, can't be parsed or lacks a section, or an option it can't have."""
 
 
 class CheckpointNotFound(MMConvMixerError, FileNotFoundError):
-    """No file, no zoo name, or no weights published under that name."""
+    """Not a file or the name of a model, or a model without published weights."""
 
 
 class BadCheckpoint(MMConvMixerError, ValueError):
-    """A file that is no checkpoint, is cut short or holds no weights."""
+    """A file that is not a checkpoint, is cut short or damaged, or holds no weights."""
 
 
 class UnsafeCheckpoint(BadCheckpoint):
-    """A pickle that would have to run code to be loaded."""
+    """A file that would run code, fill the memory or write elsewhere when it is loaded."""
 
 
 class CheckpointMismatch(MMConvMixerError, ValueError):
-    """Weights of another network: keys or shapes differ."""
+    """Weights of a different network: keys, shapes or dtypes don't fit."""
 
 
 class DownloadError(MMConvMixerError, ConnectionError):
-    """A URL that can't be reached or broke off."""
+    """A download that could not be started or completed."""
 
 
 class HashMismatch(MMConvMixerError, ValueError):
-    """A file that is not the one its name or the model index promises."""
+    """A file whose sha256 is not the one in its name or in the model index."""
 
 
 class BadImage(MMConvMixerError, ValueError):
@@ -60,27 +61,27 @@ class BadImage(MMConvMixerError, ValueError):
 
 
 class DatasetNotFound(MMConvMixerError, FileNotFoundError):
-    """A dataset folder or annotation file that is not there."""
+    """A dataset folder or annotation file that does not exist."""
 
 
 class EmptyDataset(MMConvMixerError, ValueError):
-    """A dataset without a single readable image."""
+    """A dataset without any readable image."""
 
 
 class BadArchive(MMConvMixerError, ValueError):
-    """An archive of data that is damaged, or would write outside of its folder."""
+    """A dataset archive that is damaged, or would write outside of its folder."""
 
 
 class OutputNotWritable(MMConvMixerError, OSError):
-    """A file or folder for results that can't be written."""
+    """An output file or folder that can't be written."""
 
 
 class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
-    """The fused kernels were insisted on where they don't run."""
+    """The fused kernels were required, but don't run here."""
 
 
 class UnknownOption(MMConvMixerError, ValueError):
-    """A format, backend or precision that there is not, or not in this combination."""
+    """A format, backend or precision that does not exist, or not in this combination."""
 
 
 class MissingPackage(MMConvMixerError, ImportError):
@@ -88,11 +89,11 @@ class MissingPackage(MMConvMixerError, ImportError):
 
 
 class ExportMismatch(MMConvMixerError, ValueError):
-    """An exported network whose answers are not those of the original."""
+    """An exported network whose outputs differ from those of the original."""
 
 
 class AccuracyDrop(MMConvMixerError, ValueError):
-    """int8 that costs more accuracy than was allowed."""
+    """An int8 model that loses more accuracy than was allowed."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

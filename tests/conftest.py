@@ -290,7 +290,7 @@ def bad_checkpoints(trained, tmp_path_factory):
     contents = {
         'no file': (None, 'no_file.pth'),
         'a folder': (None, 'a_folder.pth'),
-        'text': (b'hello', 'text.pth is no PyTorch checkpoint'),
+        'text': (b'hello', 'text.pth is not a PyTorch checkpoint'),
         'empty': (b'', 'empty.pth is cut short'),
         'first 100 bytes': (data[:100], 'first_100_bytes.pth is cut short'),
         'first half': (data[:len(data) // 2], 'first_half.pth is cut short'),

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Write files so that a reader never sees an incomplete one."""
 import os
 import re
 import tempfile
@@ -12,58 +12,58 @@ from mmconvmixer.errors import MMConvMixerError, OutputNotWritable
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, resumable: bool = False) -> Iterator[Path]:
-    """Yield a path beside `path`; what was written there becomes `path` at the end.
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends.
 
-    Flushed to disk and renamed, so that `path` holds the old file or the new
-    one, whatever happens; after an exception, nothing is left. The folder is
-    made if need be.
+    The file is flushed to disk first, so that `path` is always either the old file or
+    the new one. After an exception the temporary file is removed. A missing folder is
+    created.
 
     Args:
-        path: the file.
-        resumable: always yield the same path, and leave what is there after an
-            exception for a later call to go on with. The caller sees to it
-            that one process at a time does.
+        path: the file to write.
+        resumable: always yield the same temporary path, and keep that file after an
+            exception so that a later call can continue it. The caller makes sure
+            that only one process at a time does this.
 
     Raises:
-        OutputNotWritable: the folder is read-only, full or no folder.
+        OutputNotWritable: the folder is read-only or full, or is not a folder.
     """
     path = Path(path)
-    # The suffix stays last: writers choose the format by it.
+    # The suffix stays last: some writers choose the format by it.
     part = path.with_name(f'.{path.name}.part' if resumable else
                           f'.{path.stem}.{uuid4().hex[:8]}.part{path.suffix}')
-    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    created = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, 'rb') as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except MMConvMixerError:  # the writer's own, which may be an OSError too
+    except MMConvMixerError:  # raised inside the block; some of these are OSErrors too
         raise
     except OSError as error:
         raise OutputNotWritable(f'{path} can not be written: {error.strerror or error}; '
                                 'name a folder that is writable') from error
     finally:
         if not resumable:
-            with suppress(OSError):  # never made, or its folder is the trouble
+            with suppress(OSError):  # it was never created, or its folder is the problem
                 part.unlink()
-        with suppress(OSError):  # not empty: all went well, or others use it too
-            for folder in made:
+        with suppress(OSError):  # not empty: the file was written, or others use the folder
+            for folder in created:
                 folder.rmdir()
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Remove what `atomic_write` could not, because its process was killed."""
+    """Remove the temporary files of `atomic_write` calls whose process was killed."""
     for part in Path(folder).glob('.*.????????.part*'):
         if re.search(r'\.[0-9a-f]{8}\.part(\.\w+)?$', part.name):
             part.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | os.PathLike) -> None:
-    """Raise OutputNotWritable now rather than after the work; leave nothing.
+    """Raise OutputNotWritable before any work is done if a folder can't be written to.
 
     Args:
-        folder: where something will be written, existing or not.
+        folder: where something will be written. It need not exist; it is not created.
     """
     folder = Path(folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -71,5 +71,5 @@ def check_writable(folder: str | os.PathLike) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise OutputNotWritable(f'{folder} can not be made or written to: {existing}: '
-                                f'{error.strerror or error}; name another') from error
+        raise OutputNotWritable(f'{folder} can not be created or written to: {existing}: '
+                                f'{error.strerror or error}; name another folder') from error

@@ -1,4 +1,7 @@
-"""Where a result comes from: machine and versions."""
+"""The machine and the versions that a result comes from.
+
+The git revision has its own module: setup.py runs it before torch is installed.
+"""
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +15,7 @@ _PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmpretrain', 'mmcv', 'mmcv-lit
 
 
 def environment() -> dict[str, str | int]:
-    """Return processor, GPU, threads, and versions of what computes the numbers."""
+    """Return the platform, processor, GPUs, threads and versions of the numerical libraries."""
     found = dict(
         platform=f'{platform.system()} {platform.machine()}', processor=_processor(),
         threads=torch.get_num_threads(), python=platform.python_version(),
@@ -23,7 +26,7 @@ def environment() -> dict[str, str | int]:
     for package in _PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # e.g. mmcv where there is mmcv-lite
+        except PackageNotFoundError:  # such as mmcv, where mmcv-lite is installed
             continue
     return found
 

@@ -1,19 +1,20 @@
-"""The git commit that this package's code is of.
+"""The git commit of this package's code.
 
-Only the standard library is used: setup.py runs this file before anything is installed.
+It is not part of `environment.py` because it uses the standard library only: setup.py
+runs this file before anything is installed.
 """
 import subprocess
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# What setup.py writes into a wheel or sdist.
+# The file with the commit that setup.py writes into a wheel or an sdist.
 BUILT_FROM = 'GIT_REVISION'
 
 
 def git_revision() -> str | None:
-    """Return the commit of the checkout that this package runs from, or was built from.
+    """Return the commit that this package runs from or was built from, None if unknown.
 
-    `-dirty` follows where files differ from it. None where neither is known.
+    It ends in `-dirty` if tracked files differ from that commit.
     """
     built_from = PACKAGE / BUILT_FROM
     return checkout_revision(PACKAGE.parent) or (
@@ -21,10 +22,10 @@ def git_revision() -> str | None:
 
 
 def checkout_revision(root: Path) -> str | None:
-    """Return the commit of the checkout whose top folder `root` is, None if it is none."""
+    """Return the commit of the checkout at `root`, None if `root` is not the top of one."""
     top = _git(root, 'rev-parse', '--show-toplevel')
     if top is None or Path(top).resolve() != root:
-        return None  # installed into a folder that happens to be in somebody's checkout
+        return None  # such as a virtual environment inside another project's checkout
     head = _git(root, 'rev-parse', 'HEAD')
     changed = _git(root, 'status', '--porcelain', '--untracked-files=no')
     return head and head + ('-dirty' if changed != '' else '')

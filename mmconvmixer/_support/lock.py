@@ -1,96 +1,69 @@
-"""A lock between processes that ends with the process that holds it."""
+"""A file lock between processes and threads that ends with the process that holds it."""
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from mmconvmixer.errors import OutputNotWritable
 
-POLL = 0.1  # seconds
-SAY_AFTER = 2.  # seconds
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+POLL = 0.1  # seconds between two attempts
+MESSAGE_AFTER = 2.  # seconds of waiting
 
 
 @contextmanager
 def locked(path: Path, subject: str) -> Iterator[None]:
-    """Hold the lock of the file `path`, once no other process or thread does.
+    """Wait until no other process or thread holds the lock file `path`, then hold it.
 
-    The operating system lets go of it when a process ends, however that
-    happens; a file that a killed process leaves locks nothing. Otherwise the
-    file is removed at the end.
+    The operating system releases the lock when a process ends, even if it is killed:
+    the file that such a process leaves behind does not lock anything.
 
     Args:
-        path: of the lock alone; its folder is made if need be.
-        subject: what others may not do meanwhile, for those who wait.
+        path: a file that is used for the lock only. A missing folder is created, and
+            the file is removed at the end.
+        subject: what the holder is doing, for the message to those who wait.
 
     Raises:
-        OutputNotWritable: the folder takes no files, or no locks.
+        OutputNotWritable: the folder takes no files or no locks.
     """
-    file = _taken(path, subject)
+    from filelock import FileLock, Timeout  # takes time, and imports of this package are fast
+
+    # Each call has its own FileLock, because a single one can be acquired repeatedly. A
+    # soft lock would outlive a killed process: a file system without locks is an error.
+    lock = FileLock(path, thread_local=False, poll_interval=POLL, fallback_to_soft=False,
+                    on_acquired=lambda file: _check_not_removed(path, file))
+    try:
+        try:
+            _acquire(lock, path, MESSAGE_AFTER)
+        except Timeout:
+            print(f'waiting: another process is {subject}', file=sys.stderr, flush=True)
+            _acquire(lock, path, timeout=-1)
+    except OSError as error:
+        raise OutputNotWritable(f'{path} can not be locked: {error.strerror or error}; name a '
+                                'folder that is writable, on a file system with locks') from error
     try:
         yield
     finally:
-        if os.name == 'nt':  # where an open file can't be removed
-            file.close()
-        with suppress(OSError):  # another waits for it, on Windows
+        # filelock keeps the file. Remove it while it is still locked: a process that has
+        # opened it before then notices in `_check_not_removed`.
+        with suppress(OSError):  # Windows removes no open file; filelock does that there
             path.unlink()
-        file.close()
+        lock.release()
 
 
-def _taken(path: Path, subject: str) -> BinaryIO:
-    say_at = time.monotonic() + SAY_AFTER
+def _acquire(lock: 'FileLock', path: Path, timeout: float) -> None:
     while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(path, 'ab')  # noqa: SIM115, open as long as the lock is held
-        except OSError as error:
-            raise OutputNotWritable(f'{path} can not be written: {error.strerror or error}; '
-                                    'name a folder that is writable') from error
-        try:
-            if _try_lock(file) and _is_at(file, path):
-                return file
-        except OSError as error:
-            file.close()
-            raise OutputNotWritable(
-                f'{path} can not be locked: {error.strerror or error}; name a folder on a file '
-                'system with locks') from error
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-        if time.monotonic() >= say_at:
-            print(f'waiting: another process is {subject}', file=sys.stderr, flush=True)
-            say_at = float('inf')
-        time.sleep(POLL)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the last holder removed the file or its folder
+            lock.acquire(timeout)
+            return
 
 
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the file still is the one with that name: its last holder removed it."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-if os.name == 'nt':
-    import msvcrt
-
-    def _try_lock(file: BinaryIO) -> bool:
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _try_lock(file: BinaryIO) -> bool:
-        # flock and not lockf, which would let in every thread of this process.
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+def _check_not_removed(path: Path, file: int) -> None:
+    """Raise FileNotFoundError if the locked file is no longer the one at `path`."""
+    if not os.path.samestat(os.fstat(file), os.stat(path)):
+        raise FileNotFoundError(path)

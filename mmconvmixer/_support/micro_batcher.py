@@ -1,36 +1,36 @@
-"""Batches of what several threads ask for at the same moment."""
+"""Combine the requests that several threads make at the same time into batches."""
 import threading
 from collections.abc import Callable
 from typing import Any
 
 
 class MicroBatcher:
-    """Runs one batch at a time; whoever waits for his turn meanwhile goes into the next one.
+    """Runs one batch at a time; requests that arrive meanwhile form the next batch.
 
-    No thread of its own: the first to get its turn works for those that wait.
+    It has no thread of its own: the first waiting thread runs the batch for all others.
 
     Args:
-        run: makes answers of questions, in their order.
-        most: questions in a batch.
+        run: returns the answers to a list of questions, in the same order.
+        most: the largest number of questions in a batch.
     """
 
-    def __init__(self, run: Callable[[list], list], most: int):
+    def __init__(self, run: Callable[[list], list], most: int) -> None:
         self._run, self._most = run, most
         self._turn, self._access = threading.Lock(), threading.Lock()
         self._waiting: list[_Asked] = []
 
     def ask(self, question: Any) -> Any:
-        """Return the answer to one question, or raise what it raises by itself."""
+        """Return the answer to one question, or raise the error that it alone causes."""
         own = _Asked(question)
         with self._access:
             self._waiting.append(own)
         with self._turn:
-            if not own.answered:  # else another one's batch had it
+            if not own.answered:  # otherwise it was in the batch of another thread
                 self._answer(own)
         return own.answer
 
     def ask_all(self, questions: list) -> list:
-        """Return the answers to a batch that is made already."""
+        """Return the answers to a complete batch of questions."""
         with self._turn:
             return self._run(questions)
 
@@ -44,7 +44,7 @@ class MicroBatcher:
             for asked, answer in zip(batch, answers, strict=True):
                 asked.answer, asked.answered = answer, True
         except BaseException as error:
-            with self._access:  # the others are none the worse: each has its own turn
+            with self._access:  # the other questions stay: each thread asks again by itself
                 self._waiting = [asked for asked in others if not asked.answered] + self._waiting
             if not others or not isinstance(error, Exception):
                 raise
@@ -52,8 +52,8 @@ class MicroBatcher:
 
 
 class _Asked:
-    """A question, and what has become of it. Each is itself only."""
+    """A question and its answer, compared by identity."""
 
-    def __init__(self, question: Any):
+    def __init__(self, question: Any) -> None:
         self.question = question
         self.answered, self.answer = False, None

@@ -1,4 +1,4 @@
-"""Lines like `test: 12/16 batches, 3.1/s, eta 0:00:12`, wherever one waits."""
+"""Progress lines like `test: 12/16 batches, 3.1/s, eta 0:00:12`."""
 import sys
 import time
 from collections.abc import Callable
@@ -6,22 +6,22 @@ from datetime import timedelta
 
 
 class Progress:
-    """Says how far a long task is: first after 2 s, then every 10 s.
+    """Reports the progress of a long task: first after 2 s, then every 10 s.
 
-    Whole lines, not a redrawn bar: logs and terminals read the same.
+    It prints whole lines instead of redrawing a bar, so that they also suit log files.
 
     Args:
-        task: what runs, the line's first word.
-        total: units in all; 0 where nobody knows.
-        unit: plural name of one step.
-        done: units that were finished before, which count for no rate.
-        say: where lines go. Default: standard error.
+        task: what runs; the line begins with it.
+        total: the number of units; 0 if it is unknown.
+        unit: plural name of the units.
+        done: units that were finished before the start; the rate leaves them out.
+        say: called with each line. Default: print it to standard error.
     """
 
     FIRST, INTERVAL = 2., 10.
 
     def __init__(self, task: str, total: int, unit: str, *, done: int = 0,
-                 say: Callable[[str], None] | None = None):
+                 say: Callable[[str], None] | None = None) -> None:
         self.task, self.total, self.unit = task, total, unit
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
         self._before = done
@@ -29,7 +29,7 @@ class Progress:
         self._next = self._start + self.FIRST
 
     def update(self, done: int) -> None:
-        """Note that `done` units are finished, and say so if it is time."""
+        """Record that `done` units are finished, and report it if it is time to."""
         now = time.monotonic()
         if now < self._next or done == self._before:
             return

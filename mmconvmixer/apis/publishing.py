@@ -9,7 +9,7 @@ from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of, write_checkpoint
 from mmconvmixer.checkpoints.convert import rounded
-from mmconvmixer.checkpoints.write import publish as write_published
+from mmconvmixer.checkpoints.write import write_published
 from mmconvmixer.config.portable import portable
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.fingerprint import fingerprint

@@ -54,7 +54,7 @@ def verify(checkpoint: str | Path, data: str | None = None,
         BadConfig: its config is not here.
     """
     path = zoo.resolve_checkpoint(checkpoint)
-    published = _in_file(path) or _in_metafile(path)
+    published = _in_file(path) or _in_metafile(checkpoint, path)
     config = config_of(published.get('config_file'), config, path)
     metrics, test_data = measure(config, path, data)
     before, now = _flat(published['metrics']), _flat(metrics)
@@ -77,17 +77,15 @@ def _in_file(path: Path) -> dict | None:
     return published
 
 
-def _in_metafile(path: Path) -> dict:
-    for name in zoo.names():
-        entry = zoo.find(name)
-        if Path(entry.weights).name == path.name:
-            metrics = entry.results.data[0].metrics
-            root = zoo.package_root()
-            return dict(config_file=str(Path(entry.config).relative_to(root)), metrics={
-                ours: metrics[theirs] for theirs, ours in _METAFILE_NAMES.items()
-                if theirs in metrics})
-    raise BadCheckpoint(f'nothing is published for {path}: it holds no figures (tools/publish.py '
-                        'writes files that do), and no model of the zoo has a file of that name')
+def _in_metafile(checkpoint: str | Path, path: Path) -> dict:
+    entry = zoo.find_by_checkpoint(checkpoint, path)
+    if entry is None or not entry.results:
+        raise BadCheckpoint(f'no figures are published for {path}: it holds none '
+                            '(tools/publish.py writes files that do), and the zoo has none for it')
+    metrics = entry.results.data[0].metrics
+    config = Path(entry.config).relative_to(zoo.package_root())
+    return dict(config_file=str(config), metrics={
+        ours: metrics[theirs] for theirs, ours in _METAFILE_NAMES.items() if theirs in metrics})
 
 
 def _tolerance(name: str, share_of_a_class_image: float) -> float:

@@ -1,4 +1,5 @@
-from mmconvmixer.checkpoints.download.fetch import fetch
+"""Checkpoint files: download, read, fit to a network, convert and write them."""
+from mmconvmixer.checkpoints.download import fetch
 from mmconvmixer.checkpoints.fit import build_model, load_weights
 from mmconvmixer.checkpoints.latest import latest_checkpoint
 from mmconvmixer.checkpoints.read import holds_weights, read_checkpoint

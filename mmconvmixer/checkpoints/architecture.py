@@ -1,4 +1,4 @@
-"""What the weights say about their network: everything but the activation."""
+"""Read the architecture off the shapes of the weights: everything but the activation."""
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mmconvmixer.errors import BadCheckpoint
 
 @dataclass(frozen=True)
 class ConvMixerShape:
-    """Sizes of a ConvMixer; `num_classes` None: without a head."""
+    """Sizes of a ConvMixer; `num_classes` is None without a head."""
     embed_dims: int
     depth: int
     patch_size: int
@@ -27,7 +27,7 @@ class ConvMixerShape:
 
 @dataclass(frozen=True)
 class MixerShape:
-    """Sizes of an MLP-Mixer; images are `image_size` pixels wide and high."""
+    """Sizes of an MLP-Mixer for square images of `image_size` pixels."""
     embed_dims: int
     depth: int
     patch_size: int
@@ -46,23 +46,24 @@ Shape = ConvMixerShape | MixerShape
 
 
 def read_architecture(weights: Weights, source: str = 'the checkpoint') -> Shape:
-    """Return the sizes of the network that the weights are of.
+    """Return the sizes of the network that the weights belong to.
 
     Args:
         weights: what `state_dict_of` returned.
-        source: their name, for messages.
+        source: name of the checkpoint, for messages.
 
     Raises:
-        BadCheckpoint: neither a ConvMixer nor an MLP-Mixer, or one whose tensors
-            don't belong together.
+        BadCheckpoint: the network is neither a ConvMixer nor an MLP-Mixer, or its
+            tensors are incomplete or don't fit together.
     """
     if weights.family is None:
-        raise BadCheckpoint(f'{source} is no ConvMixer or MLP-Mixer by any known naming (official, '
-                            f'timm, mmpretrain, flax); it begins with {", ".join([*weights][:3])}')
+        raise BadCheckpoint(f'{source} is not a ConvMixer or MLP-Mixer with the names of a known '
+                            'library (official, timm, mmpretrain, flax); it begins with '
+                            f'{", ".join([*weights][:3])}')
     try:
         return _convmixer(weights) if weights.family == 'ConvMixer' else _mixer(weights)
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise BadCheckpoint(f'{source} is {weights.family}, but not whole: {error}') from error
+        raise BadCheckpoint(f'{source} is not a complete {weights.family}: {error}') from error
 
 
 def _convmixer(weights: Mapping[str, Tensor]) -> ConvMixerShape:
@@ -86,7 +87,7 @@ def _mixer(weights: Mapping[str, Tensor]) -> MixerShape:
     tokens_mlp_dims, tokens = weights['backbone.layers.0.token_mix.layers.0.0.weight'].shape
     channels_mlp_dims = len(weights['backbone.layers.0.channel_mix.layers.0.0.weight'])
     if isqrt(tokens)**2 != tokens:
-        raise ValueError(f'{tokens} patches make no square image')
+        raise ValueError(f'{tokens} patches don\'t make a square image')
     expected = _layer('backbone.patch_embed.projection', dims, in_channels, patch_size, patch_size)
     expected |= _vectors('backbone.ln1', dims)
     for number in range(depth):
@@ -119,12 +120,12 @@ def _depth(weights: Mapping[str, Tensor], part: str) -> int:
     numbers = {int(match[1]) for key in weights
                if (match := re.match(rf'backbone\.{part}\.([0-9]+)\.', key))}
     if numbers != set(range(len(numbers))):
-        raise ValueError(f'of its {max(numbers) + 1} blocks some are missing')
+        raise ValueError(f'some of its {max(numbers) + 1} blocks are missing')
     return len(numbers)
 
 
 def _checked(weights: Mapping[str, Tensor], expected: Shapes, dims: int) -> int | None:
-    """Hold the weights to what is expected; return the number of classes, None without a head."""
+    """Check names and shapes; return the number of classes, None without a head."""
     head = weights.get('head.fc.weight')
     if head is not None:
         expected = expected | _layer('head.fc', len(head), dims)
@@ -133,12 +134,12 @@ def _checked(weights: Mapping[str, Tensor], expected: Shapes, dims: int) -> int 
             raise ValueError(f'{key} is missing')
         value = weights[key]
         if tuple(value.shape) != shape or not value.is_floating_point():
-            raise ValueError(f'{key} is {tuple(value.shape)} of {value.dtype}, expected {shape} '
-                             'of floating point')
+            raise ValueError(f'{key} is {tuple(value.shape)} of {value.dtype}, expected {shape} of '
+                             'a floating-point type')
     unknown = [key for key in weights
                if key not in expected and not key.endswith('.num_batches_tracked')]
     if unknown:
-        raise ValueError(f'{unknown[0]} belongs to none of its parts')
+        raise ValueError(f'{unknown[0]} does not belong to any part of it')
     return None if head is None else len(head)
 
 

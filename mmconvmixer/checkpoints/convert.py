@@ -1,4 +1,4 @@
-"""Weights from any library's file into any other's."""
+"""Convert weights from one library's names and file format to another's."""
 import hashlib
 import io
 import json
@@ -13,7 +13,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.preprocessing import normalization_of
+from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
@@ -21,7 +21,7 @@ from mmconvmixer.checkpoints.write import serialized
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.models import ARCHS
 
-# What a file is written as, and whose names it has then.
+# The output formats, most of them a library with its own names.
 FORMATS = ('mmpretrain', 'timm', 'official', 'flax', 'safetensors')
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 ACTS = ('GELU', 'ReLU')
@@ -29,7 +29,16 @@ ACTS = ('GELU', 'ReLU')
 
 @dataclass(frozen=True)
 class Converted:
-    """What `convert` found and wrote."""
+    """What `convert` found and wrote.
+
+    Attributes:
+        path: the file written.
+        layout: the library whose names the source has.
+        shape: sizes of the network.
+        act: its activation, 'GELU' or 'ReLU'.
+        act_from: how the activation is known.
+        averaged: whether the weights are averages over the training.
+    """
     path: Path
     layout: str
     shape: Shape
@@ -41,30 +50,30 @@ class Converted:
 def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
             dtype: str | None = None, ema: bool | None = None, strip_head: bool = False,
             act: str | None = None) -> Converted:
-    """Write the weights of a file as another library has them.
+    """Write the weights of a file with the names and shapes of another library.
 
     Args:
         source: any file that `read_checkpoint` reads.
-        target: the file to write. The suffix tells the container: `.npz`,
-            `.safetensors`, or torch's for any other. A file of mmpretrain's
-            format gets the first 8 of its sha256 into its name.
-        to: a name of `FORMATS`. 'safetensors' has mmpretrain's names, and the
-            container whatever the suffix.
-        dtype: 'float32', 'float16' or 'bfloat16' for all weights that are no
-            whole numbers; None leaves them as they are.
+        target: the file to write. Its suffix determines the container: `.npz`,
+            `.safetensors`, otherwise torch's. With the format 'mmpretrain', the first 8
+            digits of the sha256 are added to the name.
+        to: one of `FORMATS`. 'safetensors' means mmpretrain's names in a safetensors
+            file, whatever the suffix.
+        dtype: 'float32', 'float16' or 'bfloat16' for the floating-point weights; None
+            keeps their dtypes.
         ema: see `state_dict_of`.
-        strip_head: leave the classifier out.
-        act: 'GELU' or 'ReLU', where what is known of these weights is wrong.
+        strip_head: leave out the classifier.
+        act: 'GELU' or 'ReLU', to correct what is assumed about these weights.
 
     Raises:
         BadCheckpoint, UnsafeCheckpoint, CheckpointNotFound: see `read_checkpoint`.
-        BadConfig: no such format, or none for this family.
+        BadConfig: there is no such format, or it does not exist for this family.
         OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """
     if not Path(target).name or Path(target).is_dir():
         raise BadConfig(f'{target} is a folder; name the file to write')
     if to not in FORMATS:
-        raise BadConfig(f'no format {to}; there are {", ".join(FORMATS)}')
+        raise BadConfig(f'there is no format {to}; choose from {", ".join(FORMATS)}')
     checkpoint = read_checkpoint(source)
     weights = state_dict_of(checkpoint, str(source), ema)
     shape = read_architecture(weights, str(source))
@@ -81,24 +90,24 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
 
 
 def rounded(key: str, value: Tensor, dtype: str) -> Tensor:
-    """Return a weight in another dtype; whole numbers stay as they are.
+    """Return a floating-point weight in another dtype, and an integer one as it is.
 
     Raises:
-        BadConfig: it has a number too large for that dtype.
+        BadConfig: a value is too large for that dtype.
     """
     if not value.is_floating_point():
         return value
     result = value.to(DTYPES[dtype])
     if result.isinf().sum() > value.isinf().sum():
-        raise BadConfig(f'{key} has {float(value.abs().max()):g} in it, too large for {dtype}; use '
+        raise BadConfig(f'{key} contains {float(value.abs().max()):g}, too large for {dtype}; use '
                         'bfloat16 or float32')
     return result
 
 
 def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
-    """Return the activation, which no tensor tells, and how it is known."""
+    """Return the activation, which the tensors don't show, and how it is known."""
     if not isinstance(shape, ConvMixerShape):
-        return 'GELU', 'the only one that MLP-Mixer has'
+        return 'GELU', "MLP-Mixer's only activation"
     noted = meta.get('converted')
     if isinstance(noted, dict) and noted.get('act') in ACTS:
         return noted['act'], "the file's meta"
@@ -106,7 +115,7 @@ def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
     for name, arch in ARCHS.items():
         if (arch.embed_dims, arch.depth, arch.patch_size, arch.kernel_size) == sizes:
             return arch.act, f"the zoo's {name}, which has these sizes"
-    return 'GELU', "the paper's default; the zoo has nothing of these sizes"
+    return 'GELU', "the paper's default; no model of the zoo has these sizes"
 
 
 def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, meta: dict,
@@ -115,9 +124,9 @@ def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, 
     if layout is None:
         raise BadConfig(f'{weights.family} has no {to} format; use another of '
                         f'{", ".join(FORMATS)}')
-    theirs = layout.from_ours(tensors)
+    renamed = layout.from_mmpretrain(tensors)
     kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES') if key in meta}
-    content = _container(target, to)(theirs, {**kept, 'converted': note}, to)
+    content = _container(target, to)(renamed, {**kept, 'converted': note}, to)
     if to == 'mmpretrain':
         digest = hashlib.sha256(content).hexdigest()[:8]
         target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
@@ -133,19 +142,19 @@ def _container(target: Path, to: str) -> Callable[[dict[str, Tensor], dict, str]
 
 
 def _as_torch(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
-    # The authors' code takes nothing but tensors; the others' loaders look for `state_dict`.
+    # The authors' code loads plain tensors only; the other libraries look for `state_dict`.
     return serialized(tensors if to == 'official' else dict(state_dict=tensors, meta=meta))
 
 
 def _as_safetensors(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
-    # What JSON has no form for, such as a palette in numpy, is written as text.
+    # Values that JSON does not know, such as a palette in numpy, are written as text.
     return safetensors_bytes(tensors, {'format': 'pt', META: json.dumps(meta, default=str)})
 
 
 def _as_npz(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
     halves = [key for key, value in tensors.items() if value.dtype is torch.bfloat16]
     if halves:
-        raise BadConfig(f'numpy has no bfloat16, which {halves[0]} is; use --dtype float32 or '
+        raise BadConfig(f'numpy has no bfloat16, the type of {halves[0]}; use --dtype float32 or '
                         'float16')
     buffer = io.BytesIO()
     np.savez(buffer, **{key: value.numpy() for key, value in tensors.items()})

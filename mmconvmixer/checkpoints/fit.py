@@ -1,4 +1,4 @@
-"""Do these weights belong to this network?"""
+"""Do the weights fit the network? Load them if they do."""
 import copy
 import logging
 import warnings
@@ -21,22 +21,21 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     """Copy `state_dict` into `model`.
 
     Args:
-        model: the network; wrappers (DistributedDataParallel, test-time
-            augmentation) are looked through.
-        state_dict: its weights; those of `state_dict_of` also say how their
-            library computes, and the model then does so too
-            (`checkpoints.numerics`).
-        source: where they come from, for messages.
-        strict: False loads what fits and logs a warning that names the rest.
+        model: the network, or a wrapper of it (DistributedDataParallel, test-time
+            augmentation).
+        state_dict: its weights. Those from `state_dict_of` know which library's numerics
+            they need; the model is set to them (`checkpoints.numerics`).
+        source: name of the checkpoint, for messages.
+        strict: False loads what fits and logs a warning about the rest.
 
     Raises:
-        CheckpointMismatch: strict, and keys, shapes or kinds of number differ;
-            nothing is loaded then.
+        CheckpointMismatch: with `strict`, if keys or shapes differ or weights are
+            integers; then nothing is loaded.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     numerics = getattr(state_dict, 'numerics', None)
-    # Ahead of comparing shapes: what is resampled fits.
+    # Before shapes are compared: weights for another grid of patches fit once resampled.
     state_dict = resampled(model, state_dict)
     report = _differences(model, state_dict)
     if report and strict:
@@ -54,11 +53,11 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
 
 
 def build_model(model_cfg: dict) -> nn.Module:
-    """Build the network of a config's `model`.
+    """Build the network that a config's `model` describes.
 
     Raises:
         BadConfig: it names a class or an option that does not exist.
-        UnknownArch, ValueError: see the backbone.
+        UnknownArch, ValueError: raised by the backbone.
     """
     with config_errors(), DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(copy.deepcopy(model_cfg))
@@ -66,7 +65,7 @@ def build_model(model_cfg: dict) -> nn.Module:
 
 @contextmanager
 def config_errors() -> Iterator[None]:
-    """Turn a registry's complaint about a name or an option into BadConfig."""
+    """Turn a registry's error about an unknown name or option into BadConfig."""
     try:
         yield
     except (KeyError, TypeError) as error:
@@ -77,7 +76,7 @@ def config_errors() -> Iterator[None]:
 
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """Describe how keys and shapes differ; empty if they don't."""
+    """Describe how keys, shapes and kinds of number differ; empty if they don't."""
     parts, tensors = [], model.state_dict()
     kinds = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
              for key, value in state_dict.items()
@@ -87,8 +86,8 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     own = {key: value.shape for key, value in tensors.items()}
     if own == {key: value.shape for key, value in state_dict.items()}:
         return '; '.join(parts)
-    # torch decides, not the names: modules may rename, reshape or add what
-    # they are given while loading. A copy without memory takes the trial.
+    # Only loading shows what fits, as modules may rename, reshape or add weights in
+    # their hooks. Load into a copy on the meta device, which takes no memory.
     trial = copy.deepcopy(model).to('meta')
     shapes = []
     try:
@@ -113,7 +112,7 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
 
 
 def _of_another_kind(value: Tensor, own: Tensor) -> bool:
-    """Whether weights would come from whole numbers, which copying would not notice."""
+    """Whether integers would be copied into floating-point weights, which torch allows."""
     return own.is_floating_point() and not value.is_floating_point()
 
 

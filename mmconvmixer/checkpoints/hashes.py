@@ -1,4 +1,4 @@
-"""The hashes that files are promised to have."""
+"""The sha256 of files, and the one that a file's name promises."""
 import hashlib
 import os
 import re
@@ -7,8 +7,11 @@ from pathlib import Path
 _CHUNK = 1 << 20
 
 
-def promised_by(name: str) -> str:
-    """Return the sha256 prefix in a file name, OpenMMLab's convention; a date is none."""
+def hash_in_name(name: str) -> str:
+    """Return the sha256 prefix at the end of a file name, '' if there is none.
+
+    This is OpenMMLab's convention: `net-1a2b3c4d.pth`. A date there is not a hash.
+    """
     match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
     if not match or re.fullmatch(r'20\d\d(0[1-9]|1[0-2])[0-3]\d', match[1]):
         return ''
@@ -16,6 +19,7 @@ def promised_by(name: str) -> str:
 
 
 def sha256_of(path: str | os.PathLike) -> str:
+    """Return the sha256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while chunk := file.read(_CHUNK):
@@ -23,6 +27,6 @@ def sha256_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def is_promised(path: Path, promised: str) -> bool:
-    """Whether there is a file, and it is the one of this sha256 prefix, '' for any."""
+def matches_hash(path: Path, promised: str) -> bool:
+    """Whether the file exists and its sha256 has this prefix; '' fits any file."""
     return path.is_file() and (not promised or sha256_of(path).startswith(promised))

@@ -1,4 +1,4 @@
-"""Finding where to resume."""
+"""Find the checkpoint from which a run resumes."""
 import logging
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ _STEP = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """Return the newest complete checkpoint of a run, None if there is none.
 
-    Every candidate is read, newest first: a file that a crash, a full disk or
-    a copy cut short is passed over.
+    Candidates are read, newest first, and damaged ones are skipped: a crash, a full
+    disk or an interrupted copy leaves incomplete files.
 
     Args:
-        work_dir: the run's folder, with `epoch_N.pth` or `iter_N.pth` in it.
+        work_dir: folder of the run, with its `epoch_N.pth` or `iter_N.pth` files.
     """
     steps = {path: int(match[1]) for path in Path(work_dir).glob('*.pth')
              if (match := _STEP.fullmatch(path.name)) and path.is_file()}
@@ -26,7 +26,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
         try:
             read_checkpoint(path)
         except BadCheckpoint as error:
-            print_log(f'not resumed from: {error}', 'current', logging.WARNING)
+            print_log(f'does not resume from a damaged file: {error}', 'current', logging.WARNING)
         else:
             return path
     return None

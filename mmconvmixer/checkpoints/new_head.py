@@ -1,4 +1,4 @@
-"""Weights for another task: all of them but the head."""
+"""Weights for fine-tuning on other classes: all but those of the head."""
 from collections.abc import Mapping
 
 from mmengine.model import is_model_wrapper
@@ -11,10 +11,9 @@ _HEAD = 'head.'
 
 
 def with_own_head(model: nn.Module, weights: Mapping[str, Tensor]) -> Weights:
-    """Return the weights with the model's own head in place of theirs.
+    """Return the weights with the model's own head in place of the checkpoint's.
 
-    What remains to differ is as wrong as ever: `load_weights` holds the rest to
-    the network.
+    Other differences stay: `load_weights` reports them as errors, as always.
 
     Args:
         model: a classifier, wrapped or not.
@@ -27,7 +26,8 @@ def with_own_head(model: nn.Module, weights: Mapping[str, Tensor]) -> Weights:
         model = model.module
     own = {key: value for key, value in model.state_dict().items() if key.startswith(_HEAD)}
     if not own:
-        raise BadConfig('new_head = True starts the head anew, but the model has none; remove it')
+        raise BadConfig('new_head = True initializes a new head, but the model has none; remove '
+                        'new_head')
     changed = Weights({key: value for key, value in weights.items()
                        if not key.startswith(_HEAD)} | own)
     changed.__dict__.update(getattr(weights, '__dict__', {}))
@@ -35,7 +35,7 @@ def with_own_head(model: nn.Module, weights: Mapping[str, Tensor]) -> Weights:
 
 
 def describe_head(weights: Mapping[str, Tensor]) -> str:
-    """Return e.g. `1000 classes`, or `no head`."""
+    """Return the size of the head, such as `1000 classes`, or `no head`."""
     last = [value for key, value in weights.items()
             if key.startswith(_HEAD) and key.endswith('weight')]
     return f'{len(last[-1])} classes' if last else 'no head'

@@ -1,4 +1,4 @@
-"""Computing as the library did whose weights these are.
+"""Use the GELU and the LayerNorm eps of the library that the weights come from.
 
 | | GELU | LayerNorm eps |
 | --- | --- | --- |
@@ -13,16 +13,16 @@ NUMERICS = dict(flax=('tanh', 1e-6), timm=('none', 1e-6))
 
 
 def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:
-    """Make the model compute what the weights' own library would, and say what changed.
+    """Make the model compute what the library of its weights would, and log the change.
 
     Args:
         model: a classifier or backbone.
         numerics: a key of `NUMERICS`; None leaves the model as it is.
-        source: the weights' name, for the log.
+        source: name of the checkpoint, for the log.
     """
     if not isinstance(numerics, str) or numerics not in NUMERICS:
         return
-    model.numerics = numerics  # a checkpoint of the model notes it
+    model.numerics = numerics  # saved with the model's own checkpoints
     approximate, eps = NUMERICS[numerics]
     changed = False
     for module in model.modules():
@@ -33,4 +33,4 @@ def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:
     if changed:
         print_log(f'{source} comes from {numerics}: the model now has GELU '
                   f'{"in the tanh form" if approximate == "tanh" else "exact"} and LayerNorm eps '
-                  f'{eps:g}, as there', 'current')
+                  f'{eps:g}, as in that library', 'current')

@@ -1,44 +1,45 @@
-"""Reading a checkpoint file, whatever wrote it, without running anything that is in it."""
+"""Read a checkpoint file of any library without running code from it."""
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmconvmixer.checkpoints.readers.npz_file import read_npz
-from mmconvmixer.checkpoints.readers.safetensors_file import (
+from mmconvmixer.checkpoints.readers import (
+    looks_like_npz,
     looks_like_safetensors,
+    looks_like_tensorflow,
+    read_npz,
     read_safetensors,
+    read_tensorflow,
+    read_torch,
 )
-from mmconvmixer.checkpoints.readers.tensorflow_file import looks_like_tensorflow, read_tensorflow
-from mmconvmixer.checkpoints.readers.torch_file import read_torch
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
-# In the metadata of safetensors files written here: what a .pth has as `meta`, as JSON.
+# Key in the metadata of safetensors files written here. Its value is a .pth file's `meta`, as JSON.
 META = 'mmconvmixer'
-# A copy of a repository of the Hugging Face hub has its weights in one of these.
+# Names of the weights in a repository of the Hugging Face hub.
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 
 
 def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
-    """Return what a checkpoint file holds; no code in it is ever run.
+    """Return the contents of a checkpoint file; no code in it is ever run.
 
-    The kind of file is told by its content, never by its name.
+    The kind of file is recognized by its content, never by its name.
 
     Args:
-        path: a file that `torch.save`, `numpy.savez` or safetensors wrote; a
-            folder of the Hugging Face hub's layout, or a SavedModel.
-        map_location: device for the tensors.
+        path: a file written by `torch.save`, `numpy.savez` or safetensors, the folder of a
+            copied Hugging Face repository, or a TensorFlow SavedModel.
+        map_location: device of the tensors.
 
     Returns:
-        What `torch.save` was given; of the other kinds a dict with the keys
-        `state_dict` and `meta`.
+        The dict that was given to `torch.save`; for other kinds of file a dict with the
+        keys `state_dict` and `meta`.
 
     Raises:
-        CheckpointNotFound: no such file.
-        UnsafeCheckpoint: the file asks for a class or function to be called,
-            or would fill the memory or another folder.
-        BadCheckpoint: cut short, damaged, or no checkpoint at all.
+        CheckpointNotFound: the file does not exist.
+        UnsafeCheckpoint: the file calls a class or function, would fill the memory, or
+            would write outside of its folder.
+        BadCheckpoint: the file is cut short, damaged, or not a checkpoint.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,7 +53,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
         if looks_like_safetensors(path):
             tensors, metadata = read_safetensors(path, map_location)
             return dict(state_dict=tensors, meta=_meta_of(metadata))
-        if _looks_like_npz(path):
+        if looks_like_npz(path):
             return dict(state_dict=read_npz(path), meta={})
         checkpoint = read_torch(path, map_location)
     except PermissionError as error:
@@ -64,23 +65,13 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
 
 
 def holds_weights(folder: Path) -> bool:
-    """Whether a folder is one that `read_checkpoint` takes."""
+    """Whether `read_checkpoint` reads this folder."""
     return looks_like_tensorflow(folder) or any((folder / name).is_file() for name in HUB_FILES)
-
-
-def _looks_like_npz(path: Path) -> bool:
-    """Whether it is a zip archive of .npy files; torch's has a data.pkl."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
-        return False  # read as torch's, which says what is wrong with it
-    return bool(names) and all(name.endswith('.npy') for name in names)
 
 
 def _meta_of(metadata: dict[str, str]) -> dict:
     try:
         meta = json.loads(metadata.get(META, '{}'))
     except (ValueError, RecursionError):
-        return {}  # another project's key of that name
+        return {}  # written by another project under the same key
     return meta if isinstance(meta, dict) else {}

@@ -1,4 +1,4 @@
-"""The weights in a checkpoint, by mmpretrain's names."""
+"""The weights in a checkpoint, under mmpretrain's names."""
 import logging
 import re
 from collections import OrderedDict
@@ -11,23 +11,23 @@ from torch import Tensor
 from mmconvmixer.checkpoints.layouts import recognize
 from mmconvmixer.errors import BadCheckpoint
 
-# Where timm's training script, and so the authors', keeps an average of the weights.
-# (mmengine's files have the average in `state_dict` itself.)
+# The key under which timm's training script, also used by the authors, saves averaged weights.
+# (mmengine saves the average in `state_dict` itself.)
 AVERAGE = 'state_dict_ema'
-# What DataParallel and torch.compile put before every name.
+# The prefixes that DataParallel and torch.compile add to every name.
 _WRAPPERS = re.compile(r'^(module\.|_orig_mod\.)+')
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn,
            torch.float8_e5m2)
 
 
 class Weights(dict[str, Tensor]):
-    """A state dict with mmpretrain's names, which knows where it comes from.
+    """A state dict with mmpretrain's names that knows where it comes from.
 
     Attributes:
-        layout: whose names the file has: 'official', 'timm', 'flax',
-            'mmpretrain', or None for a network of another family.
+        layout: the library whose names the file has: 'official', 'timm', 'flax',
+            'mmpretrain' or 'keras'; None for a network of another family.
         family: 'ConvMixer', 'MLP-Mixer' or None.
-        numerics: see `checkpoints.numerics`.
+        numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
         averaged: whether these are averages over the training.
     """
     layout: str | None = None
@@ -36,26 +36,25 @@ class Weights(dict[str, Tensor]):
     averaged: bool = False
 
     def __reduce__(self) -> tuple:
-        # Saved, it is what any state dict is: readers allow no class of ours.
+        # Saved as a plain state dict: safe readers would refuse this class.
         return OrderedDict, (), None, None, iter(self.items())
 
 
 def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
                   ema: bool | None = None) -> Weights:
-    """Return the weights in a checkpoint, by mmpretrain's names.
+    """Return the weights in a checkpoint, under mmpretrain's names.
 
-    What DataParallel and torch.compile put before the names is taken off. Weights of
-    a network that none of `checkpoints.layouts` describes keep their names.
+    The prefixes of DataParallel and torch.compile are removed. The weights of other
+    networks than those in `checkpoints.layouts` keep their names.
 
     Args:
         checkpoint: what `read_checkpoint` returned.
-        source: its name, for messages.
-        ema: True for the averaged weights, False for those without; None
-            prefers the averaged ones where there are any.
+        source: name of the checkpoint, for messages.
+        ema: True for the averaged weights, False for the last ones; None prefers the
+            averaged weights if there are any.
 
     Raises:
-        BadCheckpoint: there are no (averaged) weights in it, or two tensors
-            have the same name.
+        BadCheckpoint: there are no (averaged) weights, or two tensors have the same name.
     """
     averaged = ema is not False and isinstance(checkpoint.get(AVERAGE), Mapping)
     if ema and not averaged:
@@ -68,11 +67,11 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
     plain = {_WRAPPERS.sub('', key): value.detach() for key, value in weights.items()}
     if len(plain) < len(weights):
         raise BadCheckpoint(f'{source} has the same weights with and without the prefix module.; '
-                            'nobody knows which are meant')
+                            'it is unclear which to load. Remove one of them')
     _check_numbers(plain, source)
     layout = recognize(plain)
     try:
-        result = Weights(layout.to_ours(plain) if layout else plain)
+        result = Weights(layout.to_mmpretrain(plain) if layout else plain)
     except ValueError as error:
         raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
     result.averaged = averaged
@@ -83,7 +82,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
 
 
 def has_weights(checkpoint: Mapping) -> bool:
-    """Whether `state_dict_of` finds weights there."""
+    """Whether `state_dict_of` finds weights in a checkpoint."""
     return any(_are_weights(checkpoint.get(key, checkpoint)) for key in (AVERAGE, 'state_dict'))
 
 
@@ -93,7 +92,7 @@ def _are_weights(content: object) -> bool:
 
 
 def _converted(checkpoint: Mapping) -> Mapping:
-    """Return what `convert` noted when it wrote the file."""
+    """Return what `convert` recorded in the file, {} if it was not converted."""
     meta = checkpoint.get('meta')
     converted = meta.get('converted') if isinstance(meta, Mapping) else None
     return converted if isinstance(converted, Mapping) else {}
@@ -105,12 +104,12 @@ def _keys(checkpoint: Mapping) -> str:
 
 
 def _check_numbers(weights: Mapping[str, Tensor], source: str) -> None:
-    """Refuse tensors that are no plain numbers, warn of those that are none at all."""
+    """Refuse sparse, meta and quantized tensors; warn about NaN and infinity."""
     for key, value in weights.items():
         if value.layout is not torch.strided or value.device.type == 'meta' or (
                 value.is_floating_point() and value.dtype not in _FLOATS):
             raise BadCheckpoint(f'{source} has {key} as a {value.layout} tensor of {value.dtype} '
-                                f'on {value.device}; expected plain numbers')
+                                f'on {value.device}; expected a dense tensor of plain numbers')
     bad = [key for key, value in weights.items()
            if value.is_floating_point() and not torch.isfinite(value.float()).all()]
     if bad:

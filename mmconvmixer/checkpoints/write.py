@@ -1,4 +1,4 @@
-"""Writing checkpoint files whole, named by their content."""
+"""Write checkpoint files: atomically, and with their hash in the name to publish them."""
 import hashlib
 import io
 import os
@@ -10,7 +10,7 @@ from mmconvmixer._support.atomic_write import atomic_write
 
 
 def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
-    """Write `checkpoint` to `path`, whole or not at all.
+    """Write `checkpoint` to `path` completely or not at all.
 
     Raises:
         OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
@@ -19,10 +19,10 @@ def write_checkpoint(checkpoint: dict, path: str | os.PathLike) -> None:
         part.write_bytes(serialized(checkpoint))
 
 
-def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
-    """Write `folder/name-<first 8 of its sha256>.pth`, OpenMMLab's convention.
+def write_published(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
+    """Write `folder/name-<first 8 digits of its sha256>.pth`, OpenMMLab's convention.
 
-    Equal checkpoints make equal files.
+    Equal checkpoints give equal files.
 
     Returns:
         The path written.
@@ -35,8 +35,9 @@ def publish(checkpoint: dict, folder: str | os.PathLike, name: str) -> Path:
 
 
 def serialized(checkpoint: dict) -> bytes:
-    # Through memory: torch writes a file's name into the archive, so that equal
-    # checkpoints would differ, and hides what went wrong with a full disk.
+    """Return the content of a checkpoint's file."""
+    # In memory: torch.save to a path writes the file name into the archive, so equal
+    # checkpoints would differ, and it hides the cause when a disk is full.
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     return buffer.getvalue()

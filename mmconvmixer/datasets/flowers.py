@@ -7,7 +7,7 @@ from mmengine.dist import barrier, is_main_process
 
 from mmconvmixer._support.lock import locked
 from mmconvmixer.checkpoints.download.fetch import fetch_to, file_name
-from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url
+from mmconvmixer.checkpoints.download.mirror import file_in_mirror, url_in_mirror
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.unpacking import unpack
 from mmconvmixer.errors import DatasetNotFound, DownloadError
@@ -84,8 +84,8 @@ def _unpack_archive(root: Path) -> None:
     name = file_name(URL)
     download = root.with_name(f'{root.name}.{name}')
     try:
-        archive = (mirrored_file(name, SHA256)
-                   or fetch_to(download, [mirrored_url(name), URL], SHA256))
+        archive = (file_in_mirror(name, SHA256)
+                   or fetch_to(download, [url_in_mirror(name), URL], SHA256))
     except DownloadError as error:
         raise DatasetNotFound(
             f'the folder {root} does not exist, and {error}. Without a network, unpack '

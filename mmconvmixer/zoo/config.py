@@ -1,4 +1,4 @@
-"""Reading a config: from a file, or by the name of a model."""
+"""Load a config by its path or by the name of a model."""
 import time
 import warnings
 from pathlib import Path
@@ -12,15 +12,15 @@ from mmconvmixer.zoo.index import names
 
 
 def load_config(config: str | Path, overrides: dict | None = None) -> Config:
-    """Return the config of a file or of a zoo model.
+    """Return the config of a file or of a model.
 
     Args:
-        config: path of a `.py` config, or a name in this zoo or mmpretrain's.
-        overrides: dotted keys and values, what `--cfg-options` gives.
+        config: path of a `.py` config, or the name of a model here or in mmpretrain.
+        overrides: values by dotted key, as from `--cfg-options`.
 
     Raises:
-        BadConfig: no such file, or not to be parsed.
-        UnknownModel: no such name.
+        BadConfig: the file does not exist or can't be parsed.
+        UnknownModel: there is no model of this name.
     """
     path = config_path(config)
     try:
@@ -35,38 +35,42 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
                             "pip install 'setuptools<82'") from error
         raise BadConfig(f'{path} imports {error.name}, which is not installed') from error
     except Exception as error:  # a config is a program: it may raise anything
-        raise BadConfig(f'{path} is no config that mmengine can read: '
+        raise BadConfig(f'{path} is not a config that mmengine can read: '
                         f'{type(error).__name__}: {error}') from error
     return cfg
 
 
 def config_path(config: str | Path) -> Path:
-    """Return the file of a config path or model name."""
+    """Return the config file of a path or model name.
+
+    Raises:
+        BadConfig, UnknownModel: see `load_config`.
+    """
     path = Path(config)
     if path.is_file():
         return path
     if path.suffix == '.py':
-        raise BadConfig(f'config {path} is not there; give the path of a .py config, or one of '
-                        f'the models: {", ".join(names())}')
+        raise BadConfig(f'config {path} is not there; give the path of a .py config or the '
+                        f'name of a model: {", ".join(names())}')
     entry = look_up(str(config))
     if entry is None or entry.config is None:
         raise UnknownModel(f'{config} is neither a file nor a model; nearest: '
-                           f'{nearest(str(config), all_names())}. list_models() '
-                           'names them all')
+                           f'{nearest(str(config), all_names())}. list_models() names '
+                           'them all')
     return Path(entry.config)
 
 
 def require(cfg: Config, *sections: str) -> None:
-    """Raise BadConfig unless the config has all these sections."""
+    """Raise BadConfig unless the config has all of these sections."""
     for section in sections:
         if cfg.get(section) is None:
-            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for whole ones')
+            raise BadConfig(f'{cfg.filename} has no {section}; see configs/ for complete configs')
 
 
 def run_name(config_name: str) -> str:
-    """Return a name for a run that no other run of this process has.
+    """Return a name for a run that is unique within this process.
 
-    mmengine's logs and histories are found by it, process-wide, and its own
-    names change once a second.
+    mmengine looks up logs and histories by this name, process-wide, and its own names
+    only differ by the second in which a run started.
     """
     return f'{config_name}_{time.strftime("%Y%m%d_%H%M%S")}_{uuid4().hex[:6]}'

@@ -1,22 +1,22 @@
-"""Weights from the Hugging Face hub."""
+"""Download weights from the Hugging Face hub."""
 from pathlib import Path
 
 from mmconvmixer.checkpoints.read import HUB_FILES
 from mmconvmixer.errors import CheckpointNotFound, DownloadError
 
-# timm writes both.
+# timm accepts both.
 PREFIXES = ('hf-hub:', 'hf_hub:')
 
 
 def fetch_from_hub(name: str) -> Path:
-    """Return the local copy of a repository's weights, downloaded by huggingface_hub.
+    """Return the local copy of a repository's weights; huggingface_hub downloads it.
 
     Args:
-        name: `hf-hub:timm/convmixer_768_32.in1k`, with `@REVISION` after it if need be.
+        name: for example `hf-hub:timm/convmixer_768_32.in1k`, optionally with `@REVISION`.
 
     Raises:
-        CheckpointNotFound: huggingface_hub is not installed, or the repository
-            or its weights are not there.
+        CheckpointNotFound: huggingface_hub is not installed, or the repository does not
+            exist or has no weights.
         DownloadError: the hub can't be reached.
     """
     try:
@@ -33,13 +33,13 @@ def fetch_from_hub(name: str) -> Path:
     for file in HUB_FILES:
         try:
             return Path(hf_hub_download(repository, file, revision=revision or None))
-        except LocalEntryNotFoundError as error:  # an EntryNotFoundError, too
+        except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError
             raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
         except EntryNotFoundError:
             continue
         except (RepositoryNotFoundError, ValueError) as error:
             raise CheckpointNotFound(f'{name} is not on the hub: {_line(error)}') from error
-        except Exception as error:  # the hub's own, and those of the library it transfers with
+        except Exception as error:  # of huggingface_hub or its HTTP library
             raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
     raise CheckpointNotFound(f'{name} has no weights: expected {" or ".join(HUB_FILES)} in it')
 

@@ -1,18 +1,20 @@
-"""This package's model index: names -> config, weights, published figures."""
+"""The model index: names -> config, weights and published figures."""
 from functools import cache
 from pathlib import Path
 
 from modelindex.load_model_index import load
 from modelindex.models.Model import Model
 
+from mmconvmixer.checkpoints.hashes import hash_in_name
+
 PACKAGE = Path(__file__).resolve().parents[1]
 _TF_HUB = 'https://tfhub.dev/'
 
 
 def package_root() -> Path:
-    """Return the folder that holds configs/, tools/ and model-index.yml.
+    """Return the folder with configs/, tools/ and model-index.yml.
 
-    `.mim` inside the installed package, or the checkout that it runs from.
+    It is `.mim` inside an installed package, otherwise the checkout.
     """
     installed = PACKAGE / '.mim'
     return installed if installed.is_dir() else PACKAGE.parent
@@ -20,9 +22,10 @@ def package_root() -> Path:
 
 @cache
 def models() -> dict[str, Model]:
-    """Return the metafile entry of every model, by lower-case name.
+    """Return the metafile entry of every model, keyed by its name in lower case.
 
-    `config` and packaged `weights` are absolute paths, other weights URLs.
+    `config` is an absolute path; `weights` is one too if they are in the package,
+    otherwise a URL.
     """
     root = package_root()
     index = load(str(root / 'model-index.yml'))
@@ -38,39 +41,55 @@ def models() -> dict[str, Model]:
 
 @cache
 def aliases() -> dict[str, Model]:
-    """Return the entries that have another name too, by that name in lower case.
+    """Return the entries with aliases, keyed by alias in lower case.
 
-    These are the handles of the collections on TF-Hub.
+    The aliases are the handles of the collections on TF-Hub.
     """
     return {alias.lower(): entry for entry in models().values()
             for alias in entry.data.get('Aliases', ())}
 
 
 def names() -> list[str]:
+    """Return the names of this zoo's models in lower case, sorted."""
     return sorted(models())
 
 
 def find(name: str) -> Model | None:
-    """Return the entry of a name or alias in any case, None if it is not in this zoo.
+    """Return the entry of a name or alias, None if it is not in this zoo.
 
-    A handle may be a whole address on tfhub.dev, as it stands in people's code.
+    Upper and lower case make no difference. A TF-Hub handle may be the full tfhub.dev
+    URL, as found in existing code.
     """
     name = name.lower()
     return models().get(name) or aliases().get(name.removeprefix(_TF_HUB).strip('/'))
 
 
 def find_by_config(config: str | Path) -> Model | None:
-    """Return the one model whose config file has this file's name, None if none or several have."""
+    """Return the one model that a config file belongs to, None if none or several do.
+
+    The file is this package's own, or the same `configs/FAMILY/NAME.py` in another
+    checkout or in mmpretrain. The name alone does not count: mmengine writes each run's
+    config into its work directory under the same name.
+    """
     found = [entry for entry in models().values()
-             if Path(entry.config).name == Path(config).name]
+             if _path_in_repository(entry.config) == _path_in_repository(config)]
     return found[0] if len(found) == 1 else None
 
 
-def find_by_weights(url: str) -> Model | None:
-    """Return the model whose published weights have this address, None if none has."""
-    return next((entry for entry in models().values() if entry.weights == url), None)
+def _path_in_repository(config: str | Path) -> tuple[str, ...]:
+    return Path(config).resolve().parts[-3:]
 
 
-def promised_hash(entry: Model) -> str:
-    """Return the sha256 of a model's weights, or its first digits; '' if not published."""
-    return str(entry.data.get('SHA256', ''))
+def find_by_weights(address: str) -> Model | None:
+    """Return the model with published weights at this URL or path, None if there is none.
+
+    Of a classifier and its features, which share their weights, it is the classifier,
+    whose figures are the ones published.
+    """
+    found = [entry for entry in models().values() if entry.weights == address]
+    return next((entry for entry in found if entry.results), found[0] if found else None)
+
+
+def published_hash(entry: Model) -> str:
+    """Return the sha256 of a model's weights, or its first digits; '' if it is not published."""
+    return str(entry.data.get('SHA256', '')).lower() or hash_in_name(Path(entry.weights).name)

@@ -1,58 +1,57 @@
-"""Fill a folder with published weights: what `tools/download.py` runs."""
+"""Fill a mirror folder with published weights, for `tools/download.py`."""
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmconvmixer import zoo
 from mmconvmixer._support.atomic_write import atomic_write
-from mmconvmixer.checkpoints.download.fetch import fetch_to, mirror_name
-from mmconvmixer.checkpoints.download.http import is_url
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.checkpoints.download import fetch_to, is_url, mirror_name
+from mmconvmixer.checkpoints.hashes import matches_hash
 from mmconvmixer.errors import HashMismatch, MMConvMixerError, UnknownModel, nearest
+from mmconvmixer.zoo.index import find, names, published_hash
 from mmconvmixer.zoo.models import list_models
 
 
 @dataclass
 class Mirrored:
-    """What became of one model's weights."""
+    """One file of the mirror, or the error that it caused."""
     path: Path
-    promised: str = ''  # prefix of the sha256 that the file has; '' where nobody knows it
+    promised: str = ''  # prefix of the verified sha256; '' if none is published
     error: MMConvMixerError | None = None
 
 
 def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
-    """Put the published weights of this zoo's models into a folder, one by one.
+    """Put the published weights of this zoo's models into a folder, one file at a time.
 
-    The folder then serves as MMCONVMIXER_MIRROR. Weights come from their
-    original host, or from the package; what is there and right stays, as does
-    a file that nobody knows the hash of. Models that share weights share the file.
+    The folder can then be used as MMCONVMIXER_MIRROR. Weights come from their original
+    host or from the package. Existing files with the right hash, or without a published
+    one, are kept. Models with the same weights share one file.
 
     Args:
         pattern: which models, as in `list_models`.
-        folder: made if need be.
+        folder: created if it is missing.
 
     Yields:
-        A file that is there now, or the error that it met: others follow.
+        Each file once it is there, or its error; an error does not stop the others.
 
     Raises:
-        UnknownModel: the pattern means no model with published weights.
+        UnknownModel: no model with published weights matches the pattern.
     """
     entries = [entry for name in list_models(pattern)
-               if (entry := zoo.find(name)) and entry.weights]
+               if (entry := find(name)) and entry.weights]
     if not entries:
-        raise UnknownModel(f'{pattern} means no model of this zoo with published weights; '
-                           f'nearest: {nearest(pattern, zoo.names())}')
+        raise UnknownModel(f'{pattern} matches no model of this zoo with published weights; '
+                           f'nearest: {nearest(pattern, names())}')
     for weights, entry in {entry.weights: entry for entry in entries}.items():
-        promised = zoo.promised_hash(entry).lower() or promised_by(Path(weights).name)
+        promised = published_hash(entry)
         is_published = is_url(weights)
         target = Path(folder, mirror_name(weights, promised) if is_published
                       else Path(weights).name)
         try:
             if is_published:
                 fetch_to(target, [weights], promised)
-            elif not is_promised(target, promised):
+            elif not matches_hash(target, promised):
                 _copy(Path(weights), target, promised)
             yield Mirrored(target, promised)
         except MMConvMixerError as error:
@@ -62,6 +61,6 @@ def fill_mirror(pattern: str, folder: str | os.PathLike) -> Iterator[Mirrored]:
 def _copy(source: Path, target: Path, promised: str) -> None:
     with atomic_write(target) as part:
         shutil.copyfile(source, part)
-        if not is_promised(part, promised):
-            raise HashMismatch(f'{source} is not the file with sha256 {promised}; install the '
-                               'package again')
+        if not matches_hash(part, promised):
+            raise HashMismatch(f'{source} does not have the sha256 {promised}; install the package '
+                               'again')

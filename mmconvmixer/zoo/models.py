@@ -1,6 +1,7 @@
-"""mmpretrain's `list_models` and `get_model`, over this zoo and mmpretrain's."""
+"""mmpretrain's `list_models` and `get_model`, for this zoo's models and mmpretrain's."""
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from modelindex.models.Model import Model
 
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
-from mmconvmixer.checkpoints.preprocessing import use_normalization
+from mmconvmixer.checkpoints.normalization import use_normalization
 from mmconvmixer.errors import CheckpointNotFound
 from mmconvmixer.zoo.checkpoint import resolve_checkpoint
 from mmconvmixer.zoo.config import load_config
@@ -19,11 +20,12 @@ from mmconvmixer.zoo.index import find_by_config
 
 def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | None = None,
                 task: str | None = None) -> list[str]:
-    """Return the names of this zoo and of mmpretrain's.
+    """Return the names of the models in this zoo and in mmpretrain's.
 
-    Args: those of `mmpretrain.list_models`: a wildcard pattern (matched from
-        the start), patterns to leave out, and a task such as
-        'Image Classification'.
+    Args:
+        pattern: wildcard pattern that names begin with.
+        exclude_patterns: wildcard patterns of names to leave out.
+        task: such as 'Image Classification'.
     """
     from mmpretrain import list_models as hub_list
     return hub_list(pattern and pattern.lower(),
@@ -32,17 +34,17 @@ def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | No
 
 def get_model(model: str | Path | Config, pretrained: bool | str = False,
               device: str | torch.device | None = None, *, strict: bool = True,
-              **model_options) -> BaseModel:
+              **model_options: Any) -> BaseModel:
     """Build a model by name, config path or config.
 
     Args:
-        model: a name from `list_models()` in any case, the path of a `.py`
-            config, or a config.
-        pretrained: True for the published weights; a path, URL or model name
-            for others; False for random weights.
-        device: where the model goes. Default: CPU.
-        strict: False lets weights and network differ, e.g. in the number of
-            classes.
+        model: a name from `list_models()`, in upper or lower case; the path of a `.py`
+            config; or a config.
+        pretrained: True for the published weights; a path, URL or model name for other
+            weights; False for random weights.
+        device: device of the model. Default: CPU.
+        strict: False loads only the weights that fit, for example where the number of
+            classes differs.
         **model_options: merged into the config's `model`, such as
             `head=dict(num_classes=10)`.
 
@@ -51,7 +53,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         `extract_feat(images)` and `predict(images)` for images (N, C, H, W).
 
     Raises:
-        UnknownModel, BadConfig, UnknownArch: what was asked for is not there.
+        UnknownModel, BadConfig, UnknownArch: there is no such model, or it can't be built.
         CheckpointNotFound, BadCheckpoint, CheckpointMismatch, DownloadError,
         HashMismatch: see `mmconvmixer.errors`.
     """
@@ -60,9 +62,9 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
     config = model if isinstance(model, Config) else load_config(model)
     entry = hub_entry(name)
     if pretrained is True:
-        # What a network with a new head began with are not its weights.
-        began_with = config.get('load_from') if not config.get('new_head') else None
-        pretrained = (entry.weights if entry else None) or began_with
+        # A network with a new head starts from load_from, but those are not its weights.
+        start = config.get('load_from') if not config.get('new_head') else None
+        pretrained = (entry.weights if entry else None) or start
         if not pretrained and (known := find_by_config(config.filename or '')):
             pretrained = known.weights
         if not pretrained:
@@ -86,5 +88,5 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
 
 
 def hub_entry(name: object) -> Model | None:
-    """Return the entry of a model's name in either zoo, None for a config or an unknown name."""
+    """Return the entry of a model name, None for a config or an unknown name."""
     return None if not isinstance(name, str) or name.endswith('.py') else look_up(name)

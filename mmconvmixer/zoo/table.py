@@ -1,4 +1,4 @@
-"""The zoo as a Markdown table, so that README and metafiles can't disagree."""
+"""The zoo as a Markdown table: the README's is generated from the metafiles."""
 from pathlib import Path
 
 from modelindex.models.Model import Model
@@ -7,11 +7,11 @@ from mmconvmixer.zoo.index import models, package_root
 
 
 def model_table() -> str:
-    """Return one row for each model: name, sizes, data set, accuracy, where the weights are."""
+    """Return one row for each model: name, sizes, training data, accuracy and weights."""
     lines = ['| model | params | multiply-adds | trained on | top-1 | top-5 | weights |',
              '| --- | --: | --: | --- | --: | --: | --- |']
     for entry in models().values():
-        if entry.name.endswith('-features'):  # another's weights, without the head
+        if entry.name.endswith('-features'):  # the classifier's weights without the head
             continue
         meta = entry.metadata.data
         config = Path(entry.config).relative_to(package_root()).as_posix()

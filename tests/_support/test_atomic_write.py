@@ -11,7 +11,7 @@ from mmconvmixer._support.atomic_write import atomic_write, check_writable, remo
 from mmconvmixer.errors import DownloadError, MMConvMixerError, OutputNotWritable
 
 
-def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
+def test_the_file_appears_at_the_end_and_not_before(tmp_path):
     path = tmp_path / 'out.json'
     with atomic_write(path) as part:
         part.write_text('new')
@@ -20,7 +20,7 @@ def test_what_was_written_is_there_at_the_end_and_not_before(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
+def test_the_old_file_stays_complete_until_the_new_one_is(tmp_path):
     path = tmp_path / 'out.json'
     path.write_text('old')
     with atomic_write(str(path)) as part:
@@ -29,7 +29,7 @@ def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
     assert path.read_text() == 'new'
 
 
-def test_the_part_is_in_the_same_folder_and_has_the_same_suffix(tmp_path):
+def test_the_temporary_file_has_the_same_folder_and_suffix(tmp_path):
     with atomic_write(tmp_path / 'a.b.pkl') as part:
         part.touch()
     assert part.parent == tmp_path
@@ -48,7 +48,7 @@ def test_after_an_exception_there_is_the_old_file_or_nothing(tmp_path, error, ol
     assert [p.read_text() for p in tmp_path.iterdir()] == ([old] if old else [])
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path):
+def test_two_writers_of_one_file_do_not_interfere(tmp_path):
     path = tmp_path / 'out.txt'
     with atomic_write(path) as first, atomic_write(path) as second:
         first.write_text('first')
@@ -57,22 +57,22 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def file_for_a_folder(tmp_path):
+def a_file_instead_of_a_folder(tmp_path):
     (tmp_path / 'file').touch()
     return tmp_path / 'file/out.txt'
 
 
-def folder_for_a_file(tmp_path):
+def a_folder_instead_of_a_file(tmp_path):
     (tmp_path / 'out.txt').mkdir()
     return tmp_path / 'out.txt'
 
 
-def no_more_than_255_letters(tmp_path):
+def a_name_of_over_255_letters(tmp_path):
     return tmp_path / ('x' * 300 + '.txt')
 
 
 @pytest.mark.parametrize('case', [
-    file_for_a_folder, folder_for_a_file, no_more_than_255_letters],
+    a_file_instead_of_a_folder, a_folder_instead_of_a_file, a_name_of_over_255_letters],
     ids=lambda case: case.__name__.replace('_', ' '))
 def test_a_path_that_can_not_be_written_is_named_in_one_line(tmp_path, case):
     path = case(tmp_path)
@@ -97,28 +97,28 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert [p.read_text() for p in tmp_path.iterdir()] == ['old']
 
 
-def test_an_error_of_what_makes_the_contents_stays_what_it_is(tmp_path):
-    """Also where it is an OSError: a network that is down is no unwritable folder."""
+def test_an_error_inside_the_block_is_passed_on_unchanged(tmp_path):
+    """An OSError too: a network that is down does not mean that a folder is not writable."""
     error = DownloadError('no network')
     with pytest.raises(MMConvMixerError) as caught, atomic_write(tmp_path / 'x.pth'):
         raise error
     assert caught.value is error
 
 
-def test_folders_on_the_way_are_made(tmp_path):
+def test_missing_folders_are_created(tmp_path):
     with atomic_write(tmp_path / 'a/b/out.txt') as part:
         part.write_text('text')
     assert (tmp_path / 'a/b/out.txt').read_text() == 'text'
 
 
-def test_after_an_exception_folders_made_on_the_way_are_gone_too(tmp_path):
+def test_after_an_exception_created_folders_are_removed_too(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / 'a/b/out.txt') as part:
         part.write_text('te')
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_resumable_part_outlives_an_exception_and_is_found_again(tmp_path):
+def test_a_resumable_file_survives_an_exception_and_is_continued(tmp_path):
     with pytest.raises(KeyError), atomic_write(tmp_path / 'out.txt', resumable=True) as part:
         part.write_text('half, ')
         raise KeyError
@@ -129,7 +129,7 @@ def test_a_resumable_part_outlives_an_exception_and_is_found_again(tmp_path):
     assert (tmp_path / 'out.txt').read_text() == 'half, whole'
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+def test_the_file_of_a_killed_process_is_removed_and_nothing_else(tmp_path):
     killed = """if 1:
         import os, signal, sys
         from mmconvmixer._support.atomic_write import atomic_write
@@ -146,14 +146,14 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['', 'a', 'a/b/c'])
-def test_check_writable_leaves_nothing(tmp_path, name):
+def test_check_writable_leaves_no_file(tmp_path, name):
     check_writable(tmp_path / name)
     check_writable(str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_processes_that_check_one_folder_at_once_do_not_trip_each_other(tmp_path):
-    """As the processes of a distributed run do with its work_dir."""
+def test_several_processes_can_check_one_folder_at_once(tmp_path):
+    """The processes of a distributed run do this with its work_dir."""
     with ThreadPoolExecutor(8) as pool:
         for number in range(50):
             folders = 8 * [tmp_path / f'{number}/work_dir']
@@ -161,15 +161,15 @@ def test_processes_that_check_one_folder_at_once_do_not_trip_each_other(tmp_path
 
 
 @pytest.mark.parametrize('name', ['file', 'file/below'])
-def test_check_writable_names_what_is_no_folder(tmp_path, name):
+def test_check_writable_names_what_is_not_a_folder(tmp_path, name):
     (tmp_path / 'file').write_text('text')
     with pytest.raises(OutputNotWritable, match=str(tmp_path / name)):
         check_writable(tmp_path / name)
     assert (tmp_path / 'file').read_text() == 'text'
 
 
-def test_check_writable_turns_down_a_file_system_that_takes_no_files():
-    # Not even root writes here.
+def test_check_writable_refuses_a_file_system_without_files():
+    # Not even root can write here.
     with pytest.raises(OutputNotWritable, match='/proc/mmconvmixer'):
         check_writable('/proc/mmconvmixer')
     assert not Path('/proc/mmconvmixer').exists()

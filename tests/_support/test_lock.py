@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmconvmixer._support.lock import locked
 from mmconvmixer.errors import OutputNotWritable
 
 
-def test_one_at_a_time_is_in_and_the_file_is_gone_at_the_end(tmp_path, monkeypatch):
+def test_only_one_thread_at_a_time_holds_the_lock_and_the_file_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(locking, 'POLL', 0.001)
     path, inside, most = tmp_path / 'new/.lock', [], []
 
@@ -28,13 +29,13 @@ def test_one_at_a_time_is_in_and_the_file_is_gone_at_the_end(tmp_path, monkeypat
     assert not path.exists()
 
 
-def test_an_exception_lets_go(tmp_path):
+def test_an_exception_releases_the_lock(tmp_path):
     with pytest.raises(KeyError), locked(tmp_path / '.lock', 'failing'):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_of_a_killed_process_locks_nothing(tmp_path):
+def test_the_file_of_a_killed_process_does_not_lock(tmp_path):
     killed = """if 1:
         import os, signal, sys
         from pathlib import Path
@@ -48,8 +49,8 @@ def test_the_file_of_a_killed_process_locks_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_wait_is_said_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(locking, 'SAY_AFTER', 0.05)
+def test_a_long_wait_is_reported_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(locking, 'MESSAGE_AFTER', 0.05)
     monkeypatch.setattr(locking, 'POLL', 0.02)
     with ThreadPoolExecutor(1) as pool:
         with locked(tmp_path / '.lock', 'working'):
@@ -60,7 +61,38 @@ def test_a_long_wait_is_said_once(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == 'waiting: another process is working\n'
 
 
-def test_a_folder_that_takes_no_files_is_named():
+def test_a_folder_that_is_not_writable_is_named_in_the_error():
     with pytest.raises(OutputNotWritable, match='/proc/mmconvmixer'), \
             locked(Path('/proc/mmconvmixer/.lock'), 'writing'):
         pass
+
+
+def test_a_lock_on_a_file_that_was_removed_does_not_count(tmp_path):
+    """A process that opened the file before its last holder removed it has to try again."""
+    path = tmp_path / '.lock'
+    with open(path, 'w') as file:
+        locking._check_not_removed(path, file.fileno())
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            locking._check_not_removed(path, file.fileno())
+        path.touch()
+        with pytest.raises(FileNotFoundError):
+            locking._check_not_removed(path, file.fileno())
+
+
+def test_a_folder_that_the_last_holder_removed_is_created_again(tmp_path, monkeypatch):
+    """A failed download removes the folders that it created."""
+    monkeypatch.setattr(locking, 'POLL', 0.3)
+    path, held = tmp_path / 'new/.lock', threading.Event()
+
+    def wait_for_it():
+        with locked(path, 'waiting'):
+            held.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with locked(path, 'failing'):
+            other = pool.submit(wait_for_it)
+            time.sleep(0.1)
+        path.parent.rmdir()
+        other.result(timeout=20)
+    assert held.is_set()

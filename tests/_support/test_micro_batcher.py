@@ -1,4 +1,4 @@
-"""Questions of several threads at the same moment go into one batch."""
+"""Questions that several threads ask at the same time go into one batch."""
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ from mmconvmixer._support.micro_batcher import MicroBatcher
 
 
 class Doubling:
-    """Doubles numbers, and holds its first batch until it is let go."""
+    """Doubles numbers; its first batch waits until `go` is set."""
 
     def __init__(self):
         self.batches, self.begun, self.go = [], threading.Event(), threading.Event()
@@ -22,46 +22,46 @@ class Doubling:
         return [2 * number for number in numbers]
 
 
-def asked_while_busy(together, run, numbers, pool):
-    """Ask 0, and the others while that runs; return the futures of the others."""
-    first = pool.submit(together.ask, 0)
+def ask_while_busy(batcher, run, numbers, pool):
+    """Ask 0, and the other numbers while it runs; return the futures of the others."""
+    first = pool.submit(batcher.ask, 0)
     assert run.begun.wait(10)
-    others = [pool.submit(together.ask, number) for number in numbers]
-    while len(together._waiting) < len(numbers):
+    others = [pool.submit(batcher.ask, number) for number in numbers]
+    while len(batcher._waiting) < len(numbers):
         threading.Event().wait(0.001)
     run.go.set()
     assert first.result(10) == 0
     return others
 
 
-def test_who_waits_goes_into_the_next_batch():
+def test_waiting_questions_go_into_the_next_batch():
     run = Doubling()
-    together = MicroBatcher(run, most=16)
+    batcher = MicroBatcher(run, most=16)
     with ThreadPoolExecutor(8) as pool:
-        others = asked_while_busy(together, run, [1, 2, 3, 4], pool)
+        others = ask_while_busy(batcher, run, [1, 2, 3, 4], pool)
         assert [each.result(10) for each in others] == [2, 4, 6, 8]
     assert [sorted(batch) for batch in run.batches] == [[0], [1, 2, 3, 4]]
 
 
-def test_no_batch_is_larger_than_it_may_be():
+def test_no_batch_is_larger_than_allowed():
     run = Doubling()
-    together = MicroBatcher(run, most=2)
+    batcher = MicroBatcher(run, most=2)
     with ThreadPoolExecutor(8) as pool:
-        others = asked_while_busy(together, run, [1, 2, 3, 4, 5], pool)
+        others = ask_while_busy(batcher, run, [1, 2, 3, 4, 5], pool)
         assert [each.result(10) for each in others] == [2, 4, 6, 8, 10]
     assert [len(batch) for batch in run.batches] == [1, 2, 2, 1]
 
 
-def test_an_error_is_that_of_its_own_question():
+def test_an_error_reaches_only_the_thread_that_caused_it():
     run = Doubling()
-    together = MicroBatcher(run, most=16)
+    batcher = MicroBatcher(run, most=16)
     with ThreadPoolExecutor(8) as pool:
-        one, thirteen, two = asked_while_busy(together, run, [1, 13, 2], pool)
+        one, thirteen, two = ask_while_busy(batcher, run, [1, 13, 2], pool)
         assert (one.result(10), two.result(10)) == (2, 4)
         with pytest.raises(ValueError, match='thirteen'):
             thirteen.result(10)
-    assert together.ask(5) == 10
-    assert together.ask_all([6, 7]) == [12, 14]
+    assert batcher.ask(5) == 10
+    assert batcher.ask_all([6, 7]) == [12, 14]
 
 
 def test_an_interrupt_stays_in_its_thread():
@@ -75,15 +75,15 @@ def test_an_interrupt_stays_in_its_thread():
             raise KeyboardInterrupt
         return answers
 
-    together = MicroBatcher(interrupt_once, most=16)
+    batcher = MicroBatcher(interrupt_once, most=16)
     with ThreadPoolExecutor(8) as pool:
-        others = asked_while_busy(together, run, [1, 2, 3], pool)
+        others = ask_while_busy(batcher, run, [1, 2, 3], pool)
         ends = [each.exception(10) or each.result(10) for each in others]
     assert [type(end) for end in ends].count(KeyboardInterrupt) == 1
     assert sorted(end for end in ends if isinstance(end, int)) == sorted(
         2 * number for number, end in zip([1, 2, 3], ends, strict=True) if isinstance(end, int))
 
 
-def test_answers_too_few_are_an_error_not_a_wait():
+def test_too_few_answers_are_an_error_instead_of_a_deadlock():
     with pytest.raises(ValueError, match='shorter'):
         MicroBatcher(lambda numbers: [], most=4).ask(1)

@@ -5,11 +5,11 @@ from mmconvmixer._support.progress import Progress
 
 
 class Quick(Progress):
-    """Speaks after hundredths of a second."""
+    """Reports after hundredths of a second."""
     FIRST, INTERVAL = 0.02, 0.1
 
 
-def test_what_is_done_within_two_seconds_says_nothing(capsys):
+def test_a_task_of_under_two_seconds_reports_nothing(capsys):
     progress = Progress('test', 1000, 'batches')
     for done in range(1001):
         progress.update(done)
@@ -17,11 +17,11 @@ def test_what_is_done_within_two_seconds_says_nothing(capsys):
     assert captured.out == captured.err == ''
 
 
-def test_a_long_task_first_speaks_after_two_seconds_and_then_every_ten():
+def test_a_long_task_first_reports_after_two_seconds_and_then_every_ten():
     assert (Progress.FIRST, Progress.INTERVAL) == (2, 10)
 
 
-def test_a_line_says_what_runs_how_far_how_fast_and_how_long_yet():
+def test_a_line_has_task_share_rate_and_remaining_time():
     lines = []
     progress = Quick('test', 100, 'batches', say=lines.append)
     time.sleep(0.1)
@@ -33,7 +33,7 @@ def test_a_line_says_what_runs_how_far_how_fast_and_how_long_yet():
     assert eta == round(75 / rate)
 
 
-def test_at_the_end_nothing_remains():
+def test_at_the_end_the_remaining_time_is_zero():
     lines = []
     progress = Quick('test', 100, 'batches', say=lines.append)
     time.sleep(0.05)
@@ -41,7 +41,7 @@ def test_at_the_end_nothing_remains():
     assert lines[0].endswith(', eta 0:00:00')
 
 
-def test_nothing_is_said_before_the_first_unit():
+def test_nothing_is_reported_before_the_first_unit():
     lines = []
     progress = Quick('test', 10, 'batches', say=lines.append)
     time.sleep(0.05)
@@ -63,7 +63,7 @@ def test_between_two_lines_there_is_an_interval():
     assert 2 <= len(lines) <= 4
 
 
-def test_without_a_total_there_is_neither_a_share_nor_a_remaining_time():
+def test_without_a_total_there_is_no_share_and_no_remaining_time():
     lines = []
     progress = Quick('downloading', 0, 'bytes', say=lines.append)
     time.sleep(0.05)
@@ -81,7 +81,7 @@ def test_lines_go_to_standard_error(capsys):
     assert captured.err.endswith('\n')
 
 
-def test_what_was_done_before_counts_for_the_share_but_not_for_the_rate():
+def test_units_finished_before_count_for_the_share_but_not_for_the_rate():
     lines = []
     progress = Quick('test', 1000, 'batches', done=500, say=lines.append)
     time.sleep(0.1)
@@ -95,8 +95,8 @@ def test_what_was_done_before_counts_for_the_share_but_not_for_the_rate():
     assert eta == round(475 / rate)
 
 
-def test_a_run_says_how_far_it_is(train, tmp_path, monkeypatch):
-    """However short it is here: otherwise only runs of more than two seconds do."""
+def test_a_training_run_reports_its_progress(train, tmp_path, monkeypatch):
+    """The delay is set to zero here, as only runs of more than two seconds report."""
     monkeypatch.setattr(Progress, 'FIRST', 0.)
     train(tmp_path, dict(log_level='INFO'))
     log, = tmp_path.rglob('*.log')

@@ -1,4 +1,4 @@
-"""What the log warns of; a web server that does what is written down for it."""
+"""The warnings in the log, and a web server with scripted responses."""
 import http.server
 import logging
 import threading
@@ -12,17 +12,17 @@ import mmconvmixer.checkpoints.download.http
 
 
 @pytest.fixture(autouse=True)
-def little_patience(monkeypatch):
+def short_backoff(monkeypatch):
     monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'BACKOFF', 0.01)
 
 
 @dataclass
 class Answer:
-    """What the server says to one request."""
-    content: bytes | range = b''  # a range: so many megabytes, each made when it is sent
-    cut: int | None = None  # bytes after which the line breaks
-    stall: bool = False  # instead of breaking, say nothing more
-    pace: float = 0.  # seconds for each megabyte
+    """The server's response to one request."""
+    content: bytes | range = b''  # a range: megabytes that are generated as they are sent
+    cut: int | None = None  # bytes after which the connection breaks
+    stall: bool = False  # go silent instead of breaking
+    pace: float = 0.  # seconds per megabyte
     status: int = 200
     headers: dict = field(default_factory=lambda: {'ETag': '"1"'})
     ranges: bool = True
@@ -86,12 +86,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for piece in answer.pieces(start):
             if left is not None:
                 piece, left = piece[:left], left - len(piece[:left])
+            # Before it is sent: once the client has it, the test goes on.
+            with host.lock:
+                host.sent += len(piece)
             try:
                 self.wfile.write(piece)
             except ConnectionError:  # the other process was killed
+                with host.lock:
+                    host.sent -= len(piece)
                 return
-            with host.lock:
-                host.sent += len(piece)
             time.sleep(answer.pace)
             if left == 0:
                 break
@@ -103,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Host:
-    """Set `answers`, the last of which is for good; see `requests` and bytes `sent`."""
+    """Set `answers`, of which the last repeats; it records `requests` and the bytes `sent`."""
 
     def __init__(self, url):
         self.url, self.answers, self.requests, self.sent = url, [], [], 0
@@ -144,7 +147,7 @@ def megabytes():
 
 @pytest.fixture
 def warned():
-    """What the log warns of."""
+    """The warnings that were logged."""
     messages = []
 
     class Keep(logging.Handler):

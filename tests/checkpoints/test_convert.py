@@ -1,4 +1,4 @@
-"""From any library's names and container to any other's and back."""
+"""Conversion from any library's names and file format to any other's and back."""
 import hashlib
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from mmconvmixer.errors import BadCheckpoint, BadConfig
 CLASSES = ['cat', 'dog', 'eel']
 SHAPES = {'ConvMixer': ConvMixerShape(12, 3, 4, 5, 3, 3),
           'MLP-Mixer': MixerShape(12, 2, 8, 32, 5, 20, 3)}
-# As what each family can be written: format, suffix.
+# The formats that each family can be written in, with a suffix.
 FORMATS = {
     'ConvMixer': [('mmpretrain', '.pth'), ('timm', '.pth'), ('timm', '.safetensors'),
                   ('official', '.pth.tar'), ('official', '.npz'), ('safetensors', '.safetensors')],
@@ -42,7 +42,7 @@ def network(family):
 
 @pytest.fixture
 def source(tmp_path):
-    """Write the file of a family, as training does."""
+    """Write the checkpoint of a family as training does."""
     def write(family, **more):
         weights = {key: torch.randn_like(value) if value.is_floating_point() else value + 7
                    for key, value in network(family).state_dict().items()}
@@ -64,7 +64,7 @@ def same_bits(got, expected):
 
 
 @pytest.mark.parametrize('family, first, second', PAIRS, ids=str)
-def test_through_any_pair_of_formats_and_back_every_bit_stays(
+def test_every_bit_survives_any_two_formats_and_the_way_back(
         source, tmp_path, family, first, second):
     path, weights = source(family)
     for to, suffix in (first, second, ('mmpretrain', '.pth')):
@@ -114,7 +114,7 @@ def test_a_head_is_left_out_on_request(source, tmp_path):
     assert read_architecture(weights_of(written)).num_classes is None
 
 
-def test_averaged_weights_are_preferred_refused_or_insisted_on(source, tmp_path):
+def test_averaged_weights_are_preferred_refused_or_required(source, tmp_path):
     path, weights = source('ConvMixer')
     average = {key: value + 1 for key, value in weights.items()}
     with pytest.raises(BadCheckpoint, match='no averaged weights; expected the key state_dict_ema'):
@@ -128,7 +128,7 @@ def test_averaged_weights_are_preferred_refused_or_insisted_on(source, tmp_path)
 
 @pytest.mark.parametrize('given, act, where', [
     ('ReLU', 'ReLU', '--act'), (None, 'GELU', "the paper's default")])
-def test_the_activation_is_said_with_where_it_is_from(source, tmp_path, given, act, where):
+def test_the_activation_comes_with_how_it_is_known(source, tmp_path, given, act, where):
     path, _ = source('ConvMixer')
     converted = convert(path, tmp_path / 'net.pth', act=given)
     assert converted.act == act and converted.act_from.startswith(where)
@@ -137,7 +137,7 @@ def test_the_activation_is_said_with_where_it_is_from(source, tmp_path, given, a
 
 
 def test_the_activation_of_a_size_in_the_zoo_is_the_zoos(tmp_path):
-    """768/32's was trained with ReLU; nothing in its tensors says so."""
+    """768/32 was trained with ReLU, which its tensors don't show."""
     weights = build_model(dict(
         type='ImageClassifier', backbone=dict(type='ConvMixer', arch='768/32'))).state_dict()
     torch.save(weights, tmp_path / 'net.pth')
@@ -147,7 +147,7 @@ def test_the_activation_of_a_size_in_the_zoo_is_the_zoos(tmp_path):
 
 
 @pytest.mark.parametrize('family, to', [('ConvMixer', 'flax'), ('MLP-Mixer', 'official')])
-def test_what_a_library_never_had_is_an_error(source, tmp_path, family, to):
+def test_a_family_that_a_library_does_not_have_is_an_error(source, tmp_path, family, to):
     path, _ = source(family)
     with pytest.raises(BadConfig, match=f'{family} has no {to} format; use another of'):
         convert(path, tmp_path / 'net.x', to)
@@ -155,7 +155,8 @@ def test_what_a_library_never_had_is_an_error(source, tmp_path, family, to):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({'conv1.weight': torch.ones(3)}, tmp_path / 'resnet.pth')
-    with pytest.raises(BadCheckpoint, match='no ConvMixer or MLP-Mixer.*begins with conv1.weight'):
+    said = 'not a ConvMixer or MLP-Mixer.*begins with conv1.weight'
+    with pytest.raises(BadCheckpoint, match=said):
         convert(tmp_path / 'resnet.pth', tmp_path / 'net.pth')
 
 
@@ -163,20 +164,20 @@ def test_weights_of_another_network_are_refused(tmp_path):
     ('ConvMixer', 'backbone.stages.1.1.weight'),
     ('MLP-Mixer', 'backbone.layers.1.token_mix.layers.1.weight')])
 @pytest.mark.parametrize('change', ['missing', 'of another size'])
-def test_a_network_that_is_not_whole_is_refused(source, tmp_path, family, key, change):
+def test_an_incomplete_network_is_refused(source, tmp_path, family, key, change):
     path, weights = source(family)
     if change == 'missing':
         weights = {name: value for name, value in weights.items() if name != key}
     else:
         weights[key] = weights[key][:-1]
     torch.save(weights, path)
-    with pytest.raises(BadCheckpoint, match=f'not whole: {key} is'):
+    with pytest.raises(BadCheckpoint, match=f'not a complete {family}: {key} is'):
         convert(path, tmp_path / 'net.pth')
 
 
 @pytest.mark.parametrize('family', FORMATS)
 @pytest.mark.parametrize('change', ['missing', 'whole numbers', 'no dimension'])
-def test_every_weight_is_looked_at(source, tmp_path, family, change):
+def test_every_weight_is_checked(source, tmp_path, family, change):
     path, weights = source(family)
     for key in (key for key in weights if 'num_batches' not in key):
         changed = dict(weights)
@@ -184,7 +185,7 @@ def test_every_weight_is_looked_at(source, tmp_path, family, change):
             del changed[key]
             if key in ('head.fc.weight', 'backbone.stem.0.weight',
                        'backbone.stages.0.0.fn.0.weight'):
-                continue  # others say that first
+                continue  # other checks report this first
         else:
             changed[key] = (weights[key].long() if change == 'whole numbers'
                             else torch.tensor(1.))
@@ -205,19 +206,19 @@ def test_a_number_too_large_for_float16_is_an_error(source, tmp_path):
     path, weights = source('ConvMixer')
     weights['backbone.stem.2.running_var'][0] = 1e5
     torch.save(weights, path)
-    with pytest.raises(BadConfig, match='running_var has 100000 in it, too large for float16'):
+    with pytest.raises(BadConfig, match='running_var contains 100000, too large for float16'):
         convert(path, tmp_path / 'net.pth', dtype='float16')
     assert convert(path, tmp_path / 'net.pth', dtype='bfloat16')
 
 
-def test_how_the_weights_library_computes_is_remembered(source, tmp_path):
-    """Names alone would say that flax's weights, in timm's names, are timm's."""
+def test_the_numerics_of_the_weights_library_are_recorded(source, tmp_path):
+    """By their names alone, weights from flax in timm's names would be timm's."""
     path, _ = source('MLP-Mixer')
     assert weights_of(path).numerics is None
     flax = convert(path, tmp_path / 'net.npz', 'flax').path
     for to, suffix in FORMATS['MLP-Mixer']:
         if suffix == '.npz':
-            continue  # which has no place for a note
+            continue  # it has no metadata to record this in
         assert weights_of(convert(flax, tmp_path / f'a{suffix}', to).path).numerics == 'flax'
         timm = convert(path, tmp_path / f'b{suffix}', to).path
         assert weights_of(timm).numerics is None
@@ -230,21 +231,21 @@ def test_weights_that_share_memory_are_written_each_by_itself(source, tmp_path):
     same_bits(weights_of(convert(path, tmp_path / 'net.safetensors').path), weights)
 
 
-def test_parameters_and_prefixes_are_no_matter(source, tmp_path):
+def test_parameters_and_prefixes_make_no_difference(source, tmp_path):
     path, weights = source('MLP-Mixer')
     torch.save({f'module._orig_mod.{key}': torch.nn.Parameter(value)
                 for key, value in weights.items()}, path)
     same_bits(weights_of(convert(path, tmp_path / 'net.npz', 'flax').path), weights)
 
 
-def test_the_files_name_means_nothing(source, tmp_path):
+def test_the_name_of_a_file_makes_no_difference(source, tmp_path):
     path, weights = source('MLP-Mixer')
     for to, suffix in FORMATS['MLP-Mixer']:
         written = Path(convert(path, tmp_path / f'net{suffix}', to).path)
         same_bits(weights_of(written.rename(tmp_path / 'weights.jpg')), weights)
 
 
-def test_get_model_takes_any_of_them(tmp_path):
+def test_get_model_reads_every_format(tmp_path):
     digits = get_model('convmixer-64-4_digits', pretrained=True)
     path = tmp_path / 'digits.pth'
     torch.save(digits.state_dict(), path)
@@ -255,7 +256,7 @@ def test_get_model_takes_any_of_them(tmp_path):
 
 
 def test_flax_numbers_are_those_of_numpy_savez(source, tmp_path):
-    """Kernels lie the other way round there."""
+    """flax stores kernels with the input axis first."""
     path, weights = source('MLP-Mixer')
     with np.load(convert(path, tmp_path / 'net.npz', 'flax').path) as arrays:
         stem = weights['backbone.patch_embed.projection.weight']

@@ -1,4 +1,4 @@
-"""500 damaged copies of a good file of each kind: a clear error, or exactly the right weights."""
+"""500 damaged copies of each kind of file: a clear error, or exactly the right weights."""
 import random
 
 import pytest

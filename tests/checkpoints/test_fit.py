@@ -5,7 +5,7 @@ import torch
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-import mmconvmixer  # noqa: F401, registers
+import mmconvmixer  # noqa: F401, registers ConvMixer
 from mmconvmixer.checkpoints import build_model, load_weights
 from mmconvmixer.errors import BadConfig, CheckpointMismatch, UnknownArch
 
@@ -17,7 +17,7 @@ CLASSIFIER = dict(
 
 
 def net(classes=10, depth=1):
-    """Weights 0.weight.. of `depth` convolutions, norm.*, head.*."""
+    """A network with the weights 0.weight.. of `depth` convolutions, norm.* and head.*."""
     model = nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(depth)))
     model.add_module('norm', nn.BatchNorm2d(4))
     model.add_module('head', nn.Linear(4, classes))
@@ -28,7 +28,7 @@ def state(model):
     return copy.deepcopy(model.state_dict())
 
 
-def test_weights_that_fit_are_loaded_without_a_word(warned):
+def test_weights_that_fit_are_loaded_without_a_warning(warned):
     model, weights = net(), state(net())
     load_weights(model, weights, 'x.pth')
     torch.testing.assert_close(state(model), weights, rtol=0, atol=0)
@@ -95,14 +95,14 @@ class Wrapped(BaseTTAModel):
         return data_samples_list
 
 
-def test_wrappers_are_looked_through():
+def test_the_network_in_a_wrapper_gets_the_weights():
     inner, weights = build_model(CLASSIFIER), state(build_model(CLASSIFIER))
     load_weights(Wrapped(inner), weights, 'x.pth')
     torch.testing.assert_close(state(inner), weights, rtol=0, atol=0)
 
 
-def test_a_network_that_renames_while_loading_decides_for_itself():
-    """As mmpretrain's Vision Transformers do with old position embeddings."""
+def test_a_network_may_rename_weights_while_loading():
+    """mmpretrain's Vision Transformers do this with old position embeddings."""
     def rename(state_dict, prefix, *_):
         if 'old.weight' in state_dict:
             state_dict['head.weight'] = state_dict.pop('old.weight')
@@ -127,7 +127,7 @@ def test_half_precision_weights_are_loaded_into_a_float_network():
 
 
 def test_weights_older_than_the_count_of_batches_fit():
-    """torch 0.4 had no num_batches_tracked; torch itself fills it in."""
+    """torch 0.4 had no num_batches_tracked; torch adds it when it loads."""
     model, weights = net(), state(net())
     del weights['norm.num_batches_tracked']
     weights._metadata['norm']['version'] = 1
@@ -135,13 +135,13 @@ def test_weights_older_than_the_count_of_batches_fit():
     assert torch.equal(model.head.weight, weights['head.weight'])
 
 
-def test_a_frozen_network_takes_weights_too():
+def test_a_frozen_network_can_be_loaded_too():
     model, weights = net().requires_grad_(False), state(net())
     load_weights(model, weights, 'x.pth')
     torch.testing.assert_close(state(model), weights, rtol=0, atol=0)
 
 
-def test_the_network_of_a_config_is_built_and_the_config_left_alone():
+def test_building_a_network_does_not_change_its_config():
     config = copy.deepcopy(CLASSIFIER)
     model = build_model(config)
     assert config == CLASSIFIER
@@ -156,7 +156,7 @@ def test_the_network_of_a_config_is_built_and_the_config_left_alone():
     (dict(type='ImageClasifier'), 'ImageClasifier'),
     (dict(backbone=dict(type='ConvMixer', arch='8/2-p4-k3', deth=3)), 'deth'),
     (dict(backbone=dict(type='ConvMixer', arch='8x2')), '8x2')])
-def test_a_config_of_no_network_is_an_error_that_names_what_is_wrong(wrong, said):
+def test_a_config_that_can_not_be_built_is_an_error_that_names_the_cause(wrong, said):
     with pytest.raises(ValueError, match=said) as caught:
         build_model({**CLASSIFIER, **wrong})
     assert isinstance(caught.value, BadConfig | UnknownArch)

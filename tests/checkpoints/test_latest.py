@@ -45,20 +45,20 @@ def link_to_nothing(path):
     path.symlink_to(path.with_name('gone.pth'))
 
 
-NO_CHECKPOINTS = [empty, half_written, all_but_one_byte, zeros_as_a_crash_leaves_them,
-                  half_written_in_the_old_format, text, folder, link_to_nothing]
+NOT_CHECKPOINTS = [empty, half_written, all_but_one_byte, zeros_as_a_crash_leaves_them,
+                   half_written_in_the_old_format, text, folder, link_to_nothing]
 
 
-@pytest.mark.parametrize('damage', NO_CHECKPOINTS,
+@pytest.mark.parametrize('damage', NOT_CHECKPOINTS,
                          ids=lambda damage: damage.__name__.replace('_', ' '))
-def test_what_is_no_whole_checkpoint_is_passed_over(tmp_path, damage):
+def test_what_is_not_a_complete_checkpoint_is_skipped(tmp_path, damage):
     save(tmp_path / 'epoch_1.pth')
     save(tmp_path / 'epoch_2.pth')
     damage(tmp_path / 'epoch_3.pth')
     assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
 
 
-def test_several_damaged_ones_are_passed_over(tmp_path):
+def test_several_damaged_ones_are_skipped(tmp_path):
     save(tmp_path / 'iter_100.pth')
     half_written(tmp_path / 'iter_200.pth')
     empty(tmp_path / 'iter_300.pth')
@@ -66,13 +66,13 @@ def test_several_damaged_ones_are_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['epoch', 'iter'])
-def test_the_latest_is_the_one_of_the_highest_number(tmp_path, kind):
+def test_the_latest_has_the_highest_number(tmp_path, kind):
     for number in (10, 9, 100):
         save(tmp_path / f'{kind}_{number}.pth')
     assert latest_checkpoint(tmp_path) == tmp_path / f'{kind}_100.pth'
 
 
-def test_other_files_are_no_checkpoints_of_the_run(tmp_path):
+def test_other_files_are_not_checkpoints_of_the_run(tmp_path):
     save(tmp_path / 'epoch_1.pth')
     for name in ('best_accuracy_top1_epoch_9.pth', 'last.pth', '.epoch_9.ab12.part.pth',
                  'epoch_9.pth.tmp', 'epoch_x.pth', 'epoch_9_ema.pth'):
@@ -82,7 +82,7 @@ def test_other_files_are_no_checkpoints_of_the_run(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['empty', 'missing', 'damaged'])
-def test_without_a_whole_checkpoint_there_is_none(tmp_path, name):
+def test_without_a_complete_checkpoint_there_is_none(tmp_path, name):
     for existing in ('empty', 'damaged'):
         (tmp_path / existing).mkdir()
     half_written(tmp_path / 'damaged/epoch_1.pth')

@@ -21,17 +21,17 @@ def weights(family):
 
 
 @pytest.mark.parametrize('layout', LAYOUTS, ids=lambda layout: f'{layout.name} {layout.family}')
-def test_names_and_order_of_dimensions_go_there_and_back(layout):
-    """Also of blocks with two digits."""
-    ours = weights(layout.family)
-    theirs = layout.from_ours(ours)
-    assert recognize(theirs) is layout
-    back = layout.to_ours(theirs)
-    if layout.name == 'keras':  # which counts no batches
-        ours = {key: value for key, value in ours.items() if 'num_batches' not in key}
-    assert back.keys() == ours.keys()
-    assert all(torch.equal(back[key], value) for key, value in ours.items())
+def test_names_and_axes_are_converted_there_and_back(layout):
+    """Block numbers with two digits too."""
+    original = weights(layout.family)
+    renamed = layout.from_mmpretrain(original)
+    assert recognize(renamed) is layout
+    back = layout.to_mmpretrain(renamed)
+    if layout.name == 'keras':  # it does not count batches
+        original = {key: value for key, value in original.items() if 'num_batches' not in key}
+    assert back.keys() == original.keys()
+    assert all(torch.equal(back[key], value) for key, value in original.items())
 
 
-def test_other_names_are_nobodys():
+def test_other_names_belong_to_no_layout():
     assert recognize({'conv1.weight': torch.ones(1), 'stem.0.weight': torch.ones(1)}) is None

@@ -1,4 +1,4 @@
-"""Files made to do harm: nothing in them runs, and each is named for what it is."""
+"""Malicious files: no code in them runs, and the error says what is wrong with each."""
 import builtins
 import io
 import json
@@ -36,18 +36,18 @@ def weights():
 
 @pytest.fixture
 def proof(tmp_path):
-    """A file that would be there, had something run."""
+    """A path that exists only if code from a file has run."""
     return tmp_path / 'it ran'
 
 
 class Trap:
-    """What it is made of is called when it is unpickled."""
+    """Pickles as a call, which unpickling executes."""
 
     def __init__(self, function, *args):
-        self.made_of = function, args
+        self.call = function, args
 
     def __reduce__(self):
-        return self.made_of
+        return self.call
 
 
 def saved(content, zipped=True):
@@ -115,7 +115,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(path):
 
 
 def test_an_archive_that_lies_about_its_size_is_refused(path):
-    """The sizes that an archive states are not those of what it unpacks to."""
+    """The sizes in an archive need not be the sizes of its parts."""
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         archive.writestr('stem/kernel.npy', bytes(10 << 20))
     content = path.read_bytes().replace(struct.pack('<I', 10 << 20), struct.pack('<I', 100))
@@ -124,29 +124,29 @@ def test_an_archive_that_lies_about_its_size_is_refused(path):
         read_checkpoint(path)
 
 
-def test_a_tensor_that_repeats_little_to_a_lot_is_refused(path):
+def test_a_huge_tensor_that_repeats_little_data_is_refused(path):
     torch.save({'0.weight': torch.ones(1).expand(1 << 30, 100)}, path)
     with pytest.raises(BadCheckpoint, match='repeat the same 4 bytes'):
         read_checkpoint(path)
 
 
-def test_many_tensors_that_repeat_little_are_refused(path):
+def test_many_tensors_that_repeat_little_data_are_refused(path):
     torch.save({f'{number}.weight': torch.ones(1).expand(1 << 26) for number in range(5)}, path)
     with pytest.raises(BadCheckpoint, match='repeat the same 20 bytes'):
         read_checkpoint(path)
 
 
 def test_a_file_that_claims_to_hold_more_than_its_size_is_refused(path):
-    """torch's format of before 1.6 reserves what its pickle claims, and reads what there is."""
+    """torch's format before 1.6 allocates the claimed size and reads what there is."""
     content = saved({'0.weight': torch.ones(1000)}, zipped=False)
     path.write_bytes(content.replace(pickle.dumps(1000, 2)[2:-1], pickle.dumps(60000, 2)[2:-1]))
     with pytest.raises(BadCheckpoint):
         read_checkpoint(path)
 
 
-def test_content_that_contains_itself_is_read_to_its_end(path):
+def test_content_that_contains_itself_is_read_completely(path):
     content = {'0.weight': torch.ones(1)}
-    for _ in range(60):  # 2^60 ways lead to the tensor
+    for _ in range(60):  # 2^60 paths lead to the tensor
         content = dict(one=content, other=content)
     content['again'] = content
     torch.save(content, path)
@@ -156,15 +156,16 @@ def test_content_that_contains_itself_is_read_to_its_end(path):
 
 @pytest.mark.parametrize('tensor', [
     torch.ones(2, device='meta'), torch.ones(2).to_sparse()], ids=['meta', 'sparse'])
-def test_a_tensor_without_plain_numbers_is_no_weight(path, weights, tensor):
+def test_a_tensor_without_plain_numbers_is_refused(path, weights, tensor):
     torch.save({**weights, 'head.fc.bias': tensor}, path)
-    with pytest.raises(BadCheckpoint, match='expected plain numbers|damaged|no PyTorch'):
+    said = 'expected a dense tensor of plain numbers|damaged|not a PyTorch'
+    with pytest.raises(BadCheckpoint, match=said):
         state_dict_of(read_checkpoint(path), str(path))
 
 
 @pytest.mark.parametrize('meta', ['text', 3, [1], dict(converted=3),
                                   dict(converted=dict(numerics=[]))], ids=str)
-def test_meta_that_is_something_else_does_no_harm(path, weights, meta):
+def test_meta_of_an_unexpected_type_is_ignored(path, weights, meta):
     torch.save(dict(state_dict=weights, meta=meta), path)
     load_weights(build_model(LINE), state_dict_of(read_checkpoint(path)), str(path))
 
@@ -175,12 +176,12 @@ def test_an_npy_header_that_claims_more_than_there_is_is_refused(path):
         header, dict(descr='<f4', fortran_order=False, shape=(1 << 40,)))
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('stem/kernel.npy', header.getvalue())
-    with pytest.raises(BadCheckpoint, match='damaged, or holds something else'):
+    with pytest.raises(BadCheckpoint, match='damaged, or holds something other'):
         read_checkpoint(path)
 
 
 @pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
-def test_weights_that_are_no_numbers_load_with_a_warning(path, weights, value, warned):
+def test_nan_and_infinity_load_with_a_warning(path, weights, value, warned):
     weights['head.fc.bias'][0] = value
     torch.save(weights, path)
     got = state_dict_of(read_checkpoint(path), str(path))
@@ -190,14 +191,14 @@ def test_weights_that_are_no_numbers_load_with_a_warning(path, weights, value, w
 
 
 @pytest.mark.parametrize('dtype', [torch.int64, torch.uint8, torch.bool])
-def test_whole_numbers_are_no_weights(path, weights, dtype):
+def test_integers_are_not_weights(path, weights, dtype):
     weights['head.fc.weight'] = weights['head.fc.weight'].to(dtype)
     torch.save(weights, path)
     with pytest.raises(CheckpointMismatch, match='1 of another kind of number.*head.fc.weight'):
         load_weights(build_model(LINE), state_dict_of(read_checkpoint(path)), str(path))
 
 
-def test_tensors_that_share_memory_load_each_by_itself(path, weights):
+def test_tensors_that_share_memory_are_separate_once_loaded(path, weights):
     weights['backbone.stem.2.bias'] = weights['backbone.stem.2.weight']
     torch.save(weights, path)
     model = build_model(LINE)
@@ -230,7 +231,7 @@ def test_one_name_twice_in_safetensors_is_refused(path):
         read_checkpoint(path)
 
 
-def test_very_many_names_take_no_time(path):
+def test_very_many_names_take_little_time(path):
     header = {f'{number}': dict(dtype='F32', shape=[0], data_offsets=[0, 0])
               for number in range(100_000)}
     text = json.dumps(header).encode()[:-1] + b',"7":{}}'
@@ -257,7 +258,7 @@ def test_a_compression_that_numpy_never_uses_is_refused(path, method):
          b=dict(dtype='F32', shape=[2], data_offsets=[0, 8])),
     dict(a=None), dict(a=[]), dict(__metadata__=3), [], {},
 ], ids=str)
-def test_a_safetensors_header_that_can_not_be_true_is_refused(path, header):
+def test_an_impossible_safetensors_header_is_refused(path, header):
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + bytes(8))
     with pytest.raises(BadCheckpoint):

@@ -31,13 +31,13 @@ def test_all_but_the_head_is_loaded(weights, seven):
     assert own.layout == weights.layout and own.family == 'ConvMixer'
 
 
-def test_a_head_of_as_many_classes_is_left_out_too(weights):
+def test_a_head_with_the_same_classes_is_replaced_too(weights):
     model = get_model(DIGITS)
     load_weights(model, with_own_head(model, weights), 'digits')
     assert not torch.equal(model.head.fc.weight, weights['head.fc.weight'])
 
 
-def test_weights_without_a_head_do(weights, seven):
+def test_weights_without_a_head_load_too(weights, seven):
     features = {key: value for key, value in weights.items() if not key.startswith('head.')}
     load_weights(seven, with_own_head(seven, features), 'digits')
     assert describe_head(features) == 'no head'
@@ -47,7 +47,7 @@ def test_weights_without_a_head_do(weights, seven):
     (lambda w: w.pop('backbone.stem.0.bias'), 'missing .backbone.stem.0.bias'),
     (lambda w: w.update({'backbone.stem.0.bias': torch.ones(3)}), 'of another shape'),
     (lambda w: w.update({'neck.fc.bias': torch.ones(3)}), 'unknown to it .neck.fc.bias')])
-def test_the_rest_is_held_to_the_network_as_ever(weights, seven, spoil, said):
+def test_the_other_weights_still_have_to_fit(weights, seven, spoil, said):
     wrong = dict(weights)
     spoil(wrong)
     with pytest.raises(CheckpointMismatch, match=said):

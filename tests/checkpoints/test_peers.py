@@ -1,7 +1,7 @@
-"""Files that the peers' own code writes give the peers' own answers here.
+"""Files written by other libraries give the outputs of those libraries here.
 
-Each peer's network has random weights, biases and statistics, and is asked
-about eight real images; the images come with scikit-learn.
+Each library's network has random weights, biases and statistics, and is run on eight
+crops of real images, which come with scikit-learn.
 """
 import argparse
 import sys
@@ -23,7 +23,7 @@ SIZE = 64
 
 @pytest.fixture(scope='module')
 def crops():
-    """Eight crops of two photographs, (8, 3, SIZE, SIZE), as networks take them."""
+    """Eight crops of two photographs, normalized: (8, 3, SIZE, SIZE)."""
     crops = [photograph[top:top + 4 * SIZE:4, left:left + 4 * SIZE:4]
              for photograph in load_sample_images().images
              for top, left in ((0, 0), (0, 300), (150, 60), (160, 380))]
@@ -32,7 +32,7 @@ def crops():
 
 @torch.no_grad()
 def randomized(network):
-    """Give every weight, bias and statistic a value that can't be mistaken for a default."""
+    """Give every weight, bias and statistic a random value that differs from its default."""
     torch.manual_seed(0)
     for name, value in network.state_dict().items():
         if value.is_floating_point():
@@ -46,7 +46,7 @@ def randomized(network):
 
 
 def ours(path):
-    """Build the network that a file's tensors describe, with its weights."""
+    """Build the network that the tensors of a file describe, and load them."""
     weights = state_dict_of(read_checkpoint(path), str(path))
     shape = read_architecture(weights)
     arch = vars(shape).copy()
@@ -67,9 +67,9 @@ def ours(path):
 
 
 @torch.no_grad()
-def same_answers(path, crops, expected):
+def same_outputs(path, crops, expected):
     got = ours(path)(crops)
-    assert expected.std() > 1e-2  # they say something
+    assert expected.std() > 1e-2  # the outputs differ
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
@@ -83,7 +83,7 @@ class Residual(nn.Module):
 
 
 def official(dim, depth, kernel_size, patch_size, classes):
-    """The paper's network, as its appendix D puts it together."""
+    """The paper's network, as in its appendix D."""
     def then_norm(convolution):
         return nn.Sequential(convolution, nn.GELU(), nn.BatchNorm2d(dim))
     blocks = [nn.Sequential(
@@ -95,8 +95,8 @@ def official(dim, depth, kernel_size, patch_size, classes):
 
 
 @torch.no_grad()
-def answers_back(path, tmp_path, to, suffix, network, load, crops):
-    """The peer, given what `convert` writes of its own file, answers as before."""
+def same_outputs_back(path, tmp_path, to, suffix, network, load, crops):
+    """Check that the library's network reads what `convert` writes, with the same outputs."""
     expected = network(crops)
     for parameter in network.parameters():
         parameter.zero_()
@@ -110,19 +110,19 @@ def test_the_papers_sequential(crops, tmp_path, prefix, kernel_size):
     network = randomized(official(24, 3, kernel_size, 4, 7))
     path = tmp_path / 'net.pth.tar'
     torch.save({prefix + key: value for key, value in network.state_dict().items()}, path)
-    same_answers(path, crops, network(crops))
-    answers_back(path, tmp_path, 'official', '.pth.tar', network, lambda written:
+    same_outputs(path, crops, network(crops))
+    same_outputs_back(path, tmp_path, 'official', '.pth.tar', network, lambda written:
                  network.load_state_dict(torch.load(written, weights_only=True)), crops)
 
 
-def test_the_papers_training_checkpoint_gives_its_average(crops, tmp_path):
+def test_the_papers_training_checkpoint_gives_its_averaged_weights(crops, tmp_path):
     average = randomized(official(24, 3, 5, 4, 7))
     last = {key: value + 1 for key, value in average.state_dict().items()}
     path = tmp_path / 'model_best.pth.tar'
     torch.save(dict(epoch=3, arch='convmixer', state_dict=last, optimizer={}, version=2,
                     args=argparse.Namespace(model='convmixer', opt_betas=(0.9, 0.99)),
                     state_dict_ema=average.state_dict(), metric=80.1), path)
-    same_answers(path, crops, average(crops))
+    same_outputs(path, crops, average(crops))
     assert state_dict_of(read_checkpoint(path)).averaged
     plain = state_dict_of(read_checkpoint(path), ema=False)
     torch.testing.assert_close(plain['head.fc.bias'], last['8.bias'])
@@ -149,16 +149,16 @@ def test_timm(crops, tmp_path, family, container):
         path.mkdir()
         path.joinpath('config.json').write_text('{"architecture": "a name of timm\'s"}')
         save_file(network.state_dict(), path / 'model.safetensors')
-    same_answers(path, crops, network(crops))
+    same_outputs(path, crops, network(crops))
     for suffix in ('.pth', '.safetensors'):
-        answers_back(path, tmp_path, 'timm', suffix, network, lambda written:
+        same_outputs_back(path, tmp_path, 'timm', suffix, network, lambda written:
                      timm.models.load_checkpoint(network, str(written)), crops)
 
 
 def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
-    """google-research/vision_transformer's network (vit_jax/models_mixer.py), built again.
+    """Build the network of google-research/vision_transformer (vit_jax/models_mixer.py).
 
-    Returns the shapes of its weights, and weights, images (N, H, W, 3) -> logits.
+    Returns the shapes of its weights, and a function: weights, images (N, H, W, 3) -> logits.
     """
     jax = pytest.importorskip('jax', reason='jax is not installed')
     pytest.importorskip('flax', reason='flax is not installed')
@@ -170,7 +170,7 @@ def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
 
         @linen.compact
         def __call__(self, x):
-            hidden = linen.gelu(linen.Dense(self.hidden)(x))  # Dense_0: they count as made
+            hidden = linen.gelu(linen.Dense(self.hidden)(x))  # Dense_0: flax numbers them in order
             return linen.Dense(x.shape[-1])(hidden)
 
     class MixerBlock(linen.Module):
@@ -210,7 +210,7 @@ def test_flax(crops, tmp_path):
     path = tmp_path / 'Mixer-B_16.npz'
     np.savez(path, **weights)
     expected = answers(weights, crops.permute(0, 2, 3, 1).numpy())
-    same_answers(path, crops, expected)
+    same_outputs(path, crops, expected)
     with np.load(convert(path, tmp_path / 'back.npz', 'flax').path) as back:
         assert back.files and all(np.array_equal(back[key], weights[key]) for key in weights)
 
@@ -218,7 +218,7 @@ def test_flax(crops, tmp_path):
 @pytest.mark.parametrize(('name', 'patch'), [('sayakpaul/mixer_b16_i1k_classification/1', 16),
                                              ('mlp-mixer-base-p32_flax-sam_in1k', 32)])
 @torch.no_grad()
-def test_the_zoos_mixers_answer_as_flax_at_full_size(tmp_path, name, patch):
+def test_the_zoos_mixers_have_the_outputs_of_flax_at_full_size(tmp_path, name, patch):
     shapes, answers = flax_mixer(12, 768, 384, 3072, patch, 1000, 224)
     generator = np.random.default_rng(0)
     weights = {}
@@ -236,7 +236,7 @@ def test_the_zoos_mixers_answer_as_flax_at_full_size(tmp_path, name, patch):
 
 
 def test_tensorflow(crops, tmp_path):
-    """A SavedModel of a Keras network whose layers have the names of the torch modules."""
+    """A SavedModel of a Keras network with the names of the torch modules."""
     pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
     import keras
     from keras import layers
@@ -261,7 +261,7 @@ def test_tensorflow(crops, tmp_path):
         variable.assign(generator.uniform(low, 0.5, variable.shape))
     network.export(tmp_path / 'saved', verbose=False)
     expected = network(crops.permute(0, 2, 3, 1).numpy().astype('float32')).numpy()
-    same_answers(tmp_path / 'saved', crops, torch.from_numpy(expected))
+    same_outputs(tmp_path / 'saved', crops, torch.from_numpy(expected))
 
 
 def test_a_saved_model_without_tensorflow_is_an_error_that_says_what_to_install(

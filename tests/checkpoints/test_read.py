@@ -42,7 +42,7 @@ class Line(BaseModel):
 
 @pytest.fixture(scope='module')
 def from_mmengine(tmp_path_factory):
-    """The checkpoint that plain mmengine writes of a run, and the run."""
+    """A checkpoint that plain mmengine wrote, and its runner."""
     folder = tmp_path_factory.mktemp('mmengine')
     runner = Runner(
         Line(), str(folder), train_cfg=dict(by_epoch=True, max_epochs=1),
@@ -56,9 +56,9 @@ def from_mmengine(tmp_path_factory):
     return folder / 'epoch_1.pth', runner
 
 
-# What loads
+# Files that load
 
-def test_a_checkpoint_of_mmengine_loads_whole(from_mmengine):
+def test_a_checkpoint_of_mmengine_loads_completely(from_mmengine):
     path, runner = from_mmengine
     checkpoint = read_checkpoint(path)
     assert checkpoint['meta']['epoch'] == 1
@@ -73,14 +73,14 @@ def test_a_checkpoint_of_mmengine_loads_whole(from_mmengine):
     assert history.statistics('mean', 2) == expected.statistics('mean', 2)
 
 
-def test_what_a_checkpoint_may_hold_is_allowed_for_that_moment_only(from_mmengine):
+def test_data_types_are_allowed_only_while_a_checkpoint_is_read(from_mmengine):
     path, _ = from_mmengine
     read_checkpoint(path)
     with pytest.raises(Exception, match='HistoryBuffer'):
         torch.load(path, weights_only=True)
 
 
-def test_reading_leaves_the_statistics_of_histories_alone(from_mmengine):
+def test_reading_does_not_change_the_statistics_of_histories(from_mmengine):
     before = dict(HistoryBuffer._statistics_methods)
     read_checkpoint(from_mmengine[0])
     assert before == HistoryBuffer._statistics_methods
@@ -113,13 +113,13 @@ def test_both_file_formats_load_by_path_or_name(path, zipped):
         torch.testing.assert_close(read_checkpoint(name)['state_dict'], WEIGHTS)
 
 
-def test_tensors_go_where_they_are_asked_to(path):
+def test_tensors_go_to_the_given_device(path):
     torch.save(dict(WEIGHTS), path)
     assert read_checkpoint(path, map_location='meta')['weight'].is_meta
     assert read_checkpoint(path)['weight'].device.type == 'cpu'
 
 
-# What is turned down
+# Files that are refused
 
 class Call:
     """Pickles as a call."""
@@ -161,7 +161,7 @@ def test_a_whole_module_is_refused(path):
 
 @pytest.mark.parametrize('dtype', ['O', Call(np.dtype, 'O')], ids=['name', 'dtype'])
 def test_bytes_never_become_addresses_of_objects(path, dtype):
-    """An array of objects over bytes of the file would follow any address in it."""
+    """An array of objects would interpret bytes of the file as addresses."""
     address = id(None).to_bytes(8, 'little')  # an object that can't be freed
     torch.save(dict(weights=WEIGHTS, x=Call(np.ndarray, (1,), dtype, address)), path)
     with pytest.raises(BadCheckpoint):
@@ -193,7 +193,7 @@ def test_a_file_cut_short_anywhere_is_a_bad_checkpoint(path, zipped):
     assert strange == set()
 
 
-def test_a_file_cut_short_is_called_that(path):
+def test_a_file_cut_short_is_reported_as_such(path):
     data = saved(WEIGHTS)
     for part in (b'', data[:100], data[:-1]):
         path.write_bytes(part)
@@ -215,7 +215,7 @@ def test_a_file_of_another_kind_is_a_bad_checkpoint(path, text):
 
 def test_a_compressed_checkpoint_is_a_bad_checkpoint(path):
     path.write_bytes(gzip.compress(saved(WEIGHTS)))
-    with pytest.raises(BadCheckpoint, match='some.pth is no PyTorch checkpoint'):
+    with pytest.raises(BadCheckpoint, match='some.pth is not a PyTorch checkpoint'):
         read_checkpoint(path)
 
 
@@ -258,13 +258,13 @@ def test_weights_are_found_with_or_without_wrapping(checkpoint):
     torch.testing.assert_close(state_dict_of(checkpoint), dict(WEIGHTS))
 
 
-def test_weights_are_saved_as_any_state_dict_is(path):
+def test_weights_are_saved_as_a_plain_state_dict(path):
     torch.save(dict(state_dict=state_dict_of(WEIGHTS)), path)
     again = torch.load(path, weights_only=True)['state_dict']
     torch.testing.assert_close(dict(again), dict(WEIGHTS))
 
 
-def test_only_a_leading_module_is_taken_off():
+def test_only_a_leading_module_is_removed():
     weights = {'module.a.module.b': torch.ones(1), 'c.module.d': torch.ones(1)}
     assert list(state_dict_of(weights)) == ['a.module.b', 'c.module.d']
 

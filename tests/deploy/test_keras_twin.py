@@ -106,7 +106,7 @@ def test_the_last_of_several_feature_maps_is_used(build):
 @pytest.mark.parametrize('build', [convmixer, mixer])
 def test_variables_have_the_names_of_the_checkpoint_layout(build):
     model = build()
-    expected = layout_named('keras', family_of(model)).from_ours(model.state_dict())
+    expected = layout_named('keras', family_of(model)).from_mmpretrain(model.state_dict())
     found = {variable.path: variable.numpy() for variable in keras_twin(model).weights}
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name]) for name in found)

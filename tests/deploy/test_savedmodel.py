@@ -222,7 +222,7 @@ def torchs_gradients(name, features, x, labels, dtype):
     x = torch.from_numpy(x).to(dtype)
     outputs = model.extract_feat(x)[-1] if features else model(x)
     F.cross_entropy(outputs, labels).backward()
-    return layout_named('keras', family_of(model)).from_ours(
+    return layout_named('keras', family_of(model)).from_mmpretrain(
         {key: value.grad for key, value in model.named_parameters() if value.grad is not None})
 
 

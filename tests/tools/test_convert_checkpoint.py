@@ -19,19 +19,19 @@ def test_the_options_are_these_and_no_others(tools):
                               ema=None, strip_head=False, act=None)
 
 
-def test_it_says_what_it_found_and_what_it_wrote(trained, tool, tmp_path):
+def test_it_prints_what_it_found_and_wrote(trained, tool, tmp_path):
     run = tool('convert_checkpoint', trained, tmp_path / 'net.safetensors', '--to', 'timm',
                '--dtype', 'float16', '--strip-head', experiment=False)
     assert run.code == 0, run.err
     assert run.out == (
         'found: ConvMixer-8/2, patch 1, kernel 3, 1 input channel, 10 classes; mmpretrain names; '
-        "GELU (from the paper's default; the zoo has nothing of these sizes)\n"
+        "GELU (from the paper's default; no model of the zoo has these sizes)\n"
         f'{tmp_path / "net.safetensors"}\n')
     weights = load_file(tmp_path / 'net.safetensors')
     assert weights['stem.0.weight'].dtype == torch.float16 and 'head.weight' not in weights
 
 
-def test_a_name_of_the_zoo_is_a_source_too(tool, tmp_path):
+def test_a_model_name_is_a_source_too(tool, tmp_path):
     run = tool('convert_checkpoint', 'convmixer-64-4_digits', tmp_path / 'digits.pth.tar', '--to',
                'official', experiment=False)
     assert run.code == 0, run.err
@@ -45,12 +45,12 @@ def test_a_name_of_the_zoo_is_a_source_too(tool, tmp_path):
     (['convmixer-64-4_digits', 'out.npz', '--dtype', 'bfloat16'], 'numpy has no bfloat16'),
     (['convmixer-64-4_digits', 'out.pth', '--ema'], 'no averaged weights'),
 ])
-def test_an_impossible_conversion_is_one_line(bad_input, arguments, said):
+def test_an_impossible_conversion_is_a_one_line_error(bad_input, arguments, said):
     assert said in bad_input('convert_checkpoint', *arguments, experiment=False)
 
 
 @pytest.mark.parametrize('to, suffix', OTHERS)
-def test_testing_and_training_take_other_libraries_files(
+def test_testing_and_training_read_other_libraries_files(
         trained, evaluate, train, weights_of, same_weights, tmp_path, to, suffix):
     other = convert(trained, tmp_path / f'net{suffix}', to).path
     assert evaluate(other, tmp_path / 'other') == evaluate(trained, tmp_path / 'own')
@@ -62,15 +62,15 @@ def test_testing_and_training_take_other_libraries_files(
 
 
 @pytest.mark.parametrize('to, suffix', OTHERS)
-def test_an_average_that_mmengine_keeps_is_of_other_libraries_files_too(
+def test_mmengines_averaged_weights_start_from_other_libraries_files_too(
         trained, evaluate, tmp_path, to, suffix):
     other = convert(trained, tmp_path / f'net{suffix}', to).path
     average = dict(custom_hooks=[dict(type='EMAHook')])
     assert evaluate(other, tmp_path / 'other', average) == evaluate(trained, tmp_path / 'own')
 
 
-def test_a_run_remembers_how_its_first_weights_library_computes(repo, tmp_path):
-    """An MLP-Mixer of flax's, trained on, still has flax's GELU and LayerNorm."""
+def test_a_run_keeps_the_numerics_of_the_weights_it_started_from(repo, tmp_path):
+    """An MLP-Mixer from flax still has flax's GELU and LayerNorm after training."""
     backbone = dict(type='MlpMixer', img_size=8, patch_size=4, arch=dict(
         embed_dims=8, num_layers=1, tokens_mlp_dims=4, channels_mlp_dims=8), patch_cfg=dict(
             in_channels=1))
@@ -93,7 +93,7 @@ def test_a_run_remembers_how_its_first_weights_library_computes(repo, tmp_path):
 
 
 @pytest.mark.parametrize('to, suffix', OTHERS)
-def test_a_image_is_classified_with_other_libraries_files(tmp_path, to, suffix):
+def test_an_image_is_classified_with_other_libraries_files(tmp_path, to, suffix):
     image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     other = convert(find('convmixer-64-4_digits').weights, tmp_path / f'net{suffix}', to).path
     got, expected = (inference_model('convmixer-64-4_digits', image, pretrained=each)

@@ -11,7 +11,7 @@ DIGITS = 'convmixer-64-4_digits'
 
 @pytest.fixture
 def published(server, monkeypatch):
-    """Serve the package's weights, and hide those that are too large for a test."""
+    """The packaged weights on a local server; the other models without weights."""
     packaged = {}
     for name in zoo.names():
         entry = zoo.find(name)
@@ -29,12 +29,12 @@ def download(tool):
     return lambda *arguments: tool('download', *arguments, experiment=False)
 
 
-def test_it_takes_a_pattern_and_a_folder(tools, options_of):
+def test_its_options_are_a_pattern_and_a_folder(tools, options_of):
     assert options_of(tools('download')) == {'--help', '-h', 'pattern', '--to'}
     assert tools('download').parse_args(['--to', 'x']).pattern == 'convmixer*'
 
 
-def test_a_folder_is_filled_and_listed_line_by_line(published, download, tmp_path):
+def test_a_folder_is_filled_and_each_file_reported(published, download, tmp_path):
     run = download('--to', tmp_path / 'new/weights')
     assert run.code == 0, run.err
     lines = dict(line.split(maxsplit=1) for line in run.out.splitlines())
@@ -46,7 +46,7 @@ def test_a_folder_is_filled_and_listed_line_by_line(published, download, tmp_pat
     assert len(list((tmp_path / 'new/weights').iterdir())) == len(published)
 
 
-def test_what_is_there_is_not_downloaded_again_unless_it_is_damaged(
+def test_existing_files_are_not_downloaded_again_unless_damaged(
         published, download, tmp_path, server):
     first = download('--to', tmp_path)
     del server.asked[:]
@@ -80,14 +80,15 @@ def test_the_folder_is_a_mirror(published, download, tmp_path, server, monkeypat
     assert server.asked == []
 
 
-def test_a_mirror_that_is_set_does_not_fill_itself(
+def test_a_folder_that_is_the_mirror_already_is_filled_too(
         published, download, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert download('--to', tmp_path).code == 0
     assert len(list(tmp_path.iterdir())) == len(published)
 
 
-def test_a_file_without_a_known_hash_says_so(published, download, tmp_path, server, monkeypatch):
+def test_a_file_without_a_published_hash_is_reported(
+        published, download, tmp_path, server, monkeypatch):
     entry = zoo.find(DIGITS)
     (server.folder / 'net.pth').write_bytes(b'weights')
     monkeypatch.setattr(entry, 'weights', f'{server.url}/net.pth')
@@ -95,7 +96,7 @@ def test_a_file_without_a_known_hash_says_so(published, download, tmp_path, serv
     assert download(DIGITS, '--to', tmp_path).out == 'net.pth  7 bytes  no hash known\n'
 
 
-def test_a_file_that_fails_is_one_line_and_the_others_are_downloaded(
+def test_a_failed_file_is_one_line_and_the_others_are_downloaded(
         published, download, tmp_path, server):
     missing = published[DIGITS].name
     (server.folder / missing).unlink()
@@ -108,24 +109,24 @@ def test_a_file_that_fails_is_one_line_and_the_others_are_downloaded(
         path.name for path in published.values()} - {missing}
 
 
-def test_a_pattern_without_a_match_is_one_line(bad_input, tmp_path):
+def test_a_pattern_without_a_match_is_a_one_line_error(bad_input, tmp_path):
     said = bad_input('download', 'convmixxer-*', '--to', tmp_path / 'x', experiment=False)
     assert "convmixxer-*" in said and 'nearest: convmixer-' in said
 
 
-def test_other_zoos_are_not_mirrored(bad_input, tmp_path):
+def test_mmpretrains_models_are_not_downloaded(bad_input, tmp_path):
     bad_input('download', 'resnet50*', '--to', tmp_path / 'x', experiment=False)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(published, bad_input, tmp_path):
-    (tmp_path / 'file').write_text('no folder')
+def test_a_folder_that_cannot_be_written_is_a_one_line_error(published, bad_input, tmp_path):
+    (tmp_path / 'file').write_text('not a folder')
     said = bad_input('download', DIGITS, '--to', tmp_path / 'file', experiment=False)
     assert str(tmp_path / 'file') in said
 
 
-def test_three_files_of_one_name_are_three_files_in_the_folder(
+def test_three_files_with_one_name_stay_three_files(
         server, download, tmp_path, monkeypatch):
-    """B/16's weights have the same file name on every server, and no hash."""
+    """The weights of all B/16 models have the same file name and no published hash."""
     names = {'mlp-mixer-base-p16_flax_in1k': 'imagenet1k',
              'mlp-mixer-base-p16_flax-sam_in1k': 'sam',
              'mlp-mixer-base-p16_flax_in21k': 'imagenet21k'}

@@ -1,8 +1,13 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from mmconvmixer import zoo
+from mmconvmixer.apis import verification
 from mmconvmixer.checkpoints import read_checkpoint, write_checkpoint
+from mmconvmixer.errors import BadCheckpoint
 
 
 @pytest.fixture
@@ -32,6 +37,46 @@ def test_a_published_file_reaches_its_figures(published, verify):
 def test_a_model_of_the_zoo_is_verified_by_name(name, tool):
     run = tool('verify', name, experiment=False)
     assert run.code == 0, run.out
+
+
+MIXERS = {'mlp-mixer-base-p16_flax-sam_in1k': 'sam', 'mlp-mixer-base-p16_flax_in1k': 'imagenet1k'}
+
+
+@pytest.mark.parametrize('name', MIXERS)
+@pytest.mark.parametrize('given', ['name', 'file'])
+def test_weights_are_held_to_their_own_models_figures(name, given, monkeypatch, tmp_path):
+    """Three models' files are called Mixer-B_16.npz."""
+    path = tmp_path / MIXERS[name] / 'Mixer-B_16.npz'
+    path.parent.mkdir()
+    np.savez(path, **{'stem/kernel': np.zeros(3, np.float32)})
+    monkeypatch.setenv('MMCONVMIXER_MIRROR', str(tmp_path))
+    measured = {}
+
+    def measure(config, path, data):
+        measured.update(config=config, path=path)
+        return {'accuracy/top1': 70.}, dict(images=1, of='nothing')
+    monkeypatch.setattr(verification, 'measure', measure)
+    result = verification.verify(name if given == 'name' else path)
+    top1 = zoo.find(name).results.data[0].metrics['Top 1 Accuracy']
+    assert result.figures == {'accuracy/top1': (top1, 70.)}
+    assert measured == dict(config=Path(zoo.find(name).config).resolve(), path=path)
+
+
+def test_weights_without_published_figures_are_an_error(monkeypatch, tmp_path):
+    """Not the figures of another model whose file has the same name."""
+    path = tmp_path / 'imagenet21k/Mixer-B_16.npz'
+    path.parent.mkdir()
+    np.savez(path, **{'stem/kernel': np.zeros(3, np.float32)})
+    monkeypatch.setenv('MMCONVMIXER_MIRROR', str(tmp_path))
+    for checkpoint in ('mlp-mixer-base-p16_flax_in21k', path):
+        with pytest.raises(BadCheckpoint, match='no figures are published'):
+            verification.verify(checkpoint)
+
+
+def test_weights_that_may_be_several_models_are_an_error(bad_input, tmp_path):
+    np.savez(tmp_path / 'Mixer-B_16.npz', **{'stem/kernel': np.zeros(3, np.float32)})
+    said = bad_input('verify', 'Mixer-B_16.npz', experiment=False)
+    assert 'Give the name of the model' in said and all(name in said for name in MIXERS)
 
 
 def test_a_figure_that_is_not_reached_is_named_and_the_code_is_1(published, verify, tmp_path):

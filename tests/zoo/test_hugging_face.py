@@ -1,4 +1,4 @@
-"""The real huggingface_hub, against a server on this machine that answers as the hub does."""
+"""The real huggingface_hub with a local server that responds as the hub does."""
 import hashlib
 import http.server
 import os
@@ -29,7 +29,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope='module')
 def hub():
-    """Repository a/good has weights, a/empty has none; there are no others."""
+    """A hub with two repositories: a/good has weights, a/empty has none."""
     weights = save(get_model('convmixer-64-4_digits').state_dict())
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ def test_names_of_the_hub(hub, tmp_path):
         assert line.startswith(expected)
 
 
-def test_what_is_not_here_and_can_not_be_reached(tmp_path):
+def test_a_hub_that_can_not_be_reached_is_a_download_error(tmp_path):
     pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
     done = subprocess.run(
         [sys.executable, '-c', ASK, 'hf-hub:a/good'], capture_output=True, text=True,
@@ -94,7 +94,7 @@ def test_what_is_not_here_and_can_not_be_reached(tmp_path):
     assert 'DownloadError hf-hub:a/good could not be downloaded' in done.stdout, done.stderr
 
 
-def test_without_huggingface_hub_it_says_what_to_install(monkeypatch):
+def test_without_huggingface_hub_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
     with pytest.raises(CheckpointNotFound, match='pip install huggingface_hub'):
         resolve_checkpoint('hf-hub:timm/convmixer_768_32.in1k')

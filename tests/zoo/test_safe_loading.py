@@ -1,4 +1,4 @@
-"""mmengine's own loading, in mmpretrain's get_model and `init_cfg`, is made safe too."""
+"""mmengine's own loading, in mmpretrain's get_model and `init_cfg`, is safe too."""
 import pickle
 
 import mmpretrain
@@ -20,7 +20,7 @@ class Trap:
 
 
 def test_a_pretrained_init_cfg_reads_a_training_checkpoint(trained, toy_config):
-    """With its HistoryBuffer, at which torch.load's allow-list stops."""
+    """It contains a HistoryBuffer, which torch.load alone refuses."""
     model = get_model(toy_config, init_cfg=dict(type='Pretrained', checkpoint=str(trained)))
     model.init_weights()
     saved = get_model(toy_config, pretrained=str(trained))
@@ -46,7 +46,7 @@ def test_mmpretrains_get_model_runs_no_code(tmp_path, capsys):
     assert 'code ran' not in capsys.readouterr().out
 
 
-def test_undone_with_the_rest():
+def test_safe_loading_is_undone_with_the_registration():
     get_model(DIGITS)
     model, weights = torch.nn.Linear(1, 1), zoo.find(DIGITS).weights
     unregister()

@@ -1,4 +1,4 @@
-"""Downloading published weights, once, checked against the hash they promise."""
+"""What is downloaded, from where, and where it is kept: one copy with a checked hash."""
 import hashlib
 import os
 from pathlib import Path
@@ -10,100 +10,102 @@ from mmengine.dist import barrier, is_main_process
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.lock import locked
-from mmconvmixer.checkpoints.download.mirror import mirrored_file, mirrored_url, warn_of
-from mmconvmixer.checkpoints.download.partial import download_file
-from mmconvmixer.checkpoints.hashes import is_promised, promised_by
+from mmconvmixer.checkpoints.download.mirror import file_in_mirror, url_in_mirror, warn_about_mirror
+from mmconvmixer.checkpoints.download.resumable import download_file
+from mmconvmixer.checkpoints.hashes import hash_in_name, matches_hash
 from mmconvmixer.errors import DownloadError, HashMismatch
 
 
 def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -> Path:
-    """Return a local copy of a URL, downloading it if need be.
+    """Return a local copy of a file, downloading it if necessary.
 
-    A copy that is there and right is taken, then one of the user's mirror
-    (see `mmconvmixer.checkpoints.download.mirror`), then the URL is asked. A download
-    that breaks off is resumed, in this call or a later one. Of several
-    processes that want one file, one downloads and the others wait; in a
-    distributed run that is rank 0.
+    A copy in the cache with the right hash is used first, then one in the user's mirror
+    (`mmconvmixer.checkpoints.download.mirror`), then the URL. An interrupted download is
+    resumed, by this call or a later one. If several processes need one file, one
+    downloads it and the others wait; in a distributed run that is rank 0.
 
     Args:
-        url: http(s); a name like `x-1a2b3c4d.pth` promises its sha256 prefix,
-            the OpenMMLab convention, and is held to it.
-        folder: where copies are kept. Default: torch hub's, shared with
-            mmengine and timm.
-        sha256: the hash or its first digits, where it is known from elsewhere
-            than the name.
+        url: http(s). The name may end in a sha256 prefix, OpenMMLab's convention:
+            `x-1a2b3c4d.pth`. The file is checked against it.
+        folder: the cache. Default: torch hub's, which mmengine and timm also use.
+        sha256: the hash or its first digits, if known from another source.
 
     Returns:
-        The path: in `folder`, or in the mirror where that is a folder.
+        The path in the cache, or in the mirror if that is a folder.
 
     Raises:
-        DownloadError: not reachable, refused, or broken off again and again.
-        HashMismatch: the file is not the promised one; it is not kept.
-        OutputNotWritable: the folder is read-only, full or no folder.
+        DownloadError: the host can't be reached, refuses, or breaks off repeatedly.
+        HashMismatch: the file does not have the promised hash; it is not kept.
+        OutputNotWritable: the folder is read-only or full, or is not a folder.
     """
-    target = _target(url, Path(folder or Path(torch.hub.get_dir()) / 'checkpoints'))
-    promised = sha256.lower() or promised_by(target.name)
+    target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / cache_name(url)
+    promised = sha256.lower() or hash_in_name(target.name)
     if not is_main_process():
-        barrier()  # then the file is there, or this machine has its own disk
+        barrier()  # rank 0 has the file now, unless this machine has its own disk
     try:
-        if is_promised(target, promised):
+        if matches_hash(target, promised):
             return target
-        known_as = mirror_name(url, promised)
-        return mirrored_file(known_as, promised) or fetch_to(
-            target, [mirrored_url(known_as), url], promised)
+        name = mirror_name(url, promised)
+        return file_in_mirror(name, promised) or fetch_to(
+            target, [url_in_mirror(name), url], promised)
     finally:
         if is_main_process():
             barrier()
 
 
 def file_name(url: str) -> str:
-    """Return the name of the file at an address.
+    """Return the name of the file at a URL.
 
     Raises:
-        DownloadError: it names none.
+        DownloadError: the URL is invalid or does not name a file.
     """
     try:
         name = Path(unquote(urlparse(url).path)).name
     except ValueError as error:
-        raise DownloadError(f'{url} is no address: {error}') from error
+        raise DownloadError(f'{url} is not a valid URL: {error}') from error
     if not name or '\0' in name:
-        raise DownloadError(f'{url} names no file; expected an address like '
+        raise DownloadError(f'{url} does not name a file; expected a URL like '
                             'https://host/folder/weights.pth')
     return name
 
 
 def mirror_name(url: str, promised: str) -> str:
-    """Return what a mirror calls the file at an address.
+    """Return the path of a URL's file in a mirror.
 
-    Its name; where no hash tells it from others of that name (`Mixer-B_16.npz` is
-    three files), with the folder that it is published in, such as `sam/Mixer-B_16.npz`.
+    It is the file name. If no hash distinguishes the file from others of that name
+    (there are three `Mixer-B_16.npz`), its folder comes first: `sam/Mixer-B_16.npz`.
     """
     name = file_name(url)
     folder = Path(unquote(urlparse(url).path)).parent.name
     return name if promised or folder in ('', '..') else f'{folder}/{name}'
 
 
-def _target(url: str, folder: Path) -> Path:
+def cache_name(url: str) -> str:
+    """Return the path of a URL's file in the cache.
+
+    It is the file name. If no hash in it distinguishes the file from others of that
+    name, such as every run's `epoch_1.pth`, it is in a folder named by a hash of the URL.
+    """
     name = file_name(url)
-    if promised_by(name):
-        return folder / name
-    # Nothing tells one `epoch_1.pth` from another's but where it comes from.
-    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+    if hash_in_name(name):
+        return name
+    return f'{hashlib.sha256(url.encode()).hexdigest()[:16]}/{name}'
 
 
 def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
-    """Return `target`, downloaded from the first of `urls` that has it if need be.
+    """Return `target`, downloading it from the first of `urls` that has it if necessary.
 
     Args:
-        target: where the file is or goes.
-        urls: the original last, mirrors before it; empty ones are passed over.
-        promised: prefix of its sha256, '' where nobody knows it.
+        target: path of the file.
+        urls: those of mirrors, then the original; empty ones are skipped.
+        promised: prefix of the file's sha256, '' if it is unknown.
 
-    Raises: see `fetch`.
+    Raises:
+        DownloadError, HashMismatch, OutputNotWritable: see `fetch`.
     """
     check_writable(target.parent)
     with locked(target.with_name(f'.{target.name}.lock'), f'downloading {urls[-1]}'):
-        if is_promised(target, promised):  # by now, or all the time
+        if matches_hash(target, promised):  # another process may have downloaded it
             return target
         for mirror in filter(None, urls[:-1]):
             try:
@@ -111,11 +113,11 @@ def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
                 return target
             except (DownloadError, HashMismatch) as error:
                 if not _is_missing(error):
-                    warn_of(error)
+                    warn_about_mirror(error)
         download_file(urls[-1], target, promised)
     return target
 
 
 def _is_missing(error: Exception) -> bool:
-    """Whether the server said so: no reason to warn, a mirror need not have all."""
+    """Whether the server does not have the file: a mirror need not have all."""
     return isinstance(error.__cause__, HTTPError) and error.__cause__.code in (404, 410)

@@ -1,4 +1,4 @@
-"""A user's own copies of published files, MMCONVMIXER_MIRROR: a folder or an address."""
+"""The user's mirror of published files: a folder or URL in MMCONVMIXER_MIRROR."""
 import logging
 import os
 from pathlib import Path
@@ -7,25 +7,24 @@ from urllib.parse import quote
 from mmengine.logging import print_log
 
 from mmconvmixer.checkpoints.download.http import is_url
-from mmconvmixer.checkpoints.hashes import is_promised
+from mmconvmixer.checkpoints.hashes import matches_hash
 
 VARIABLE = 'MMCONVMIXER_MIRROR'
 
 
-def mirrored_file(name: str, promised: str) -> Path | None:
-    """Return the file of that name in the mirror, if the mirror is a folder.
+def file_in_mirror(name: str, promised: str) -> Path | None:
+    """Return the path of a file in the mirror, if the mirror is a folder.
 
-    It is used in place: a shared folder may be as large as it likes without
-    filling a disk of every user, the cache need not be writable, and the hash
-    is compared at each use anyway.
+    The file is used in place: a large shared folder does not fill every user's disk, and
+    the cache need not be writable. Its hash is checked each time.
 
     Args:
-        name: of the file, as `checkpoints.fetch.mirror_name` says it.
-        promised: prefix of its sha256, '' where nobody knows it.
+        name: path in the mirror, from `download.fetch.mirror_name`.
+        promised: prefix of the file's sha256, '' if it is unknown.
 
     Returns:
-        The path; None where there is no such mirror, no such file, or (with a
-        warning) one with another hash.
+        The path. None if the mirror is not a folder or does not have the file, or, with a
+        warning, if the file has a different hash.
     """
     mirror = os.environ.get(VARIABLE, '')
     if not mirror or is_url(mirror):
@@ -33,20 +32,21 @@ def mirrored_file(name: str, promised: str) -> Path | None:
     folder = Path(mirror).expanduser()
     path = folder / name
     if not folder.is_dir():
-        warn_of(f'{folder} is no folder')
+        warn_about_mirror(f'{folder} is not a folder')
     elif path.is_file():
-        if is_promised(path, promised):
+        if matches_hash(path, promised):
             return path
-        warn_of(f'{path} is not the file with sha256 {promised}, and is not used')
+        warn_about_mirror(f'{path} is not the file with sha256 {promised} and is not used')
     return None
 
 
-def mirrored_url(name: str) -> str:
-    """Return the address of a file of that name in the mirror, '' if it has no address."""
+def url_in_mirror(name: str) -> str:
+    """Return the URL of a file in the mirror, '' if the mirror is not a URL."""
     mirror = os.environ.get(VARIABLE, '')
     return f'{mirror.rstrip("/")}/{quote(name)}' if is_url(mirror) else ''
 
 
-def warn_of(trouble: object) -> None:
-    """Say what is wrong with the mirror, before the original host is asked."""
-    print_log(f'{VARIABLE}: {trouble}. The original host is asked', 'current', logging.WARNING)
+def warn_about_mirror(problem: object) -> None:
+    """Warn that the mirror can't be used for a file."""
+    print_log(f'{VARIABLE}: {problem}. Using the original host instead', 'current',
+              logging.WARNING)

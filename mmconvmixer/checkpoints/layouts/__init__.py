@@ -1,6 +1,6 @@
 """The names that each library gives to the weights of the same network.
 
-`OURS` is mmpretrain's; every other layout translates to it and back.
+This package uses mmpretrain's names; every layout translates to them and back.
 """
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ __all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognize']
 
 
 def recognize(weights: Mapping[str, Tensor]) -> Layout | None:
-    """Return the layout that has these names, None if none has."""
+    """Return the layout of weights with these names, None if there is none."""
     return next((layout for layout in LAYOUTS if layout.signature <= weights.keys()), None)
 
 
 def layout_named(name: str, family: str) -> Layout | None:
-    """Return the layout of a library ('timm', ...) for a family ('ConvMixer', ...), if any."""
+    """Return a library's ('timm', ...) layout of a family ('ConvMixer', ...), None without one."""
     return next((layout for layout in LAYOUTS
                  if (layout.name, layout.family) == (name, family)), None)

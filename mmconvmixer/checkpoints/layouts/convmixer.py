@@ -1,4 +1,4 @@
-"""ConvMixer's weights as the authors' code and timm name them."""
+"""ConvMixer's weights under the names of the authors' code and of timm."""
 import re
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed, unique
 
-# timm/models/convmixer.py; the authors' ImageNet code, which it came from, has the same names.
+# timm/models/convmixer.py. The authors' ImageNet code, its origin, has the same names.
 _TIMM = (
     (r'stem\.(.*)', r'backbone.stem.\1'),
     (r'blocks\.(.*)', r'backbone.stages.\1'),
@@ -22,8 +22,8 @@ TIMM_CONVMIXER = Layout(
     'timm', 'ConvMixer', frozenset(('stem.0.weight', 'blocks.0.0.fn.0.weight')),
     lambda weights: renamed(weights, _TIMM), lambda weights: renamed(weights, _TO_TIMM))
 
-# The paper's nn.Sequential (appendix D; convmixer.py of locuslab/convmixer and -cifar10):
-# patch convolution, activation, norm, the blocks, pooling, flattening, head.
+# The paper's nn.Sequential (appendix D; convmixer.py of locuslab/convmixer and -cifar10) numbers
+# its modules: patch convolution, activation, norm, the blocks, pooling, flattening, head.
 _BEFORE, _BETWEEN = 3, 2
 
 

@@ -1,4 +1,4 @@
-"""What a layout is."""
+"""The type of a layout: one library's names for the weights of one family."""
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,30 +10,31 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """One library's names of one family's weights.
+    """One library's names for the weights of one family.
 
     Args:
-        name: of the library: 'mmpretrain', 'timm', 'official' or 'flax'.
+        name: the library: 'mmpretrain', 'timm', 'official', 'flax' or 'keras'.
         family: 'ConvMixer' or 'MLP-Mixer'.
-        signature: keys that these weights have and no other layout's.
-        to_ours, from_ours: translate to mmpretrain's names and back.
-        numerics: what the layout's library computes otherwise than mmpretrain
-            does, if anything; see `checkpoints.numerics`.
+        signature: keys that only weights in this layout have.
+        to_mmpretrain, from_mmpretrain: translate names, and transpose weights if needed.
+        numerics: key of `checkpoints.numerics.NUMERICS` if the library computes
+            differently from mmpretrain, otherwise None.
     """
     name: str
     family: str
     signature: frozenset[str]
-    to_ours: Callable[[Mapping[str, Tensor]], Weights]
-    from_ours: Callable[[Mapping[str, Tensor]], Weights]
+    to_mmpretrain: Callable[[Mapping[str, Tensor]], Weights]
+    from_mmpretrain: Callable[[Mapping[str, Tensor]], Weights]
     numerics: str | None = None
 
 
 def renamed(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]]) -> Weights:
-    """Return the weights by the names that the first fitting rule makes of theirs.
+    """Return the weights with each key renamed by the first rule that matches it.
 
     Args:
-        rules: pairs of a regular expression for the whole key and its
-            replacement; a key that none fits stays as it is.
+        weights: tensors by key.
+        rules: pairs of a regular expression for the whole key and its replacement. A key
+            that no rule matches stays as it is.
 
     Raises:
         ValueError: two keys get the same name.
@@ -49,7 +50,7 @@ def renamed(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]]) -> 
 
 
 def unique(pairs: Iterable[tuple[str, Tensor]]) -> Weights:
-    """Return the pairs as a dict; ValueError if a name comes twice."""
+    """Return the pairs as a dict; raise ValueError if a name occurs twice."""
     weights = {}
     for key, value in pairs:
         if key in weights:

@@ -1,4 +1,4 @@
-"""MLP-Mixer's weights as timm and the original flax code name them."""
+"""MLP-Mixer's weights under the names of timm and of the original flax code."""
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -6,23 +6,23 @@ from torch import Tensor
 from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed, unique
 
 # timm/models/mlp_mixer.py
-_PARTS = (('tokens', 'token'), ('channels', 'channel'))
+_MIXES = ('token', 'channel')
 _TIMM = (
     (r'stem\.proj\.(.*)', r'backbone.patch_embed.projection.\1'),
-    *((rf'blocks\.(\d+)\.mlp_{theirs}\.fc1\.(.*)', rf'backbone.layers.\1.{ours}_mix.layers.0.0.\2')
-      for theirs, ours in _PARTS),
-    *((rf'blocks\.(\d+)\.mlp_{theirs}\.fc2\.(.*)', rf'backbone.layers.\1.{ours}_mix.layers.1.\2')
-      for theirs, ours in _PARTS),
+    *((rf'blocks\.(\d+)\.mlp_{mix}s\.fc1\.(.*)', rf'backbone.layers.\1.{mix}_mix.layers.0.0.\2')
+      for mix in _MIXES),
+    *((rf'blocks\.(\d+)\.mlp_{mix}s\.fc2\.(.*)', rf'backbone.layers.\1.{mix}_mix.layers.1.\2')
+      for mix in _MIXES),
     (r'blocks\.(\d+)\.norm(1|2)\.(.*)', r'backbone.layers.\1.ln\2.\3'),
     (r'norm\.(.*)', r'backbone.ln1.\1'),
     (r'head\.(.*)', r'head.fc.\1'),
 )
 _TO_TIMM = (
     (r'backbone\.patch_embed\.projection\.(.*)', r'stem.proj.\1'),
-    *((rf'backbone\.layers\.(\d+)\.{ours}_mix\.layers\.0\.0\.(.*)',
-       rf'blocks.\1.mlp_{theirs}.fc1.\2') for theirs, ours in _PARTS),
-    *((rf'backbone\.layers\.(\d+)\.{ours}_mix\.layers\.1\.(.*)',
-       rf'blocks.\1.mlp_{theirs}.fc2.\2') for theirs, ours in _PARTS),
+    *((rf'backbone\.layers\.(\d+)\.{mix}_mix\.layers\.0\.0\.(.*)',
+       rf'blocks.\1.mlp_{mix}s.fc1.\2') for mix in _MIXES),
+    *((rf'backbone\.layers\.(\d+)\.{mix}_mix\.layers\.1\.(.*)',
+       rf'blocks.\1.mlp_{mix}s.fc2.\2') for mix in _MIXES),
     (r'backbone\.layers\.(\d+)\.ln(1|2)\.(.*)', r'blocks.\1.norm\2.\3'),
     (r'backbone\.ln1\.(.*)', r'norm.\1'),
     (r'head\.fc\.(.*)', r'head.\1'),
@@ -59,7 +59,7 @@ _TO_FLAX = (
 
 
 def _from_flax(weights: Mapping[str, Tensor]) -> Weights:
-    def turned(key: str, value: Tensor) -> tuple[str, Tensor]:
+    def transposed(key: str, value: Tensor) -> tuple[str, Tensor]:
         if key.endswith('.kernel') and value.dim() == 4:  # (h, w, in, out)
             return key.removesuffix('kernel') + 'weight', value.permute(3, 2, 0, 1).contiguous()
         if key.endswith('.kernel') and value.dim() == 2:  # (in, out)
@@ -67,20 +67,20 @@ def _from_flax(weights: Mapping[str, Tensor]) -> Weights:
         if key.endswith('.scale'):
             return key.removesuffix('scale') + 'weight', value
         return key, value
-    return unique(turned(key, value) for key, value in renamed(weights, _FLAX).items())
+    return unique(transposed(key, value) for key, value in renamed(weights, _FLAX).items())
 
 
 def _to_flax(weights: Mapping[str, Tensor]) -> Weights:
-    theirs = {}
+    flax = {}
     for key, value in renamed(weights, _TO_FLAX).items():
         if not key.endswith('weight'):
-            theirs[key] = value
+            flax[key] = value
         elif value.dim() == 1:
-            theirs[key.removesuffix('weight') + 'scale'] = value
+            flax[key.removesuffix('weight') + 'scale'] = value
         else:
             order = (2, 3, 1, 0) if value.dim() == 4 else (1, 0)
-            theirs[key.removesuffix('weight') + 'kernel'] = value.permute(order).contiguous()
-    return theirs
+            flax[key.removesuffix('weight') + 'kernel'] = value.permute(order).contiguous()
+    return flax
 
 
 FLAX = Layout(

@@ -1,4 +1,4 @@
-"""mmpretrain's names, which are this project's."""
+"""mmpretrain's names, which this project uses itself."""
 from mmconvmixer.checkpoints.layouts.layout import Layout
 
 CONVMIXER = Layout(

@@ -1,0 +1,11 @@
+"""Readers for each kind of checkpoint file; none of them runs code from the file."""
+from mmconvmixer.checkpoints.readers.npz_file import looks_like_npz, read_npz
+from mmconvmixer.checkpoints.readers.safetensors_file import (
+    looks_like_safetensors,
+    read_safetensors,
+)
+from mmconvmixer.checkpoints.readers.tensorflow_file import looks_like_tensorflow, read_tensorflow
+from mmconvmixer.checkpoints.readers.torch_file import read_torch
+
+__all__ = ['looks_like_npz', 'looks_like_safetensors', 'looks_like_tensorflow', 'read_npz',
+           'read_safetensors', 'read_tensorflow', 'read_torch']

@@ -1,20 +1,31 @@
-"""Files that numpy.savez wrote."""
+"""Read the files of numpy.savez."""
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmconvmixer.checkpoints.readers.archive import check_archive
+from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
 
+def looks_like_npz(path: Path) -> bool:
+    """Whether a file is a zip archive of .npy files only; torch's have a data.pkl."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+        return False  # `read_torch` then says what is wrong with it
+    return bool(names) and all(name.endswith('.npy') for name in names)
+
+
 def read_npz(path: Path) -> dict[str, Tensor]:
-    """Return the arrays as tensors, keys as they are.
+    """Return the arrays as tensors under their own keys.
 
     Raises:
-        UnsafeCheckpoint: an array of pickled objects.
-        BadCheckpoint: cut short, damaged, or no array that torch has too.
+        UnsafeCheckpoint: an array consists of pickled objects.
+        BadCheckpoint: the file is cut short or damaged, or torch has no such dtype.
     """
     check_archive(path, compressed=True)
     arrays, key = {}, 'the first array'
@@ -22,15 +33,15 @@ def read_npz(path: Path) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 arrays[key] = _as_tensor(archive[key])
-    except Exception as error:  # whatever a damaged header makes numpy raise
+    except Exception as error:  # for a damaged header numpy may raise anything
         if 'allow_pickle' in str(error):
             raise UnsafeCheckpoint(f'{path} was not loaded: {key} in it is pickled objects, which '
                                    'could run code; expected arrays of numbers') from error
-        raise BadCheckpoint(f'{path} is damaged, or holds something else than arrays of numbers '
+        raise BadCheckpoint(f'{path} is damaged, or holds something other than arrays of numbers '
                             f'({error})') from error
     return arrays
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
-    # Little-endian, contiguous and writable, as torch wants it.
+    # torch needs native byte order and contiguous, writable memory.
     return torch.from_numpy(array.astype(array.dtype.newbyteorder('='), order='C', copy=True))

@@ -1,4 +1,4 @@
-"""Files in the safetensors format: numbers and a JSON header, nothing that runs."""
+"""Read and write safetensors files: a JSON header and numbers, no code."""
 import hashlib
 import json
 import struct
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from mmconvmixer.errors import BadCheckpoint
 
-_LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
-# In the metadata of files written here, of everything else in them: the format
-# itself has no checksum.
+_LONGEST_HEADER = 100_000_000  # bytes; a limit of the format
+# The key of a checksum of everything else in the file, in the metadata of files written here.
+# The format itself has no checksum.
 DIGEST = 'sha256_of_the_rest'
 
 
 def looks_like_safetensors(path: Path) -> bool:
-    """Whether the file begins with the length of a JSON header and its brace."""
+    """Whether the file begins with the length of a JSON header and an opening brace."""
     with open(path, 'rb') as file:
         start = file.read(9)
     return (len(start) == 9 and start[8:] == b'{'
@@ -26,12 +26,12 @@ def looks_like_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return tensors and metadata.
+    """Return the tensors and the metadata.
 
     Raises:
-        BadCheckpoint: cut short, damaged, or one name for two tensors.
+        BadCheckpoint: the file is cut short or damaged, or two tensors have one name.
     """
-    # Here and below: importing the package is to load nothing but itself.
+    # Imported in the functions, because importing this package must stay fast.
     from safetensors import SafetensorError, safe_open
     try:
         header, data_start = _header(path)
@@ -45,15 +45,15 @@ def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], 
         raise BadCheckpoint(f'{path} is cut short or damaged ({path.stat().st_size} bytes: '
                             f'{error}); copy or download it again') from error
     if DIGEST in metadata and metadata[DIGEST] != _digest(header, _pieces(path, data_start)):
-        raise BadCheckpoint(f'{path} is damaged: the checksum of its data is another; copy or '
+        raise BadCheckpoint(f'{path} is damaged: the checksum of its data is wrong; copy or '
                             'download it again')
     return tensors, metadata
 
 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """Return the file's content, with a checksum of it in its metadata."""
+    """Return the content of a file, with its checksum in the metadata."""
     from safetensors.torch import save
-    # Each with memory of its own, which the format asks for.
+    # The format does not allow tensors that share memory.
     tensors = {key: value.clone(memory_format=torch.contiguous_format)
                for key, value in tensors.items()}
     content = save(tensors, metadata)
@@ -63,7 +63,7 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
 
 
 def _header(path: Path) -> tuple[dict, int]:
-    """Return the header, and where the data begin."""
+    """Return the header and the offset of the data in bytes."""
     with open(path, 'rb') as file:
         length, = struct.unpack('<Q', file.read(8))
         text = file.read(length)
@@ -71,7 +71,7 @@ def _header(path: Path) -> tuple[dict, int]:
     def unique(pairs: list[tuple]) -> dict:
         (name, times), = Counter(key for key, _ in pairs).most_common(1) or [('', 0)]
         if times > 1:
-            raise BadCheckpoint(f'{path} has {name} twice; nobody knows which is meant. Get it '
+            raise BadCheckpoint(f'{path} has {name} twice; it is unclear which to load. Get it '
                                 'again from its author')
         return dict(pairs)
     return json.loads(text, object_pairs_hook=unique), 8 + length

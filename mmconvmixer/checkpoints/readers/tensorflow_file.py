@@ -1,7 +1,7 @@
-"""TensorFlow SavedModels, read as variables; no graph in them is ever run.
+"""Read the variables of TensorFlow SavedModels; no graph in them is ever run.
 
-The variables are known by the names of the layers that own them, which are
-those of the torch modules: `backbone.stem.0/kernel`.
+A variable's name consists of its layer's name, which is that of the torch module, and its
+own: `backbone.stem.0/kernel`.
 """
 from pathlib import Path
 
@@ -14,12 +14,12 @@ _NAMES = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
 def looks_like_tensorflow(path: Path) -> bool:
-    """Whether it is the folder of a SavedModel."""
+    """Whether a path is the folder of a SavedModel."""
     return (path / 'saved_model.pb').is_file()
 
 
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
-    """Return the variables as tensors, by layer and variable name.
+    """Return the variables as tensors, keyed by layer and variable name.
 
     Raises:
         BadCheckpoint: TensorFlow is not installed, or the folder is damaged.
@@ -35,11 +35,11 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
         graph = TrackableObjectGraph.FromString(reader.get_tensor(_NAMES))
         found = [(each.full_name, torch.from_numpy(reader.get_tensor(each.checkpoint_key)))
                  for node in graph.nodes for each in node.attributes if '/' in each.full_name]
-    except Exception as error:  # protobuf's and TensorFlow's many
+    except Exception as error:  # of protobuf or TensorFlow
         raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables can not be '
                             f'read: {" ".join(str(error).split())[:200]}') from error
     variables = dict(found)
-    for name, value in found:  # the same one may be there twice
+    for name, value in found:  # the same variable may occur twice
         if not torch.equal(value, variables[name]):
             raise BadCheckpoint(f'{path} has two variables {name}; give each layer its own name')
     return variables

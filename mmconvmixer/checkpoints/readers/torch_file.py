@@ -1,4 +1,4 @@
-"""Files that torch.save wrote, read without running anything that is in them."""
+"""Read the files of torch.save without running code from them."""
 import argparse
 import pickle
 import re
@@ -11,46 +11,50 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from mmconvmixer.checkpoints.readers.archive import check_archive
-from mmconvmixer.checkpoints.readers.numpy_data import STAND_INS, under_the_name
+from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
+from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
 
 def _statistics_method(owner: type, name: str) -> Callable:
-    """Stand in for `getattr`, as a HistoryBuffer's pickle uses it, and only so."""
+    """Replace `getattr` in the one way that a HistoryBuffer's pickle uses it."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise pickle.UnpicklingError(f'GLOBAL getattr of {name!r}')
     return getattr(HistoryBuffer, name)
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for `codecs.encode`, by which pickle protocol 2 writes bytes."""
+    """Replace `codecs.encode`, with which pickle protocol 2 writes bytes."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'GLOBAL codec {encoding!r}')
     return text.encode('latin1')
 
 
-# What mmengine's checkpoints hold beside tensors: log histories, which are
-# numpy arrays. All of it is data; none of it calls anything it is given.
+# Besides tensors, mmengine's checkpoints hold log histories, which are numpy arrays. All of
+# these types are data; none of them calls what it is given.
 DATA_TYPES = [
     HistoryBuffer,
-    argparse.Namespace,  # the options of timm's training script; it has no method but ==
+    argparse.Namespace,  # the options of timm's training script; its only method is ==
     *STAND_INS,
     under_the_name('builtins', 'getattr', _statistics_method),
-    under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not know it
+    under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not allow it
 ]
 
 
-# What tensors that repeat the little that a file holds may claim beyond it.
+# Expanded tensors may take this much more memory than the data that they repeat.
 _MOST_CLAIMED = 1 << 30  # bytes
 
 
 def read_torch(path: Path, map_location: str) -> Any:
-    """Return what the file holds.
+    """Return the content of the file.
+
+    Args:
+        path: the file.
+        map_location: device of the tensors.
 
     Raises:
-        UnsafeCheckpoint: the file asks for a class or function to be called.
-        BadCheckpoint: cut short, damaged, or not torch's at all.
+        UnsafeCheckpoint: the file calls a class or function that is not plain data.
+        BadCheckpoint: the file is cut short or damaged, or torch.save did not write it.
     """
     with open(path, 'rb') as file:
         begins_like_zip = file.read(2) == b'PK'
@@ -59,29 +63,30 @@ def read_torch(path: Path, map_location: str) -> Any:
     try:
         with _data_types_allowed():
             content = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # a damaged pickle can make the reader raise anything
+    except Exception as error:  # for a damaged pickle torch may raise anything
         raise _explain(path, error) from error
     _check_claims(path, content)
     return content
 
 
 def _check_claims(path: Path, content: Any) -> None:
-    """Refuse tensors of more numbers than the file can hold."""
+    """Refuse tensors that take far more memory than the file has data."""
     stored, claimed = {}, 0
     for tensor in _tensors(content):
         storage = tensor.untyped_storage()
         stored[storage.data_ptr()] = storage.nbytes()
         claimed += tensor.numel() * tensor.element_size()
     size, held = path.stat().st_size, sum(stored.values())
-    if held > size:  # torch does not compress
-        raise BadCheckpoint(f'{path} is damaged: its {size} bytes claim to hold {held} of numbers')
+    if held > size:  # torch.save does not compress
+        raise BadCheckpoint(f'{path} is damaged: its {size} bytes claim to hold {held} bytes of '
+                            'numbers; copy or download it again')
     if claimed > held + _MOST_CLAIMED:
-        raise BadCheckpoint(f'{path} was not loaded: its tensors repeat the same {held} bytes to '
-                            f'{claimed}; save them with .contiguous()')
+        raise BadCheckpoint(f'{path} was not loaded: its tensors repeat the same {held} bytes '
+                            f'until they take {claimed}; save them with .contiguous()')
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
-    """Yield each tensor once, whatever dicts and lists it lies in."""
+    """Yield each tensor in nested dicts, lists and tuples once."""
     waiting, seen = [content], set()
     while waiting:
         each = waiting.pop()
@@ -99,7 +104,7 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    # HistoryBuffer writes what it unpickles into its class: put that back, too.
+    # Unpickling a HistoryBuffer changes its class, so that is restored too.
     statistics = dict(HistoryBuffer._statistics_methods)
     allowed = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(DATA_TYPES)
@@ -126,5 +131,5 @@ def _explain(path: Path, error: Exception) -> BadCheckpoint:
     if size == 0 or begins_like_zip:
         return BadCheckpoint(f'{path} is cut short or damaged ({size} bytes); copy or download '
                              'it again')
-    return BadCheckpoint(f'{path} is no PyTorch checkpoint ({size} bytes); expected a file '
+    return BadCheckpoint(f'{path} is not a PyTorch checkpoint ({size} bytes); expected a file '
                          'that torch.save wrote')

@@ -70,7 +70,7 @@ def keras_twin(model: BaseModel, features: bool = False) -> 'keras.Model':
         outputs = keras.layers.Dense(model.head.fc.out_features, name='head.fc',
                                      use_bias=model.head.fc.bias is not None)(outputs)
     twin = keras.Model(images, outputs, name=family)
-    values = layout_named('keras', family).from_ours(model.state_dict())
+    values = layout_named('keras', family).from_mmpretrain(model.state_dict())
     for variable in twin.weights:
         variable.assign(values[variable.path].detach().float().cpu().numpy())
     return twin

@@ -17,7 +17,7 @@ GOOD = f'net-{DIGEST[:8]}.pth'
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers by the first part of the address."""
+    """Responds according to the first part of the path."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -97,9 +97,9 @@ def contents(folder):
 @pytest.mark.parametrize('way', ['ok', 'unmeasured', 'moved'])
 @pytest.mark.parametrize('name', [
     GOOD, f'net-{DIGEST}.pth', 'net.pth', 'a%20net.pth', GOOD + '?token=1'])
-def test_a_file_is_downloaded_whole(server, tmp_path, way, name):
+def test_a_file_is_downloaded_completely(server, tmp_path, way, name):
     path = fetch(f'{server.url}/{way}/{name}', tmp_path / 'new folder')
-    # A name that promises no hash has a folder of its address's own.
+    # Without a hash in its name, the file has a folder for its URL.
     folder = path.parent if name.startswith('net-') else path.parent.parent
     assert folder == tmp_path / 'new folder'
     assert path.name == name.replace('%20', ' ').split('?')[0]
@@ -112,7 +112,7 @@ def test_without_a_folder_copies_are_kept_where_torch_hub_keeps_them(server):
     assert path.read_bytes() == CONTENT
 
 
-def test_a_copy_that_is_there_is_not_downloaded_again(server, asked, tmp_path):
+def test_an_existing_copy_is_not_downloaded_again(server, asked, tmp_path):
     first = fetch(f'{server.url}/ok/{GOOD}', tmp_path)
     assert fetch(f'{server.url}/ok/{GOOD}', tmp_path) == first
     assert len(asked) == 1
@@ -125,13 +125,13 @@ def test_a_damaged_copy_is_replaced(server, tmp_path, damage):
     assert list(contents(tmp_path)) == [GOOD]
 
 
-def test_a_copy_with_the_right_hash_serves_without_a_network(tmp_path):
+def test_a_copy_with_the_right_hash_needs_no_network(tmp_path):
     (tmp_path / GOOD).write_bytes(CONTENT)
     assert fetch(f'http://127.0.0.1:1/{GOOD}', tmp_path) == tmp_path / GOOD
 
 
 def test_two_addresses_with_one_file_name_are_two_files(server, tmp_path):
-    """Every run has an epoch_1.pth."""
+    """Every training run has an epoch_1.pth."""
     first = fetch(f'{server.url}/ok/epoch_1.pth', tmp_path).read_bytes()
     second = fetch(f'{server.url}/other/epoch_1.pth', tmp_path).read_bytes()
     assert (first, second) == (CONTENT, CONTENT[::-1])
@@ -160,7 +160,7 @@ def test_a_failed_download_names_address_and_reason_and_leaves_no_file(
     assert url in message and reason in message and '\n' not in message.strip()
     assert isinstance(caught.value, ConnectionError)
     left = contents(tmp_path)
-    if name == GOOD and way in ('cut', 'cut_chunk'):  # worth going on with: it has a hash
+    if name == GOOD and way in ('cut', 'cut_chunk'):  # it can be resumed, as its hash is known
         assert CONTENT.startswith(left.pop(f'.{name}.part')) or way == 'cut_chunk'
         del left[f'.{name}.part.from']
     assert left == {}
@@ -191,7 +191,7 @@ def test_an_address_without_a_file_name_is_a_download_error(server, tmp_path, en
     assert contents(tmp_path) == {}
 
 
-def test_a_damaged_copy_stays_no_answer_when_the_network_is_down(tmp_path):
+def test_a_damaged_copy_is_not_used_when_the_network_is_down(tmp_path):
     (tmp_path / GOOD).write_bytes(b'damaged')
     with pytest.raises(DownloadError):
         fetch(f'http://127.0.0.1:{closed_port()}/{GOOD}', tmp_path)
@@ -200,6 +200,6 @@ def test_a_damaged_copy_stays_no_answer_when_the_network_is_down(tmp_path):
 def test_no_address_writes_outside_the_folder(server, tmp_path):
     folder = tmp_path / 'folder'
     folder.mkdir()
-    with contextlib.suppress(DownloadError):  # as good an answer as a file in the folder
+    with contextlib.suppress(DownloadError):  # an error is fine, and so is a file in the folder
         fetch(f'{server.url}/ok/%2e%2e%2fescaped.pth', folder)
     assert not (tmp_path / 'escaped.pth').exists()

@@ -32,7 +32,7 @@ def part_of(folder, name=GOOD):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The seconds that would have been waited between tries."""
+    """The seconds of each wait between attempts, which is skipped."""
     waited = []
     monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'time',
                         SimpleNamespace(sleep=waited.append, time=time.time))
@@ -42,7 +42,7 @@ def waits(monkeypatch):
 @pytest.mark.parametrize('headers, version', [
     ({'ETag': '"1"'}, '"1"'), ({'Last-Modified': DATE}, DATE),
     ({'ETag': 'W/"1"', 'Last-Modified': DATE}, DATE), ({}, None)])
-def test_a_transfer_cut_thrice_is_put_together_of_its_parts(
+def test_a_transfer_that_breaks_three_times_is_put_together(
         host, answer, tmp_path, headers, version):
     host.answers = [answer(CONTENT, cut=cut, headers=headers) for cut in (100, 1000, 1)]
     host.answers.append(answer(CONTENT, headers=headers))
@@ -53,13 +53,13 @@ def test_a_transfer_cut_thrice_is_put_together_of_its_parts(
     assert host.sent == len(CONTENT)
 
 
-def test_a_transfer_may_break_off_any_number_of_times_while_it_goes_on(host, answer, tmp_path):
+def test_a_transfer_may_break_any_number_of_times_if_it_advances(host, answer, tmp_path):
     host.answers = [answer(CONTENT, cut=256)]
     fetch(f'{host.url}/{GOOD}', tmp_path)
     assert len(host.requests) == 20 and host.sent == len(CONTENT)
 
 
-def test_without_a_hash_the_version_decides_whether_parts_fit(host, answer, tmp_path):
+def test_without_a_hash_the_version_decides_whether_it_resumes(host, answer, tmp_path):
     host.answers = [answer(CONTENT, cut=100), answer(CONTENT)]
     assert fetch(f'{host.url}/net.pth', tmp_path).read_bytes() == CONTENT
     assert host.asked('If-Range') == [None, '"1"'] and host.sent == len(CONTENT)
@@ -79,7 +79,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(host, answer, tmp_path, n
     assert host.sent == 3000 + len(CONTENT)
 
 
-def test_a_server_that_always_breaks_off_at_one_place_is_given_up(host, answer, tmp_path):
+def test_a_transfer_that_always_breaks_at_the_same_place_fails(host, answer, tmp_path):
     host.answers = [answer(CONTENT, cut=100, ranges=False)]
     with pytest.raises(DownloadError, match='after 100 of 5120'):
         fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -88,7 +88,7 @@ def test_a_server_that_always_breaks_off_at_one_place_is_given_up(host, answer, 
 
 @pytest.mark.parametrize('if_range', [True, False], ids=['answers 200', 'ignores If-Range'])
 @pytest.mark.parametrize('name', [GOOD, 'net.pth'])
-def test_a_file_that_changed_between_two_parts_is_downloaded_afresh(
+def test_a_file_that_changed_between_two_parts_is_downloaded_anew(
         host, answer, tmp_path, name, if_range):
     new = dict(headers={'ETag': '"2"'}, if_range=if_range)
     host.answers = [answer(OTHER, cut=3000), answer(CONTENT, **new)]
@@ -96,20 +96,20 @@ def test_a_file_that_changed_between_two_parts_is_downloaded_afresh(
     assert list(files(tmp_path)) == [name]
 
 
-def test_a_file_that_shrank_below_the_part_is_downloaded_afresh(host, answer, tmp_path):
+def test_a_file_that_shrank_below_its_part_is_downloaded_anew(host, answer, tmp_path):
     host.answers = [answer(OTHER * 2, cut=6000, headers={}), answer(CONTENT, headers={})]
     assert fetch(f'{host.url}/{GOOD}', tmp_path).read_bytes() == CONTENT
     assert host.asked('Range') == [None, 'bytes=6000-', None]
 
 
-def test_parts_that_do_not_fit_are_downloaded_once_more_in_one_go(host, answer, tmp_path):
+def test_parts_that_do_not_fit_are_downloaded_once_more_from_the_start(host, answer, tmp_path):
     host.answers = [answer(OTHER, cut=3000, headers={}), answer(CONTENT, headers={})]
     assert fetch(f'{host.url}/{GOOD}', tmp_path).read_bytes() == CONTENT
     assert host.asked('Range') == [None, 'bytes=3000-', None]
     assert list(files(tmp_path)) == [GOOD]
 
 
-def test_after_that_wrong_bytes_are_given_up_and_not_kept(host, answer, tmp_path):
+def test_bytes_that_are_wrong_again_are_an_error_and_not_kept(host, answer, tmp_path):
     host.answers = [answer(OTHER, cut=3000), answer(OTHER)]
     with pytest.raises(HashMismatch):
         fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -117,7 +117,7 @@ def test_after_that_wrong_bytes_are_given_up_and_not_kept(host, answer, tmp_path
     assert files(tmp_path) == {}
 
 
-def test_wrong_bytes_in_one_go_are_not_asked_for_twice(host, answer, tmp_path):
+def test_wrong_bytes_without_an_interruption_are_not_downloaded_twice(host, answer, tmp_path):
     host.answers = [answer(OTHER)]
     with pytest.raises(HashMismatch):
         fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -125,7 +125,7 @@ def test_wrong_bytes_in_one_go_are_not_asked_for_twice(host, answer, tmp_path):
 
 
 @pytest.mark.parametrize('digits', [8, 64])
-def test_a_hash_from_elsewhere_is_held_to(host, answer, tmp_path, digits):
+def test_a_given_hash_is_checked(host, answer, tmp_path, digits):
     host.answers = [answer(CONTENT)]
     right, wrong = (hashlib.sha256(data).hexdigest()[:digits] for data in (CONTENT, OTHER))
     assert fetch(f'{host.url}/net.pth', tmp_path, sha256=right.upper()).read_bytes() == CONTENT
@@ -134,7 +134,7 @@ def test_a_hash_from_elsewhere_is_held_to(host, answer, tmp_path, digits):
     assert list(files(tmp_path)) == ['net.pth']
 
 
-def test_a_stalled_transfer_is_taken_up_again(host, answer, tmp_path, monkeypatch):
+def test_a_stalled_transfer_is_resumed(host, answer, tmp_path, monkeypatch):
     monkeypatch.setattr(mmconvmixer.checkpoints.download.http, 'TIMEOUT', 0.3)
     host.answers = [answer(CONTENT, cut=3000, stall=True), answer(CONTENT)]
     assert fetch(f'{host.url}/{GOOD}', tmp_path).read_bytes() == CONTENT
@@ -142,14 +142,14 @@ def test_a_stalled_transfer_is_taken_up_again(host, answer, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize('status', [500, 502, 503, 429])
-def test_a_server_in_trouble_is_asked_again(host, answer, tmp_path, status):
+def test_a_server_with_a_temporary_error_is_asked_again(host, answer, tmp_path, status):
     host.answers = [answer(status=status), answer(status=status), answer(CONTENT)]
     assert fetch(f'{host.url}/{GOOD}', tmp_path).read_bytes() == CONTENT
     assert len(host.requests) == 3
 
 
 @pytest.mark.parametrize('status', [400, 401, 403, 404, 410, 416])
-def test_a_server_that_refuses_is_not(host, answer, tmp_path, status):
+def test_a_server_that_refuses_is_not_asked_again(host, answer, tmp_path, status):
     host.answers = [answer(status=status), answer(CONTENT)]
     with pytest.raises(DownloadError):
         fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -172,7 +172,7 @@ def test_waiting_times_double_and_vary(host, answer, tmp_path, waits):
     ('7', 7, 7), ('100000', 60, 60), ('-5', 0, 0.1), ('soon', 0, 0.1),
     (formatdate(time.time() + 3600, usegmt=True), 60, 60), (DATE, 0, 0.1)],
     ids=['seconds', 'too many', 'below 0', 'no time', 'a date to come', 'a date gone by'])
-def test_the_time_that_a_server_names_is_waited_within_bounds(
+def test_retry_after_is_respected_within_bounds(
         host, answer, tmp_path, waits, status, said, least, most):
     host.answers = [answer(status=status, headers={'Retry-After': said}), answer(CONTENT)]
     fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -180,14 +180,14 @@ def test_the_time_that_a_server_names_is_waited_within_bounds(
     assert least <= wait <= most
 
 
-def test_each_try_is_said(host, answer, tmp_path, capsys):
+def test_each_retry_is_reported(host, answer, tmp_path, capsys):
     host.answers = [answer(CONTENT, cut=100), answer(CONTENT)]
     fetch(f'{host.url}/{GOOD}', tmp_path)
     line, = capsys.readouterr().err.splitlines()
     assert f'{GOOD}: broke off after 100 of 5120 bytes; trying again in 0.0' in line
 
 
-def test_progress_counts_what_was_there_but_not_in_the_rate(
+def test_progress_includes_earlier_data_but_the_rate_does_not(
         host, answer, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(mmconvmixer._support.progress.Progress, 'FIRST', 0.)
     host.answers = [answer(range(4), cut=3 << 20), answer(range(4), pace=0.5)]
@@ -199,7 +199,7 @@ def test_progress_counts_what_was_there_but_not_in_the_rate(
     assert 'eta 0:0' in last and rate > 0
 
 
-def test_an_interrupted_call_leaves_its_part_to_the_next(
+def test_the_next_call_resumes_an_interrupted_one(
         host, answer, tmp_path, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
@@ -214,7 +214,7 @@ def test_an_interrupted_call_leaves_its_part_to_the_next(
     assert list(files(tmp_path)) == [GOOD]
 
 
-def test_a_part_whose_note_was_cut_short_goes_on_only_with_a_hash(host, answer, tmp_path):
+def test_a_part_with_an_incomplete_note_is_resumed_only_with_a_hash(host, answer, tmp_path):
     host.answers = [answer(CONTENT)]
     part_of(tmp_path).write_bytes(CONTENT[:3000])
     fetch(f'{host.url}/{GOOD}', tmp_path)
@@ -226,22 +226,22 @@ def test_a_part_whose_note_was_cut_short_goes_on_only_with_a_hash(host, answer, 
     assert host.asked('Range') == ['bytes=3000-', None, None]
 
 
-def test_a_part_that_is_the_whole_needs_no_network(tmp_path):
+def test_a_complete_part_needs_no_network(tmp_path):
     part_of(tmp_path).write_bytes(CONTENT)
     assert fetch(f'http://127.0.0.1:1/{GOOD}', tmp_path).read_bytes() == CONTENT
     assert list(files(tmp_path)) == [GOOD]
 
 
-def test_a_folder_without_locks_is_named(host, answer, tmp_path, monkeypatch):
-    def no_locks(file):
+def test_a_folder_without_locks_is_named_in_the_error(host, answer, tmp_path, monkeypatch):
+    def no_locks(*arguments):
         raise OSError(38, 'Function not implemented')
-    monkeypatch.setattr('mmconvmixer._support.lock._try_lock', no_locks)
+    monkeypatch.setattr('fcntl.flock', no_locks)
     with pytest.raises(OutputNotWritable, match=f'{tmp_path}.*Function not implemented'):
         fetch(f'{host.url}/{GOOD}', tmp_path)
     assert host.requests == []
 
 
-def test_a_huge_file_does_not_go_through_memory_whole(host, answer, megabytes, tmp_path):
+def test_a_huge_file_is_never_in_memory_completely(host, answer, megabytes, tmp_path):
     size = 64
     digest = hashlib.sha256()
     for number in range(size):
@@ -255,7 +255,7 @@ def test_a_huge_file_does_not_go_through_memory_whole(host, answer, megabytes, t
     finally:
         tracemalloc.stop()
     assert path.stat().st_size == size << 20 == host.sent
-    assert peak < 8 << 20  # the server's share included
+    assert peak < 8 << 20  # includes the memory of the server
 
 
 FETCH = """if 1:
@@ -268,7 +268,7 @@ FETCH = """if 1:
 
 @pytest.fixture
 def process(repo):
-    """Start a process that is about to fetch, and wait until it waits for its cue."""
+    """Start a process that is ready to fetch and waits for a line on standard input."""
     started = []
 
     def start(*arguments):
@@ -322,12 +322,12 @@ def test_in_a_distributed_run_rank_0_downloads_and_none_hangs_if_it_fails(
         stdout=subprocess.PIPE, text=True, cwd=repo) for rank in range(2)]
     said = [rank.communicate(timeout=120)[0].strip() for rank in ranks]
     assert said == 2 * [str(tmp_path / 'cache' / GOOD) if status == 200 else 'failed']
-    assert len(host.requests) == requests  # the second rank may have a disk of its own
+    assert len(host.requests) == requests  # the second rank may have its own disk
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='no SIGKILL')
 @pytest.mark.parametrize('waiting', [True, False])
-def test_a_killed_process_blocks_nobody_and_its_part_is_used(
+def test_a_killed_process_blocks_nobody_and_its_part_is_resumed(
         host, answer, tmp_path, process, waiting):
     host.answers = [answer(range(2), cut=1 << 20, stall=True), answer(range(2))]
     running = process(f'{host.url}/net.pth', tmp_path)

@@ -46,7 +46,7 @@ def url_of(host) -> str:
 
 
 @pytest.mark.parametrize('name, kept', [(GOOD, GOOD), ('net.pth', 'folder/net.pth')])
-def test_a_file_in_a_mirror_folder_is_used_in_place_and_no_host_is_asked(
+def test_a_file_in_a_mirror_folder_is_used_in_place_without_a_download(
         mirror, cache, said, name, kept):
     (mirror / 'folder').mkdir()
     (mirror / kept).write_bytes(CONTENT)
@@ -63,14 +63,14 @@ def test_files_of_one_name_without_a_hash_are_told_apart_by_their_folders(mirror
         assert found.read_text() == folder
 
 
-def test_a_file_that_the_folder_lacks_comes_from_the_host_without_a_word(
+def test_a_file_missing_in_the_folder_comes_from_the_host_without_a_warning(
         mirror, cache, host, answer, said):
     host.answers = [answer(CONTENT)]
     assert fetch(url_of(host.url), cache) == cache / GOOD
     assert list(mirror.iterdir()) == [] and said() == ''
 
 
-def test_a_wrong_file_in_the_folder_is_refused_with_a_warning(
+def test_a_wrong_file_in_the_folder_is_not_used_with_a_warning(
         mirror, cache, host, answer, said):
     (mirror / GOOD).write_bytes(OTHER)
     host.answers = [answer(CONTENT)]
@@ -79,21 +79,21 @@ def test_a_wrong_file_in_the_folder_is_refused_with_a_warning(
     assert 'WARNING' in words and str(mirror / GOOD) in words and VARIABLE in words
 
 
-def test_a_hash_from_elsewhere_counts_in_the_folder_too(mirror, cache, said):
+def test_a_given_hash_is_checked_in_the_folder_too(mirror, cache, said):
     (mirror / 'net.pth').write_bytes(OTHER)
     with pytest.raises(DownloadError):
         fetch(f'{NOWHERE}/net.pth', cache, sha256=hashlib.sha256(CONTENT).hexdigest())
     assert 'net.pth is not the file' in said()
 
 
-def test_a_folder_that_is_none_is_warned_of(mirror, cache, host, answer, said):
+def test_a_mirror_that_is_not_a_folder_is_a_warning(mirror, cache, host, answer, said):
     mirror.rmdir()
     host.answers = [answer(CONTENT)]
     assert fetch(url_of(host.url), cache) == cache / GOOD
-    assert f'{mirror} is no folder' in said()
+    assert f'{mirror} is not a folder' in said()
 
 
-def test_a_copy_in_the_cache_comes_before_the_mirror(mirror, cache):
+def test_a_copy_in_the_cache_is_preferred_to_the_mirror(mirror, cache):
     cache.mkdir()
     for folder in (mirror, cache):
         (folder / GOOD).write_bytes(CONTENT)
@@ -106,7 +106,7 @@ def test_no_name_leads_out_of_the_folder(mirror, cache):
         fetch(f'{NOWHERE}/%2e%2e%2fsecret.pth', cache)
 
 
-def test_a_mirror_with_an_address_is_asked_by_file_name_before_the_host(
+def test_a_mirror_with_a_url_is_asked_by_file_name_before_the_host(
         mirror_url, cache, host, answer, said):
     mirror_url.answers = [answer(CONTENT, cut=100), answer(CONTENT)]
     assert fetch(url_of(host.url), cache) == cache / GOOD
@@ -115,7 +115,7 @@ def test_a_mirror_with_an_address_is_asked_by_file_name_before_the_host(
 
 
 @pytest.mark.parametrize('status', [404, 410])
-def test_a_file_that_the_mirror_lacks_comes_from_the_host_without_a_word(
+def test_a_file_missing_in_the_mirror_comes_from_the_host_without_a_warning(
         mirror_url, cache, host, answer, said, status):
     mirror_url.answers = [answer(status=status)]
     host.answers = [answer(CONTENT)]
@@ -124,7 +124,7 @@ def test_a_file_that_the_mirror_lacks_comes_from_the_host_without_a_word(
 
 
 @pytest.mark.parametrize('trouble', ['wrong bytes', 'refused', 'in trouble', 'no address'])
-def test_a_mirror_in_trouble_is_warned_of_and_the_host_asked(
+def test_a_mirror_with_a_problem_is_a_warning_and_the_host_is_asked(
         mirror_url, cache, host, answer, said, monkeypatch, trouble):
     mirror_url.answers = [answer(OTHER) if trouble == 'wrong bytes' else
                           answer(status=403 if trouble == 'refused' else 503)]
@@ -141,11 +141,11 @@ def test_a_part_from_the_mirror_is_completed_by_the_host(
     mirror_url.answers = [answer(CONTENT, cut=3000)] + 9 * [answer(status=503)]
     host.answers = [answer(CONTENT, headers={'ETag': '"another host\'s"'})]
     assert fetch(url_of(host.url), cache).read_bytes() == CONTENT
-    # The mirror's ETag says nothing here; the hash does.
+    # The mirror's ETag means nothing to the host. The hash allows resuming.
     assert host.asked('Range') == ['bytes=3000-'] and host.asked('If-Range') == [None]
 
 
-def test_where_both_have_wrong_bytes_the_host_is_named(mirror_url, cache, host, answer):
+def test_if_both_have_wrong_bytes_the_error_names_the_host(mirror_url, cache, host, answer):
     mirror_url.answers = host.answers = [answer(OTHER)]
     with pytest.raises(HashMismatch, match=host.url):
         fetch(url_of(host.url), cache)
@@ -164,7 +164,7 @@ def test_weights_of_the_zoo_are_found_in_the_mirror_by_url_and_by_name(
 
 
 @pytest.mark.parametrize('asked', ['convmixer-64-4_digits', 'url'])
-def test_the_hash_of_the_model_index_is_held_to(
+def test_the_hash_in_the_model_index_is_checked(
         monkeypatch, host, answer, asked):
     entry = zoo.find('convmixer-64-4_digits')
     monkeypatch.setattr(entry, 'weights', f'{host.url}/net.pth')

@@ -3,7 +3,7 @@ import torch
 
 from mmconvmixer import get_model
 from mmconvmixer.checkpoints.convert import convert
-from mmconvmixer.checkpoints.preprocessing import normalization_of
+from mmconvmixer.checkpoints.normalization import normalization_of
 
 DIGITS = 'convmixer-64-4_digits'
 FOUND = dict(mean=[100.5], std=[50], to_rgb=False)
@@ -18,7 +18,7 @@ TEXTS = {
 
 @pytest.mark.parametrize('text', TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize('key', ['cfg', 'config'])
-def test_it_is_found_where_configs_have_it(text, key):
+def test_it_is_found_in_every_form_of_config(text, key):
     assert normalization_of({key: text}) == FOUND
 
 
@@ -28,14 +28,14 @@ def test_it_is_found_where_configs_have_it(text, key):
     "data_preprocessor = dict(mean=[open('it ran', 'w')], std=[1])", '(' * 1000, '\0',
     'data_preprocessor = dict(mean="abc", std="abc")', 3, None, ['x'],
 ], ids=repr)
-def test_anything_else_is_nothing_and_is_not_run(text, tmp_path, monkeypatch):
+def test_anything_else_is_ignored_and_not_executed(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert normalization_of(dict(cfg=text)) is None
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('way', ['as it is', 'converted'])
-def test_a_model_takes_its_images_as_the_weights_expect_them(tmp_path, way):
+def test_a_model_normalizes_images_as_its_weights_expect(tmp_path, way):
     model = get_model(DIGITS, pretrained=True)
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=TEXTS['mmpretrain 1.x'])), path)

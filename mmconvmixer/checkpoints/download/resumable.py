@@ -1,54 +1,52 @@
-"""Downloading to a file, over breaks in the line and ends of the process."""
+"""Download to a file, so that an interrupted download can be resumed by a later process."""
 import io
 from pathlib import Path
 
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.download.http import download
-from mmconvmixer.checkpoints.hashes import is_promised, sha256_of
+from mmconvmixer.checkpoints.hashes import matches_hash, sha256_of
 from mmconvmixer.errors import HashMismatch
 
 
 def download_file(url: str, target: Path, promised: str) -> None:
-    """Download `url` to `target`, going on with what an earlier call has of it.
+    """Download `url` to `target`, continuing what an earlier call has downloaded.
 
-    What is there so far is beside the target, `.<name>.part`, with a note of
-    address and version. It stays after a break or a kill, if it is of use: if
-    the hash of the whole or the version of the server's file vouches for it.
+    The data so far is beside the target in `.<name>.part`, with the URL and version in a
+    note. It is kept after an interruption if a later call can use it: if the hash of the
+    file is known, or the server's version of it.
 
     Args:
         url: http(s).
-        target: the file; the caller sees to it that nobody else writes it.
-        promised: prefix of its sha256, '' where nobody knows it.
+        target: the file. The caller makes sure that no other process writes it.
+        promised: prefix of its sha256, '' if it is unknown.
 
     Raises:
-        DownloadError: not reachable, refused, or broken off again and again.
-        HashMismatch: the file is not the promised one; it is not kept.
-        OutputNotWritable: the folder is read-only, full or no folder.
+        DownloadError, HashMismatch, OutputNotWritable: see `download.fetch.fetch`.
     """
     with atomic_write(target, resumable=True) as part:
         note = part.with_name(f'{part.name}.from')
-        # The process may have ended between the last byte and the name.
-        complete = bool(promised) and is_promised(part, promised)
+        # An earlier process may have ended after the last byte but before the renaming.
+        complete = bool(promised) and matches_hash(part, promised)
         for _ in range(2):
             if complete:
                 break
             resumed = _complete(part, note, url, bool(promised))
-            complete = is_promised(part, promised)
+            complete = matches_hash(part, promised)
             if not complete:
                 digest = sha256_of(part)
                 part.unlink()
                 if not resumed:
                     break
-                # Its parts need not be of one file: once more, from the start.
+                # The parts may come from different files: download it once more from the start.
         note.unlink(missing_ok=True)
         if not complete:
             raise HashMismatch(f'{url} gave a file with sha256 {digest[:8]}, but its name '
                                f'or the model index promises {promised}; it was not kept. Try '
-                               'again, or ask who serves it')
+                               'again, or ask the owner of the host')
 
 
 def _complete(part: Path, note: Path, url: str, checked: bool) -> bool:
-    """Fetch what is missing; return whether the whole came in several answers."""
+    """Download the missing rest; return whether the file consists of several responses."""
     version = _noted_version(note, url)
     useful = version or checked
     start = part.stat().st_size if useful and part.is_file() else 0
@@ -58,7 +56,7 @@ def _complete(part: Path, note: Path, url: str, checked: bool) -> bool:
             for piece in download(url, start, version, checked):
                 if file.seek(0, io.SEEK_END) != piece.offset:
                     file.truncate(piece.offset)
-                if not piece.data:  # a new answer
+                if not piece.data:  # a new response
                     note.write_text(f'{url}\n{piece.version}')
                     useful = piece.version or checked
                     resumed = piece.resumed
@@ -74,6 +72,6 @@ def _complete(part: Path, note: Path, url: str, checked: bool) -> bool:
 def _noted_version(note: Path, url: str) -> str:
     try:
         noted_url, version = note.read_text().split('\n')
-    except (FileNotFoundError, ValueError):  # no note, or a note cut short
+    except (FileNotFoundError, ValueError):  # no note, or an incomplete one
         return ''
     return version if noted_url == url else ''

@@ -1,10 +1,11 @@
-"""Numpy arrays out of a pickle, by stand-ins that can make numbers and nothing else.
+"""Read numpy arrays in a pickle with replacements that can only create numbers.
 
-numpy's own constructors are no safe globals: `ndarray((1,), 'O', bytes)` takes
-bytes of the file for addresses of objects.
+numpy's own constructors are not safe: `ndarray((1,), 'O', bytes)` interprets bytes of the
+file as addresses of objects.
 """
 import pickle
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -12,17 +13,17 @@ CODES = ('b1', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8')
 
 
 def under_the_name(module: str, name: str, function: Callable) -> Callable:
-    """Return a function that the unpickler takes for `module.name`."""
-    def alias(*args):
+    """Return the function under a name by which the unpickler finds it as `module.name`."""
+    def alias(*args: Any) -> Any:
         return function(*args)
     alias.__module__, alias.__name__, alias.__qualname__ = module, name, name
     return alias
 
 
 class PlainDType:
-    """Stands for a `numpy.dtype` of numbers."""
+    """Replaces a `numpy.dtype` of numbers."""
 
-    def __init__(self, code: str, *flags: bool):
+    def __init__(self, code: str, *flags: bool) -> None:
         if code not in CODES:
             raise pickle.UnpicklingError(f'GLOBAL numpy.dtype of {code!r}')
         self.dtype = np.dtype(code)
@@ -33,9 +34,9 @@ class PlainDType:
 
 
 class PlainArray(np.ndarray):
-    """An array that only `_reconstruct` below can begin and only numbers can fill."""
+    """An array that only `_reconstruct` below can create and only numbers can fill."""
 
-    def __new__(cls, *args):
+    def __new__(cls, *args: Any) -> NoReturn:  # noqa: D102, see the class
         raise pickle.UnpicklingError('GLOBAL numpy.ndarray called')
 
     def __setstate__(self, state: tuple) -> None:
@@ -45,10 +46,10 @@ class PlainArray(np.ndarray):
         super().__setstate__((version, shape, dtype.dtype, is_fortran, raw))
 
     def __reduce__(self) -> tuple:
-        return self.view(np.ndarray).__reduce__()  # saved again as what it stands for
+        return self.view(np.ndarray).__reduce__()  # pickled as a plain array
 
 
-def _no_ndarray(*args):
+def _no_ndarray(*args: Any) -> NoReturn:
     raise pickle.UnpicklingError('GLOBAL numpy.ndarray called')
 
 
@@ -67,7 +68,7 @@ def _scalar(dtype: PlainDType, raw: bytes) -> np.generic:
     return np.frombuffer(raw, dtype.dtype, count=1)[0]
 
 
-# numpy 1 and numpy 2 write different module names.
+# numpy 1 and numpy 2 write different module names into pickles.
 STAND_INS = [
     PlainDType, PlainArray, _ndarray,
     under_the_name('numpy', 'dtype', PlainDType),

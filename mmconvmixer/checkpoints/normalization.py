@@ -1,22 +1,23 @@
-"""How images are normalized for a checkpoint, read off the config text that it holds.
+"""Read how images are normalized for a checkpoint from the config text in it.
 
-The text is taken apart, never run.
+The text is parsed, never executed.
 """
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
 
-# Where mmpretrain 1.x and mmcls 0.x write it; and the keys of their meta that hold the config.
+# Names of the normalization in configs of mmpretrain 1.x and mmcls 0.x, and of the configs in
+# the meta of their checkpoints.
 _NAMES = ('data_preprocessor', 'img_norm_cfg')
 _TEXTS = ('cfg', 'config')
 
 
 def normalization_of(meta: Mapping) -> dict | None:
-    """Return mean and std (lists, one number a channel, of 0..255) and to_rgb; None if unknown."""
+    """Return mean, std (lists, one value per channel, in 0..255) and to_rgb; None if unknown."""
     converted = meta.get('converted')
     if isinstance(converted, Mapping) and _is_normalization(converted.get('preprocessing')):
         return converted['preprocessing']
@@ -26,7 +27,7 @@ def normalization_of(meta: Mapping) -> dict | None:
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # a text for people, or a damaged one
+            continue  # not a config
         for value in _values(tree):
             found = {'to_rgb': False, **_literals(value)}
             found = {key: found.get(key) for key in ('mean', 'std', 'to_rgb')}
@@ -36,12 +37,12 @@ def normalization_of(meta: Mapping) -> dict | None:
 
 
 def use_normalization(model: nn.Module, meta: Mapping, source: str) -> None:
-    """Let the model normalize images as its weights expect them, and say what changed.
+    """Make the model normalize images as its weights expect, and log the change.
 
     Args:
         model: a classifier with a `data_preprocessor` that normalizes.
-        meta: of the checkpoint.
-        source: its name, for the log.
+        meta: the checkpoint's meta.
+        source: name of the checkpoint, for the log.
     """
     found, preprocessor = normalization_of(meta), getattr(model, 'data_preprocessor', None)
     if found is None or not getattr(preprocessor, '_enable_normalize', False):
@@ -56,12 +57,12 @@ def use_normalization(model: nn.Module, meta: Mapping, source: str) -> None:
         buffer = getattr(preprocessor, name)
         setattr(preprocessor, name, buffer.new_tensor(found[name]).view_as(buffer))
     preprocessor.to_rgb = found['to_rgb']
-    print_log(f'{source} was made for images with mean {found["mean"]}, std {found["std"]}, '
-              f'{"RGB" if found["to_rgb"] else "BGR"}; the model now takes them so', 'current')
+    print_log(f'{source} was trained on images with mean {found["mean"]}, std {found["std"]}, '
+              f'{"RGB" if found["to_rgb"] else "BGR"}; the model now normalizes them so', 'current')
 
 
-def _values(tree: ast.AST):
-    """Yield what is assigned to one of the names, in whatever form."""
+def _values(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is assigned to one of the names: by `=`, as an argument or in a dict."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             if any(isinstance(target, ast.Name) and target.id in _NAMES
@@ -76,7 +77,7 @@ def _values(tree: ast.AST):
 
 
 def _literals(node: ast.AST) -> dict[str, Any]:
-    """Return those entries of a dict display or a dict() call that are plain values."""
+    """Return the entries of a `{...}` or `dict(...)` expression that are literals."""
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
         pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
     elif isinstance(node, ast.Dict):
@@ -89,7 +90,7 @@ def _literals(node: ast.AST) -> dict[str, Any]:
         try:
             literals[key] = ast.literal_eval(value)
         except (ValueError, TypeError, RecursionError, MemoryError):
-            continue  # a name or a call: nothing of ours
+            continue  # a name or a call, which is not part of a normalization
     return literals
 
 

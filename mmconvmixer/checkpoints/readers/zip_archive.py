@@ -1,6 +1,6 @@
-"""Is a zip archive, as torch.save and numpy.savez write it, whole and nothing else?
+"""Check that a zip archive of torch.save or numpy.savez is complete and harmless.
 
-Both carry a checksum of every part, which torch does not look at.
+Such archives have a checksum for every part, which torch does not check.
 """
 import zipfile
 import zlib
@@ -9,21 +9,22 @@ from pathlib import Path, PurePosixPath
 
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
-# Random weights do not compress; zeros do, by a thousand.
+# Trained weights hardly compress. Zeros do, by a factor of a thousand.
 _MOST_EXPANDED = 50
 _ALWAYS_ALLOWED = 64 << 20  # bytes
 
 
 def check_archive(path: Path, compressed: bool) -> None:
-    """Read the archive through once.
+    """Read the whole archive once and check its parts.
 
     Args:
-        compressed: whether its parts may be, as with numpy.savez_compressed.
+        path: the archive.
+        compressed: whether its parts may be compressed, as numpy.savez_compressed does.
 
     Raises:
-        UnsafeCheckpoint: names that lead out of a folder, or contents that
-            unpack to far more than the file.
-        BadCheckpoint: cut short, damaged, or one name for two parts.
+        UnsafeCheckpoint: a part's name leads out of the folder, or the parts unpack to
+            far more than the size of the file.
+        BadCheckpoint: the archive is cut short or damaged, or two parts have one name.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -31,7 +32,7 @@ def check_archive(path: Path, compressed: bool) -> None:
             damaged = archive.testzip()
     except UnsafeCheckpoint:
         raise
-    # What damaged headers make zipfile and zlib raise.
+    # zipfile and zlib raise all of these for damaged headers.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
             RuntimeError) as error:
         if isinstance(error, BadCheckpoint):
@@ -39,23 +40,23 @@ def check_archive(path: Path, compressed: bool) -> None:
         raise BadCheckpoint(f'{path} is cut short or damaged ({path.stat().st_size} bytes: '
                             f'{error}); copy or download it again') from error
     if damaged:
-        raise BadCheckpoint(f'{path} is damaged: the checksum of {damaged} in it is another; copy '
-                            'or download it again')
+        raise BadCheckpoint(f'{path} is damaged: the checksum of {damaged} in it is wrong; copy or '
+                            'download it again')
 
 
 def _check_parts(path: Path, parts: list[zipfile.ZipInfo], compressed: bool) -> None:
     names = [part.filename for part in parts]
     for name in names:
-        # A backslash is a separator where it matters most.
+        # On Windows a backslash is a separator too.
         steps = PurePosixPath(name.replace('\\', '/'))
         if steps.is_absolute() or '..' in steps.parts or ':' in name:
             raise UnsafeCheckpoint(f'{path} was not loaded: it has a part {name!r}, which leads '
                                    'out of any folder; no library writes such files')
     (name, times), = Counter(names).most_common(1) or [('', 0)]
     if times > 1:
-        raise BadCheckpoint(f'{path} has two parts of the name {name}; nobody knows which is '
-                            'meant. Get it again from its author')
-    # All that numpy writes; torch.save does not compress.
+        raise BadCheckpoint(f'{path} has two parts of the name {name}; it is unclear which to '
+                            'load. Get it again from its author')
+    # numpy writes only these two; torch.save does not compress.
     allowed = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if compressed else (zipfile.ZIP_STORED,)
     packed = next((part.filename for part in parts if part.compress_type not in allowed), None)
     if packed:
@@ -64,4 +65,4 @@ def _check_parts(path: Path, parts: list[zipfile.ZipInfo], compressed: bool) -> 
     size, unpacked = path.stat().st_size, sum(part.file_size for part in parts)
     if unpacked > max(_ALWAYS_ALLOWED, _MOST_EXPANDED * size):
         raise UnsafeCheckpoint(f'{path} was not loaded: its {size} bytes would unpack to '
-                               f'{unpacked}')
+                               f'{unpacked}, more than weights ever do')
