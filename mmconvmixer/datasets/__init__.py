@@ -7,7 +7,7 @@ from mmconvmixer.datasets.batch_transforms import (
     BatchRandomResizedCrop,
 )
 from mmconvmixer.datasets.batch_transforms.erasing import MixThenErase
-from mmconvmixer.datasets.build import build_ahead
+from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.checks import check_folders
 from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder
 from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
@@ -25,4 +25,4 @@ __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRa
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
            'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable', 'StampDraws',
-           'build_ahead', 'check_folders', 'faster_pipeline']
+           'build_dataset', 'check_folders', 'faster_pipeline']

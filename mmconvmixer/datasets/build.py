@@ -1,24 +1,9 @@
 """Building datasets so that a missing or empty one is named as such."""
 from typing import Any
 
-from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
-
-_built_ahead: dict[str, Any] = {}
-
-
-def build_ahead(*dataset_cfgs: dict) -> None:
-    """Build datasets now and keep them for the `build_dataset` of the same configs.
-
-    What is wrong with the data is then known before a run makes its folder,
-    and large folders are listed once. What an earlier call kept is dropped.
-    """
-    _built_ahead.clear()
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        built = {repr(cfg): build_dataset(cfg) for cfg in dataset_cfgs}
-    _built_ahead.update(built)
 
 
 def build_dataset(dataset_cfg: dict) -> Any:
@@ -28,8 +13,6 @@ def build_dataset(dataset_cfg: dict) -> Any:
         DatasetNotFound: a file or folder that the config names is not there.
         EmptyDataset: there is nothing in it.
     """
-    if repr(dataset_cfg) in _built_ahead:
-        return _built_ahead.pop(repr(dataset_cfg))
     where = f'{dataset_cfg.get("type")} in {dataset_cfg.get("data_root") or "its folder"!r}'
     try:
         dataset = DATASETS.build(dataset_cfg)

@@ -86,7 +86,7 @@ def test_val_may_lack_a_class(make, tmp_path):
 
 
 @pytest.mark.parametrize('folders, error, said', [
-    ({}, DatasetNotFound, 'has no folders in it; expected one folder a class'),
+    ({}, DatasetNotFound, 'has no folders in it; expected one folder per class'),
     ({'train': 2, 'val/cat': 2}, DatasetNotFound, 'train has no folders in it'),
     ({'val/cat': 2, 'cat': 2}, DatasetNotFound, 'has val, but no train'),
     ({'cat': 2}, DatasetNotFound, 'one class only, cat'),

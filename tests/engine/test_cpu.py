@@ -60,7 +60,7 @@ def test_training_on_a_cpu_asks_for_it(train, tmp_path, monkeypatch, device, tim
 
     asked = []
 
-    def stop(cfg):
+    def stop(cfg, prepared):
         raise Stop
 
     monkeypatch.setattr('mmconvmixer.apis.training.get_device', lambda: device)
