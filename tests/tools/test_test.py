@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmconvmixer.datasets import ResizeCenterCrop
 from mmconvmixer.errors import CheckpointMismatch
 
 
@@ -156,6 +157,23 @@ def test_tta_leaves_out_a_corrupt_image_and_names_it(
     assert done.code == 0, done.err
     assert len(json.loads(out.read_text())) == 11
     assert str(paths[5]) in done.out
+
+
+@pytest.mark.parametrize('many', [True, False])
+def test_only_many_images_use_the_pipeline_that_imports_numba(
+        evaluate, folder_config, image_folder, trained, tmp_path, monkeypatch, many):
+    pytest.importorskip('numba')
+    transform, used = ResizeCenterCrop.transform, []
+    monkeypatch.setattr(ResizeCenterCrop, 'transform',
+                        lambda self, results: used.append(1) or transform(self, results))
+    monkeypatch.setattr('mmconvmixer.apis.evaluation.MANY_IMAGES', 12 if many else 13)
+    image_folder(tmp_path / 'data', 12)
+    config = folder_config(tmp_path / 'data', **{'test_dataloader.dataset.pipeline': [
+        dict(type='LoadImage', color_type='grayscale'),
+        dict(type='ResizeEdge', scale=9, edge='short', backend='pillow'),
+        dict(type='CenterCrop', crop_size=8), dict(type='PackInputs')]})
+    evaluate(trained, tmp_path / 'work', config=config)
+    assert len(used) == (12 if many else 0)
 
 
 def test_amp_computes_in_bfloat16_on_a_cpu(evaluate, trained, tmp_path):
