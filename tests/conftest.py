@@ -1,4 +1,4 @@
-"""Toy runs: a net of 8 channels on scikit-learn's digits, seconds for an epoch."""
+"""Toy runs: a network of 8 channels on scikit-learn's digits; an epoch takes seconds."""
 import argparse
 import http.server
 import importlib.util
@@ -27,7 +27,7 @@ from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
 
-# Sums depend on the number of threads, and runs in this process are compared
+# Rounding depends on the number of threads, and runs in this process are compared
 # with runs in others.
 os.environ['OMP_NUM_THREADS'] = '1'
 torch.set_num_threads(1)
@@ -49,7 +49,7 @@ train_cfg = dict(max_epochs=1, val_interval=1)
 
 @pytest.fixture(autouse=True)
 def environment_kept():
-    """The tools set LOCAL_RANK, launchers more: none of it outlives a test."""
+    """Restore the environment: the tools set LOCAL_RANK, and launchers set more."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -58,13 +58,13 @@ def environment_kept():
 
 @pytest.fixture(autouse=True)
 def no_default_scope():
-    """A Runner's default scope is the process's: each test begins without one."""
+    """Start each test without a default scope: a Runner sets it for the whole process."""
     DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)
 def own_hub(tmp_path_factory, monkeypatch):
-    """What a test downloads, it downloads for itself."""
+    """Give each test its own download folder."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('torch_home')))
 
 
@@ -108,14 +108,14 @@ def toy_config(tmp_path_factory) -> Path:
 
 
 def own_name(overrides: dict | None = None) -> dict:
-    # mmengine's run-wide singletons have a name made of the second of the clock:
-    # two runs of one process within a second would share their histories.
+    # mmengine names a run's singletons by the clock's second: two runs of one process
+    # within a second would share their histories.
     return {'experiment_name': uuid4().hex, **(overrides or {})}
 
 
 @pytest.fixture(scope='session')
 def train(toy_config):
-    """`mmconvmixer.apis.training.train` of the toy, as a run of its own."""
+    """`mmconvmixer.apis.training.train` of the toy config, each call a separate run."""
     def run(work_dir, overrides=None, config=toy_config, **options):
         return mmconvmixer.apis.training.train(
             config, work_dir=str(work_dir), overrides=own_name(overrides), **options)
@@ -124,7 +124,7 @@ def train(toy_config):
 
 @pytest.fixture(scope='session')
 def evaluate(toy_config):
-    """`mmconvmixer.apis.evaluation.evaluate` of the toy, as a run of its own."""
+    """`mmconvmixer.apis.evaluation.evaluate` of the toy config, each call a separate run."""
     from mmconvmixer.apis.evaluation import evaluate
 
     def run(checkpoint, work_dir, overrides=None, config=toy_config, **options):
@@ -163,7 +163,7 @@ def _load_tool(name: str):
 
 @pytest.fixture
 def tool(capsys):
-    """Call a tool in this process: its exit code and what it printed."""
+    """Call a tool in this process; return its exit code and its output."""
     def call(name, *argv, experiment=True):
         if experiment:
             own = [f'{key}={value}' for key, value in own_name().items()]
@@ -199,7 +199,7 @@ def shell(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def image_folder():
-    """Write `<folder>/<class>/<name>.png`: noise, whose class no net can know."""
+    """Write `<folder>/<class>/<name>.png`: noise, whose class no network can know."""
     import numpy as np
     from PIL import Image
 
@@ -217,7 +217,7 @@ def image_folder():
 
 @pytest.fixture(scope='session')
 def folder_config(toy_config, tmp_path_factory):
-    """Write a config whose test set, and only that, is a folder of images."""
+    """Write a config whose test set (and nothing else) is a folder of images."""
     def write(folder: Path, **keys) -> Path:
         cfg = Config.fromfile(toy_config)
         dataset = cfg.test_dataloader.dataset
@@ -243,7 +243,7 @@ def _tree(folder: Path) -> set[Path]:
 
 @pytest.fixture
 def bad_input(tool, tmp_path, monkeypatch):
-    """Call a tool that must turn its input down; return the one line it said."""
+    """Call a tool that must refuse its input; return the single line that it prints."""
     monkeypatch.chdir(tmp_path)
 
     def call(name, *argv, **options):
@@ -261,7 +261,7 @@ def bad_input(tool, tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(tmp_path_factory):
-    """A loopback web server: its folder, its address and what it was asked for."""
+    """A loopback web server: its folder, its URL and the paths that were requested."""
     folder = tmp_path_factory.mktemp('served')
     asked = []
 
@@ -279,7 +279,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def bad_checkpoints(trained, tmp_path_factory):
-    """What is wrong -> a file that is, and a piece of what must be said of it."""
+    """Kind of damage -> a damaged file, and part of the message it must cause."""
     from mmconvmixer.checkpoints import read_checkpoint
     folder = tmp_path_factory.mktemp('bad')
     data = trained.read_bytes()
@@ -339,7 +339,7 @@ def options_of():
 
 
 class _Parser(Exception):
-    """Carries a parser out of the function that makes it."""
+    """Carries a parser out of the function that builds it."""
 
 
 def _hand_over(parser, argv):

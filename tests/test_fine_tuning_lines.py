@@ -92,7 +92,7 @@ def test_a_line_is_pasted_and_runs(run, checkpoint, wanted, model):
 @pytest.mark.parametrize('freeze, moving', [
     ('head', r'head\..*'),
     ('last-2', r'head\..*|backbone\.(stages|layers)\.[12]\..*|backbone\.ln1\..*')])
-def test_what_is_frozen_stays_to_the_last_bit_and_the_rest_moves(
+def test_frozen_weights_stay_bit_for_bit_and_the_others_change(
         run, tmp_path, weights_of, freeze, moving, model):
     run(model=model)
     begin = tmp_path / 'begin.pth'
@@ -105,7 +105,7 @@ def test_what_is_frozen_stays_to_the_last_bit_and_the_rest_moves(
         assert same != bool(re.fullmatch(moving, name)), name
 
 
-def test_the_average_is_what_is_saved_and_the_run_goes_on_with_the_other(run, checkpoint):
+def test_the_average_is_saved_and_training_continues_with_the_plain_weights(run, checkpoint):
     run(LINES['average of the weights (EMA)'])
     name = 'head.fc.weight'
     assert not torch.equal(checkpoint()['state_dict'][name],
@@ -118,7 +118,7 @@ def test_layer_decay_reaches_the_optimizer(run, checkpoint):
     assert scales == {round(0.75 ** power, 6) for power in range(5)}
 
 
-def test_a_run_stops_early_where_nothing_gets_better(run, tmp_path):
+def test_a_run_stops_early_when_nothing_improves(run, tmp_path):
     line = LINES['stop when top-1 has not risen for 3 validations']
     run(line + "\ntrain_cfg = dict(max_epochs=50)\noptim_wrapper = dict(optimizer=dict(lr=0.))")
     epochs = [int(path.stem.split('_')[1]) for path in (tmp_path / 'work').glob('epoch_*.pth')]

@@ -1,4 +1,4 @@
-"""tools/test.py says of real images what mmpretrain says with the same checkpoint."""
+"""On real images, tools/test.py predicts what mmpretrain predicts with the same checkpoint."""
 from pathlib import Path
 
 import mmpretrain
@@ -102,7 +102,7 @@ def test_predictions_equal_mmpretrains_image_by_image(
     assert largest < 1e-2
 
 
-def test_inference_model_says_the_same_as_the_test_tool(images, checkpoint, tmp_path):
+def test_inference_model_gives_the_scores_of_the_test_tool(images, checkpoint, tmp_path):
     evaluate(f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'work'),
              out=str(tmp_path / 'out.pkl'), overrides={
                  'test_dataloader.num_workers': 0, 'test_dataloader.batch_size': 1,

@@ -1,3 +1,4 @@
+"""The functions a user calls: train, evaluate, predict, publish and verify."""
 from mmconvmixer.apis.inference import inference_model
 from mmconvmixer.apis.predictor import Predictor
 from mmconvmixer.zoo import get_model, list_models

@@ -1,4 +1,4 @@
-"""mmpretrain's `inference_model`, for the models of both zoos."""
+"""mmpretrain's `inference_model` for the models of both zoos."""
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,26 @@ from mmconvmixer.apis.predictor import Predictor
 from mmconvmixer.zoo import get_model, hub_entry
 
 
-def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args,
-                    topk: int = 1, **options) -> dict | list[dict]:
-    """Say what is in an image, or in several.
+def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args: Any,
+                    topk: int = 1, **options: Any) -> dict | list[dict]:
+    """Classify one image or several.
 
     Args:
-        model: see `get_model`; a model that it returned is used as it is.
+        model: see `get_model`; a model that is already built is used as it is.
         inputs: see `Predictor.__call__`.
-        topk: how many answers `pred_topk` ranks.
-        options: those of `Predictor`: `pretrained` (default True), `device`,
-            `strict`, `backend`, `precision`, `calib`, `batch_size` and model
-            options; for tasks other than classification, what mmpretrain's
-            `inference_model` takes.
+        topk: length of the ranking `pred_topk`.
+        *args: positional arguments of mmpretrain's `inference_model`, for tasks other
+            than classification.
+        **options: arguments of `Predictor`: `pretrained` (default True), `device`,
+            `strict`, `backend`, `precision`, `calib`, `batch_size` and model options;
+            for other tasks, those of mmpretrain's `inference_model`.
 
     Returns:
-        A dict for one image, a list of dicts for several; see
-        `Predictor.__call__`. To ask a model again and again, keep a `Predictor`.
+        A dict for one image, a list of dicts for several; see `Predictor.__call__`.
+        To call a model repeatedly, keep a `Predictor`.
+
+    Raises:
+        MMConvMixerError: see `Predictor`.
     """
     entry = (getattr(model, '_metainfo', None) if isinstance(model, BaseModel)
              else hub_entry(model))
@@ -35,7 +39,8 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args,
             model = get_model(model, options.pop('pretrained', True))
         return hub_inference(model, inputs, *args, **options)
     if args:
-        raise TypeError('inference_model takes a model and inputs; name the options, e.g. topk=5')
+        raise TypeError('inference_model takes only a model and inputs by position; pass options '
+                        'by name, e.g. topk=5')
     if options.get('precision') == 'int8' and options.get('calib') is None:
         several = isinstance(inputs, list | tuple) or (
             isinstance(inputs, str | Path) and Path(inputs).is_dir())

@@ -1,7 +1,7 @@
-"""A classifier that is asked with images, again and again."""
+"""A classifier for repeated predictions."""
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,36 +15,37 @@ from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline, images_in, origin_of
 from mmconvmixer.errors import BadConfig, BadImage
+from mmconvmixer.models import FeatureExtractor
 from mmconvmixer.zoo import get_model
 
-# Of several threads that ask at the same moment.
+# Largest batch made of the images of threads that call at the same moment.
 MOST_TOGETHER = 16
 
 
 class Predictor:
-    """A classifier that is asked with images.
+    """A classifier that predicts the classes of images.
 
-    An image goes through the config's test pipeline, as in `tools/test.py`. Threads
-    may share a predictor: images are prepared side by side, and what is asked at
-    the same moment goes through the network in one batch.
+    Images go through the config's test pipeline, as in `tools/test.py`. Threads may share
+    a predictor: images are preprocessed in parallel, and simultaneous calls go through
+    the network in one batch.
 
     Args:
-        model: see `get_model`; a model that it returned is used as it is.
+        model: see `get_model`; a model that is already built is used as it is.
         pretrained, device, strict, **model_options: see `get_model`.
-        backend: what computes: 'torch' (with BatchNorm folded), 'compile'
-            (torch.compile), 'onnxruntime', 'openvino'; 'auto' builds all that are
-            installed and takes the fastest whose answers agree with the model's,
+        backend: the runtime: 'torch' (with BatchNorm folded), 'compile'
+            (torch.compile), 'onnxruntime' or 'openvino'; 'auto' builds all that are
+            installed and selects the fastest whose answers agree with the model's,
             which takes a minute for a large network. On a GPU, 'torch' or
-            'compile'. Default: the model as it is, or 'auto' for a `precision`.
-        precision: 'float32', 'bfloat16' or 'int8'; a processor without it computes in
-            float32 instead, which is said.
-        calib: for 'int8', real images that set the ranges of the numbers: a folder
-            or a list.
-        batch_size: images a forward pass, in lists, folders and streams, where a
-            call does not say; 'auto' measures with it.
+            'compile'. Default: the model itself, or 'auto' if a `precision` is given.
+        precision: 'float32', 'bfloat16' or 'int8'. A processor that lacks it falls back
+            to float32 and logs it.
+        calib: for 'int8', real images that calibrate the ranges of the activations: a
+            folder or a list.
+        batch_size: images per forward pass for lists, folders and streams, unless a call
+            gives another; 'auto' measures with it.
 
     Raises:
-        UnknownOption: no such backend or precision, or not together.
+        UnknownOption: the backend or precision does not exist, or they do not go together.
         MissingPackage: the backend's package is not installed.
         MMConvMixerError: see `get_model`.
     """
@@ -53,21 +54,21 @@ class Predictor:
                  device: str | torch.device | None = None, *, strict: bool = True,
                  backend: str | None = None, precision: str = 'float32',
                  calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1,
-                 **model_options):
+                 **model_options: Any) -> None:
         if backend is None and precision != 'float32':
             backend = 'auto'
-        if backend is not None:  # before the weights are fetched
+        # mmconvmixer.deploy takes a second to import, so only a backend imports it.
+        if backend is not None:  # check before downloading weights
             from mmconvmixer.deploy.backends import check_options
             check_options(backend, precision)
         self.batch_size = _at_least_one('batch_size', batch_size)
         if isinstance(model, BaseModel):
             if model_options or isinstance(pretrained, str):
-                raise TypeError('a model that is built takes no further weights or options; give '
+                raise TypeError('a model that is already built takes no weights or options; give '
                                 'its name or config')
             self.model = model.to(device) if device is not None else model
         else:
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
-        from mmconvmixer.models import FeatureExtractor
         if isinstance(self.model, FeatureExtractor):
             raise BadConfig('a feature extractor names no classes; call it with normalized images '
                             '(N, C, H, W), or use the name without -features')
@@ -85,24 +86,23 @@ class Predictor:
         """Classify one image or several.
 
         Args:
-            inputs: a path, an http(s) URL, encoded bytes, a PIL image, an array
-                (H, W) or (H, W, 3) BGR uint8 as cv2 reads it; a list of these;
-                or a folder, whose images are taken in the order of names.
-            topk: how many answers `pred_topk` ranks.
-            batch_size: images a forward pass, in lists and folders. Default: the
+            inputs: a path, an http(s) URL, encoded bytes, a PIL image or an array,
+                (H, W) or (H, W, 3), BGR uint8 as cv2 reads it; a list of these;
+                or a folder, whose images are taken in the order of their names.
+            topk: length of the ranking `pred_topk`.
+            batch_size: images per forward pass for lists and folders. Default: the
                 predictor's.
 
         Returns:
             For one image a dict: pred_label (int), pred_score (float),
-            pred_scores (array (classes,), they sum to 1), pred_class (str, where
+            pred_scores (array (classes,), which sum to 1), pred_class (str, if
             class names are known), pred_topk (the best `topk`, each with
-            pred_label, pred_score, pred_class). For several a list of such
-            dicts; an image that can't be read has `error` in its place. Those
-            that came from a file have `img_path`.
+            pred_label, pred_score, pred_class), img_path (if it came from a file).
+            For several images a list of such dicts; an image that cannot be read
+            has the key `error` instead.
 
         Raises:
-            BadImage: the one image that was asked for can't be read, or a
-                folder has none.
+            BadImage: the only image cannot be read, or a folder has no images.
         """
         _at_least_one('topk', topk)
         is_folder = isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir()
@@ -113,13 +113,13 @@ class Predictor:
 
     def stream(self, images: Iterable[ImageInput] | str | os.PathLike, topk: int = 1,
                batch_size: int | None = None) -> Iterator[dict]:
-        """Yield the answer to each image, in order; for more than memory would hold.
+        """Yield the prediction for each image, in order, without holding all in memory.
 
-        Images are taken from the iterable as they are needed, and prepared by
-        threads while the network works. Says how far it is, on standard error.
+        Images are taken from the iterable when they are needed, and threads preprocess
+        them while the network computes. Progress goes to standard error.
 
         Args:
-            images: a list, a generator or the like, or a folder.
+            images: a list, a generator or another iterable, or a folder.
             topk, batch_size: as in `__call__`.
         """
         _at_least_one('topk', topk)
@@ -132,7 +132,7 @@ class Predictor:
         done = 0
         workers = min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
-            # Enough for the batch at work and the next.
+            # Enough for the current batch and the next.
             ahead = _ahead(pool, self._prepared, images, 2 * batch_size + workers)
             ended = None
             try:
@@ -141,7 +141,7 @@ class Predictor:
                     try:
                         while len(batch) < batch_size:
                             batch.append(next(ahead))
-                    except Exception as error:  # of the iterable's, or that it is at its end
+                    except Exception as error:  # the iterable failed or is exhausted
                         ended = error
                     yield from self._answers(batch, topk)
                     done += len(batch)
@@ -158,7 +158,7 @@ class Predictor:
             return image, error
 
     def _answers(self, batch: list[tuple[ImageInput, dict | BadImage]], topk: int) -> list[dict]:
-        """Return the answers to prepared images, an error for those that could not be."""
+        """Return the predictions for preprocessed images, an error for unreadable ones."""
         samples = [sample for _, sample in batch if not isinstance(sample, BadImage)]
         scores = iter(self._together.ask_all(samples) if samples else ())
         return [dict(origin_of(image), error=str(sample)) if isinstance(sample, BadImage)
@@ -167,7 +167,7 @@ class Predictor:
 
     @torch.no_grad()
     def _scores(self, samples: list[dict]) -> list[torch.Tensor]:
-        """Return the probabilities (classes,) of each sample, in batches of one size."""
+        """Return the probabilities (classes,) of each sample, in one batch per image size."""
         scores: list[torch.Tensor | None] = [None] * len(samples)
         by_shape: dict[tuple, list[int]] = {}
         for number, sample in enumerate(samples):
@@ -182,7 +182,7 @@ class Predictor:
     def _answer(self, scores: torch.Tensor, topk: int) -> dict:
         scores = scores.float().cpu()
         best = scores.topk(min(topk, len(scores)))
-        # The names of another number of classes are another data set's.
+        # Class names whose number differs from the scores' belong to another dataset.
         names = self.classes if len(self.classes or ()) == len(scores) else None
         ranking = [_named(int(label), float(score), names)
                    for score, label in zip(*best, strict=True)]
@@ -196,10 +196,10 @@ def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
     return named
 
 
-def _ahead(pool: ThreadPoolExecutor, function, items: Iterable, most: int) -> Iterator:
-    """Yield function(item) in order, with at most `most` of them begun and not yet taken.
+def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterable, most: int) -> Iterator:
+    """Yield function(item) in order; at most `most` results are under way or waiting.
 
-    What the iterable raises comes after the answers to what it gave before.
+    An error of the iterable is raised after the results of all earlier items.
     """
     begun, items, failed = deque(), iter(items), None
     while failed is None:

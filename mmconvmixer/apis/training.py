@@ -1,33 +1,26 @@
-"""Train a model: what `tools/train.py` runs."""
+"""Train a model; `tools/train.py` calls this."""
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
 from mmconvmixer._support.atomic_write import check_writable, remove_leftovers
-from mmconvmixer.checkpoints import (
-    build_model,
-    latest_checkpoint,
-    load_weights,
-    read_checkpoint,
-    state_dict_of,
-)
-from mmconvmixer.checkpoints.new_head import with_own_head
+from mmconvmixer.apis.prepare import join_processes, open_config, prepare
+from mmconvmixer.checkpoints import read_checkpoint, read_latest
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
-from mmconvmixer.datasets import build_ahead, check_folders
-from mmconvmixer.engine import Runner, start_process_group
+from mmconvmixer.datasets import check_folders
+from mmconvmixer.engine import Runner
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
-from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
 from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.optim.sam import check_radius
+from mmconvmixer.engine.prepared import Start
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo import resolve_checkpoint
-from mmconvmixer.zoo.config import config_path, load_config, require, run_name
 
 
 def train(config: str | Path,
@@ -49,18 +42,19 @@ def train(config: str | Path,
 
     Args:
         config: path of a config, or a model name.
-        data: folder of images, one folder a class, to train on instead of the config's
-            data: see `mmconvmixer.config.image_folders`.
-        work_dir: for logs and checkpoints. Default: work_dirs/<name of config>.
-        resume: True goes on from the newest complete checkpoint in `work_dir`
-            (from the start if there is none), a path from that one.
+        data: folder of images, one folder per class, that replaces the config's data; see
+            `mmconvmixer.config.image_folders`.
+        work_dir: folder for logs and checkpoints. Default: work_dirs/<name of the config>.
+        resume: True resumes from the newest complete checkpoint in `work_dir`, and
+            trains from the start if there is none; a path resumes from that checkpoint.
         overrides: dotted config keys and their values.
         amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
-        validate: False leaves out the evaluations between epochs.
-        auto_scale_lr: scale the learning rate by batch size over the config's
-            `auto_scale_lr.base_batch_size`.
-        pin_memory, persistent_workers: of the data loaders.
-        strict: False lets `load_from` and network differ.
+        validate: False skips the evaluations between epochs.
+        auto_scale_lr: scale the learning rate by the ratio of the actual total batch size
+            to the config's `auto_scale_lr.base_batch_size`.
+        pin_memory: let the data loaders pin memory.
+        persistent_workers: keep the data loaders' processes from epoch to epoch.
+        strict: False allows the checkpoint and the network to differ.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
@@ -68,51 +62,45 @@ def train(config: str | Path,
     """
     if get_device() == 'cpu':
         flush_denormals()
-    cfg = load_config(config, overrides)
-    require(cfg, 'model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
-    name = config_path(config).stem
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
-    cfg.setdefault('experiment_name', run_name(name))
+    cfg = open_config(config, overrides, work_dir, 'model', 'train_dataloader', 'optim_wrapper',
+                      'train_cfg')
     check_writable(cfg.work_dir)
     folder = find_parts(data) if data else None
     if folder:
         use_for_training(cfg, folder)
     if not validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    datasets = [cfg[loader].dataset for loader in ('train_dataloader', 'val_dataloader')
-                if cfg.get(loader)]
-    for dataset in datasets:
-        check_folders(dataset)
+    loaders = [name for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
+    for name in loaders:
+        check_folders(cfg[name].dataset)
     _check_optim_wrapper(cfg.optim_wrapper, amp)
     if auto_scale_lr:
-        if 'auto_scale_lr' not in cfg:
-            raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say for '
-                            'which batch size its learning rate is: set '
-                            'auto_scale_lr.base_batch_size')
-        cfg.auto_scale_lr.enable = True
-    cfg.launcher = launcher
-    start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        _scale_learning_rate(cfg)
+    join_processes(cfg, launcher)
 
-    cfg.strict_load = strict
-    model = build_model(cfg.model)
-    frozen_parameters(model, cfg.get('freeze'))
-    new_head = _choose_start(cfg, resume, model, folder.classes if folder else None)
-    fill_in(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], pin_memory,
-            persistent_workers)
-    build_ahead(*datasets)
+    start = _find_start(cfg, resume, strict, folder.classes if folder else None)
+    fill_in(cfg, [*loaders, 'test_dataloader'], pin_memory, persistent_workers)
+    prepared = prepare(cfg, loaders, start)
+    if start is not None and start.resume:
+        _check_has_training_state(start)
     if is_main_process():
         if folder:
             print_log(str(folder))
         remove_leftovers(cfg.work_dir)
     if get_device() == 'cpu':
         keep_freed_memory()
-    runner = Runner.from_cfg(cfg)
-    runner.new_head = new_head
-    return runner.train()
+    return Runner.from_cfg(cfg, prepared).train()
+
+
+def _scale_learning_rate(cfg: Config) -> None:
+    if 'auto_scale_lr' not in cfg:
+        raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say which batch '
+                        'size its learning rate is for: set auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
 
 
 def _check_optim_wrapper(options: ConfigDict, amp: bool) -> None:
-    """Put in the wrapper that `amp` asks for, and see that this machine can use it."""
+    """Select the wrapper that `amp` asks for, and check that this machine can use it."""
     name = options.get('type', 'OptimWrapper')
     name = name.rpartition('.')[2] if isinstance(name, str) else name.__name__
     with_sam = name in ('SAMOptimWrapper', 'AmpSAMOptimWrapper')
@@ -125,45 +113,43 @@ def _check_optim_wrapper(options: ConfigDict, amp: bool) -> None:
         check_radius(options.get('rho', 0.), options.get('eta', 0.))
 
 
-def _choose_start(cfg, resume: str | Path | bool, model: nn.Module,
-                  classes: Sequence[str] | None) -> bool:
-    """Settle `load_from` and `resume`, and see that the weights fit `model`.
+def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
+                classes: Sequence[str] | None) -> Start | None:
+    """Read the checkpoint that training begins with, if there is one.
 
     Args:
-        classes: names of the user's own, with `--data`; None for the config's.
+        cfg: config of the run, with the keys `resume`, `load_from` and `new_head`.
+        resume: see `train`; it takes precedence over the config's.
+        strict: False allows the checkpoint and the network to differ.
+        classes: class names of the user's images (`data`); None for the config's classes.
+            The head is initialized anew if the checkpoint is for other classes.
 
-    Returns:
-        Whether the head starts anew: where the config says `new_head`, and for own
-        classes that are not the very ones that the weights are for.
+    Raises:
+        BadCheckpoint, CheckpointNotFound: it cannot be read.
     """
-    if resume is True or (cfg.get('resume') and not cfg.get('load_from')):
-        newest = latest_checkpoint(cfg.work_dir)
-        if newest is None and is_main_process():
+    load_from, resumes, latest = cfg.get('load_from'), bool(resume or cfg.get('resume')), None
+    if resume is True or (resumes and not resume and not load_from):
+        latest = read_latest(cfg.work_dir)
+        resumes = latest is not None
+        if latest is None and is_main_process():
             print_log(f'nothing to resume in {cfg.work_dir}: training from the start')
-        resume = newest or False
-        cfg.resume = False
-    if resume:
-        cfg.load_from = resume
-    if not cfg.get('load_from'):
-        cfg.load_from = None
-        cfg.resume = False
-        return False
-    path = resolve_checkpoint(cfg.load_from)
-    checkpoint = read_checkpoint(path)
-    cfg.load_from = str(path)
-    cfg.resume = bool(resume) or cfg.get('resume', False)
-    new_head = not cfg.resume and bool(cfg.get('new_head', (
-        classes is not None and class_names(checkpoint) != tuple(classes))))
-    if cfg.strict_load:
-        weights = state_dict_of(checkpoint, str(path))
-        load_weights(model, with_own_head(model, weights) if new_head else weights, str(path))
-    if cfg.resume:
-        meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
-        if 'epoch' not in meta or not {'message_hub', 'optimizer'} <= checkpoint.keys():
-            raise BadConfig(f'{path} has weights but no training state to resume from; to start '
-                            'from its weights, use --cfg-options load_from=PATH')
-        # Samplers and loaders are built from the seed before mmengine restores it.
-        randomness = cfg.setdefault('randomness', {})
-        if randomness.get('seed') is None:
-            randomness['seed'] = meta.get('seed')
-    return new_head
+    elif resume:
+        load_from = resume
+    if latest is None:
+        if not load_from:
+            return None
+        path = resolve_checkpoint(load_from)
+        latest = path, read_checkpoint(path)
+    start = Start.of(*latest, strict=strict, resume=resumes)
+    if not resumes:
+        start.new_head = bool(cfg.get('new_head', (
+            classes is not None and class_names(start.content) != tuple(classes))))
+    return start
+
+
+def _check_has_training_state(start: Start) -> None:
+    meta = start.content.get('meta')
+    if (not isinstance(meta, dict) or 'epoch' not in meta
+            or not {'message_hub', 'optimizer'} <= start.content.keys()):
+        raise BadConfig(f'{start.path} has weights but no training state to resume from; to start '
+                        'from its weights, use --cfg-options load_from=PATH')

@@ -1,4 +1,4 @@
-"""Does a published checkpoint reach its published figures here?"""
+"""Check whether a published checkpoint reaches its published metrics on this machine."""
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,21 +16,22 @@ _METAFILE_NAMES = {'Top 1 Accuracy': 'accuracy/top1', 'Top 5 Accuracy': 'accurac
 
 @dataclass(frozen=True)
 class Verification:
-    """Published figures beside those measured here.
+    """Published metrics beside the metrics measured here.
 
     Attributes:
-        figures: metric name -> (published, measured), in percent; NaN where the
-            config measures no such metric.
-        tolerances: metric name -> how far apart they may be.
-        same_data: whether the test images are those of the published
-            figures; None where a fingerprint is missing.
+        figures: metric name -> (published, measured), in percent; NaN if the config
+            does not measure the metric.
+        tolerances: metric name -> largest difference allowed, in percentage points.
+        same_data: whether the test images are the ones used for publishing; None if
+            a fingerprint is missing.
     """
+
     figures: dict[str, tuple[float, float]]
     tolerances: dict[str, float]
     same_data: bool | None
 
     def differing(self) -> list[str]:
-        """Return the names of the metrics that are further apart than tolerated."""
+        """Return the names of the metrics that differ by more than their tolerance."""
         return [name for name, (published, measured) in self.figures.items()
                 if not round(abs(published - measured), 6) <= self.tolerances[name]]
 
@@ -39,19 +40,19 @@ def verify(checkpoint: str | Path, data: str | None = None,
            config: str | None = None) -> Verification:
     """Repeat the published evaluation of a checkpoint.
 
-    Figures agree within 0.01; the accuracy of a class within one image, and the
-    calibration error within 0.05, because another processor rounds otherwise and
-    may turn a close decision.
+    Metrics may differ by 0.01, the accuracy of a class by one image, and the calibration
+    error by 0.05, because other processors round differently, which can change a close
+    decision.
 
     Args:
-        checkpoint: path, URL or model name. The figures are those that
-            `publish` wrote into the file, else those of the zoo's metafile.
+        checkpoint: path, URL or model name. The published metrics are those that
+            `publish` wrote into the file, or else those of the zoo's metafile.
         data: folder of the test data; None for the config's.
-        config: whose test set; None for the published one.
+        config: config with the test set; None for the one used for publishing.
 
     Raises:
-        BadCheckpoint: nothing is published for this file.
-        BadConfig: its config is not here.
+        BadCheckpoint: no metrics are published for this file.
+        BadConfig: its config is not in this package.
     """
     path = zoo.resolve_checkpoint(checkpoint)
     published = _in_file(path) or _in_metafile(checkpoint, path)
@@ -59,7 +60,7 @@ def verify(checkpoint: str | Path, data: str | None = None,
     metrics, test_data = measure(config, path, data)
     before, now = _flat(published['metrics']), _flat(metrics)
     if not before:
-        raise BadCheckpoint(f'{path} has no published figures')
+        raise BadCheckpoint(f'{path} has no published metrics')
     classes = sum('/per_class/' in name for name in before)
     tolerances = {name: _tolerance(name, classes / test_data['images']) for name in before}
     return Verification({name: (value, now.get(name, math.nan)) for name, value in before.items()},
@@ -72,8 +73,8 @@ def _in_file(path: Path) -> dict | None:
     if published is None:
         return None
     if not isinstance(published, Mapping) or not isinstance(published.get('metrics'), Mapping):
-        raise BadCheckpoint(f'{path} says of its published figures {published!r}, expected a dict '
-                            'with metrics; tools/publish.py writes such files')
+        raise BadCheckpoint(f'the published metrics in {path} are {published!r}, expected a dict '
+                            'with the key metrics; tools/publish.py writes such files')
     return published
 
 
@@ -85,7 +86,7 @@ def _in_metafile(checkpoint: str | Path, path: Path) -> dict:
     metrics = entry.results.data[0].metrics
     config = Path(entry.config).relative_to(zoo.package_root())
     return dict(config_file=str(config), metrics={
-        ours: metrics[theirs] for theirs, ours in _METAFILE_NAMES.items() if theirs in metrics})
+        name: metrics[title] for title, name in _METAFILE_NAMES.items() if title in metrics})
 
 
 def _tolerance(name: str, share_of_a_class_image: float) -> float:
@@ -106,7 +107,7 @@ def _same(published: object, measured: dict) -> bool | None:
 
 
 def _flat(metrics: Mapping) -> dict[str, float]:
-    """Return the metrics that are numbers, those in dicts as `name/key`."""
+    """Return all metrics that are numbers; those in nested dicts get the name `name/key`."""
     flat = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):

@@ -12,7 +12,13 @@ _STEP = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """Return the newest complete checkpoint of a run, None if there is none.
+    """Return the path of the newest complete checkpoint of a run; see `read_latest`."""
+    latest = read_latest(work_dir)
+    return latest and latest[0]
+
+
+def read_latest(work_dir: str | Path) -> tuple[Path, dict] | None:
+    """Return the newest complete checkpoint of a run and its path, None if there is none.
 
     Candidates are read, newest first, and damaged ones are skipped: a crash, a full
     disk or an interrupted copy leaves incomplete files.
@@ -24,9 +30,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
              if (match := _STEP.fullmatch(path.name)) and path.is_file()}
     for path in sorted(steps, key=steps.get, reverse=True):
         try:
-            read_checkpoint(path)
+            return path, read_checkpoint(path)
         except BadCheckpoint as error:
             print_log(f'does not resume from a damaged file: {error}', 'current', logging.WARNING)
-        else:
-            return path
     return None

@@ -1,0 +1,1 @@
+"""Changes to a loaded config: its test set, image folders, data loaders and paths."""

@@ -1,19 +1,20 @@
-"""What every data loader of a run gets when its config leaves it open."""
+"""Defaults for the data loaders of a run."""
 import torch
+from mmengine.config import Config
 
 from mmconvmixer.datasets.wrappers.in_memory import is_in_memory
 
 
-def fill_in(cfg, names: list[str], pin_memory: bool = True,
+def fill_in(cfg: Config, names: list[str], pin_memory: bool = True,
             persistent_workers: bool | None = None) -> None:
-    """Complete data loader configs in place.
+    """Set the keys that data loader configs leave open, in place.
 
     Args:
         cfg: the config of a run.
-        names: keys of its data loaders; missing ones are passed over.
-        pin_memory: if False, memory is never pinned (nor is it without a GPU).
-        persistent_workers: if False, loader processes never outlive an epoch;
-            None leaves it to the config.
+        names: keys of its data loaders; missing ones are skipped.
+        pin_memory: False never pins memory; without a GPU it is never pinned either.
+        persistent_workers: False starts new loader processes every epoch; None leaves
+            the choice to the config.
     """
     for name in names:
         loader = cfg.get(name)

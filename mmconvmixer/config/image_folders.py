@@ -1,12 +1,15 @@
-"""A user's own images in place of a config's data: `--data DIR` of the tools.
+"""Replace a config's data with a folder of images: `--data DIR` of the tools.
 
-DIR holds one folder a class, or `train` and `val` (`valid`, `validation`) and `test` that do.
-Where there is no val folder, a tenth of each class of what there is to train on is
-held out (`datasets.held_out`), always the same; test images validate nothing.
+DIR holds one folder per class, or the folders `train`, `val` (or `valid`, `validation`)
+and `test`, each with one folder per class. If there is no val folder, a fixed tenth of
+each class of the training images is held out (`datasets.split.held_out`). We never
+validate on the test set.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmengine.config import Config
 
 from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
 from mmconvmixer.datasets.image_folder import class_folders
@@ -18,20 +21,29 @@ _VAL_NAMES = ('val', 'valid', 'validation')
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a folder's images, as `ImageFolder` takes them."""
+    """A subset of a folder's images, given by arguments of `ImageFolder`."""
+
     data_prefix: str
     part: str = 'all'
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a folder has to train on, to validate on and to test on."""
+    """The training, validation and test images of a folder.
+
+    Attributes:
+        root: the folder.
+        classes: class names, in the order of the labels.
+        train, val, test: the three subsets.
+        counts: numbers of training and validation images.
+    """
+
     root: Path
     classes: tuple[str, ...]
     train: Part
     val: Part
     test: Part
-    counts: tuple[int, int]  # images of train and val
+    counts: tuple[int, int]
 
     def __str__(self) -> str:
         text = (f'{self.root}: {len(self.classes)} classes, {self.counts[0]} images to train '
@@ -43,25 +55,25 @@ class Parts:
 
 
 def find_parts(folder: str | Path) -> Parts:
-    """Return the parts and classes of a folder.
+    """Return the subsets and classes of a folder.
 
     Raises:
-        DatasetNotFound: no such folder, no folders of classes in it, less than two
-            classes, or a class that only val or test has.
-        EmptyDataset: a class without an image to train on, or nothing to validate on.
+        DatasetNotFound: the folder does not exist, has no class folders or fewer than
+            two classes, or val or test has a class that train lacks.
+        EmptyDataset: a class has no training image, or there is no validation image.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DatasetNotFound(f'--data {folder} is not there; give a folder that holds one folder '
-                              'a class, or train and val that do')
+                              'per class, or train and val that do')
     train, val, test = _split_folders(root)
     if train is None:
-        raise DatasetNotFound(f'{root} has {val or test}, but no train; put the images to train '
-                              'on there, one folder a class')
+        raise DatasetNotFound(f'{root} has {val or test}, but no train; put the training images '
+                              'into train, one folder per class')
     classes = _folders_of(root / train)
     if len(classes) < 2:
-        raise DatasetNotFound(f'{root / train} has one class only, {classes[0]}: to tell classes '
-                              'apart, it takes two or more')
+        raise DatasetNotFound(f'{root / train} has only one class, {classes[0]}; a classifier '
+                              'needs two or more')
     _check_are_classes(root / train, classes)
     images = {name: image_files(root / train / name) for name in classes}
     empty = [name for name, names in images.items() if not names]
@@ -83,13 +95,13 @@ def find_parts(folder: str | Path) -> Parts:
     return Parts(root, tuple(classes), *parts, Part(test) if test else parts[1], counts)
 
 
-def use_for_training(cfg, parts: Parts) -> None:
-    """Put a folder's images in place of a config's, and make its head one for their classes.
+def use_for_training(cfg: Config, parts: Parts) -> None:
+    """Replace the images of a config with a folder's, and adapt the head to their classes.
 
-    Of the data loaders only the datasets change; pipelines, wrappers and batch sizes stay.
+    Only the datasets of the data loaders change; pipelines, wrappers and batch sizes stay.
 
     Raises:
-        BadConfig: no classifier, or a data loader without a pipeline.
+        BadConfig: the model is not a classifier, or a data loader has no pipeline.
     """
     _use_classes(cfg, parts.classes)
     for name, part in (('train', parts.train), ('val', parts.val), ('test', parts.test)):
@@ -97,25 +109,25 @@ def use_for_training(cfg, parts: Parts) -> None:
             _use_part(cfg, name, parts.root, part, parts.classes)
 
 
-def use_for_testing(cfg, folder: str | Path, classes: Sequence[str] | None) -> None:
-    """Put the test images of a folder in place of a config's.
+def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | None) -> None:
+    """Replace the test images of a config with a folder's.
 
-    Those are `test`, else `val`, else the held-out tenth: never images that
-    training on the same folder saw.
+    These are the images in `test`, or else `val`, or else the held-out tenth: never
+    images that were used for training on the same folder.
 
     Args:
         cfg: config of the run.
-        folder: as for training; it may lack some of the classes.
-        classes: those that the weights are for; None for the folder's.
+        folder: same layout as for training; some classes may be missing.
+        classes: class names of the weights; None for the folder's.
 
     Raises:
-        DatasetNotFound: no such folder, or classes that the weights don't know.
+        DatasetNotFound: the folder does not exist, or has classes that the weights lack.
         BadConfig: see `use_for_training`.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DatasetNotFound(f'--data {folder} is not there; give a folder that holds one folder '
-                              'a class, or test or val that do')
+                              'per class, or test or val that do')
     train, val, test = _split_folders(root)
     part = Part(test or val) if test or val else Part(train, 'held-out')
     if classes is None:
@@ -126,7 +138,7 @@ def use_for_testing(cfg, folder: str | Path, classes: Sequence[str] | None) -> N
 
 
 def class_names(checkpoint: Mapping) -> tuple[str, ...] | None:
-    """Return the names of the classes that a checkpoint's head is for, None if it has none."""
+    """Return the class names in a checkpoint's meta, None if it has none."""
     meta = checkpoint.get('meta')
     dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
     names = dataset_meta.get('classes') if isinstance(dataset_meta, Mapping) else None
@@ -134,10 +146,10 @@ def class_names(checkpoint: Mapping) -> tuple[str, ...] | None:
 
 
 def _split_folders(root: Path) -> tuple[str | None, str | None, str | None]:
-    """Return the folders to train, validate and test on, None for those that are not there.
+    """Return the names of the train, val and test folders, None for missing ones.
 
-    A folder counts as one of them if it has folders in it; without any, all of
-    `root` ('') is there to train on.
+    Only folders that contain folders count. If there is none, the training folder
+    is `root` itself ('').
     """
     names = {name.lower(): name for name in class_folders(root)}
     val, test = (next((names[name] for name in known
@@ -151,13 +163,13 @@ def _split_folders(root: Path) -> tuple[str | None, str | None, str | None]:
 def _folders_of(folder: Path) -> list[str]:
     names = class_folders(folder)
     if not names:
-        raise DatasetNotFound(f'{folder} has no folders in it; expected one folder a class, with '
+        raise DatasetNotFound(f'{folder} has no folders in it; expected one folder per class, with '
                               'its images')
     return names
 
 
 def _check_are_classes(folder: Path, classes: Sequence[str]) -> None:
-    """Refuse parts of a data set under other names, which would train as its classes."""
+    """Refuse subsets of a dataset with unknown names, which would be taken for classes."""
     inside = {tuple(class_folders(folder / name)) for name in classes}
     if len(inside) == 1 and len(*inside) > 1:
         raise DatasetNotFound(f'{folder} has {", ".join(classes)}, each with the same folders in '
@@ -173,26 +185,27 @@ def _check_classes(folder: Path, classes: Sequence[str]) -> None:
                               + (', ...' if len(classes) > 5 else ''))
 
 
-def _use_classes(cfg, classes: Sequence[str]) -> None:
+def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
     head = cfg.model.get('head')
     if not head or 'num_classes' not in head:
-        raise BadConfig(f'--data goes with a classifier, but the model of {cfg.filename} has no '
-                        'head with num_classes')
+        raise BadConfig(f'--data needs a classifier, but the model of {cfg.filename} has no head '
+                        'with num_classes')
     head.num_classes = len(classes)
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
-    # Mixing images needs the count.
+    # Mixup and CutMix need the number of classes.
     owner = cfg.model if cfg.model.get('data_preprocessor') else cfg
     owner.setdefault('data_preprocessor', {})['num_classes'] = len(classes)
     for name in ('val_evaluator', 'test_evaluator'):
         evaluators = cfg.get(name) or []
         for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
-            if 'topk' in metric:  # of two classes, five can't be the best
+            if 'topk' in metric:  # top-5 makes no sense with fewer than six classes
                 topk = metric.topk if isinstance(metric.topk, list | tuple) else [metric.topk]
                 metric.topk = tuple(k for k in topk if k < len(classes)) or (1,)
 
 
-def _use_part(cfg, name: str, root: Path, part: Part, classes: Sequence[str]) -> None:
+def _use_part(cfg: Config, name: str, root: Path, part: Part,
+              classes: Sequence[str]) -> None:
     owner = cfg[f'{name}_dataloader']
     while 'dataset' in owner.dataset:  # InMemory and other wrappers
         owner = owner.dataset

@@ -1,4 +1,4 @@
-"""Paths and configs as other machines know them, for records of runs."""
+"""Paths and configs without anything specific to this machine, for records of runs."""
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ from mmconvmixer.zoo import PACKAGE, package_root
 
 
 def portable(path: str | Path) -> str:
-    """Return a path as other machines know it.
+    """Return a path that other machines understand.
 
-    Below the folder that holds configs/ for this package's own files, the last
-    part of other absolute ones, relative ones as they are.
+    Args:
+        path: of one of this package's own files: returned relative to the folder that
+            holds configs/. Of another absolute path only the last part is returned.
+            Relative paths stay as they are.
     """
     for root in (package_root().resolve(), PACKAGE.parent):
         if Path(path).resolve().is_relative_to(root):
@@ -20,7 +22,7 @@ def portable(path: str | Path) -> str:
 
 
 def portable_text(cfg: Config) -> str:
-    """Return a config's text without what belongs to one machine or one run."""
+    """Return a config's text without the keys and paths of one machine or one run."""
     kept = {key: value for key, value in cfg.to_dict().items()
             if key not in ('work_dir', 'load_from', 'resume', 'launcher', 'experiment_name')}
     return Config(_portable_values(kept)).pretty_text

@@ -8,7 +8,7 @@ from mmconvmixer.datasets.batch_transforms import (
     BatchRandomResizedCrop,
     MixThenErase,
 )
-from mmconvmixer.datasets.build import build_ahead
+from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.checks import check_folders
 from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder
 from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
@@ -22,4 +22,4 @@ __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRa
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
            'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample', 'SkipUnreadable',
-           'StampedSampler', 'build_ahead', 'check_folders', 'faster_pipeline']
+           'StampedSampler', 'build_dataset', 'check_folders', 'faster_pipeline']

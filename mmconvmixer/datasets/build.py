@@ -1,24 +1,9 @@
 """Build datasets, with an error that names the one that is missing or empty."""
 from typing import Any
 
-from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
 from mmconvmixer.errors import DatasetNotFound, EmptyDataset
-
-_built_ahead: dict[str, Any] = {}
-
-
-def build_ahead(*dataset_cfgs: dict) -> None:
-    """Build datasets now and keep them for `build_dataset` calls with the same configs.
-
-    A problem with the data is then reported before a run creates its folder, and large
-    folders are listed once. Datasets that an earlier call kept are dropped.
-    """
-    _built_ahead.clear()
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        built = {repr(cfg): build_dataset(cfg) for cfg in dataset_cfgs}
-    _built_ahead.update(built)
 
 
 def build_dataset(dataset_cfg: dict) -> Any:
@@ -28,8 +13,6 @@ def build_dataset(dataset_cfg: dict) -> Any:
         DatasetNotFound: a file or folder that the config names does not exist.
         EmptyDataset: the dataset has no images.
     """
-    if repr(dataset_cfg) in _built_ahead:
-        return _built_ahead.pop(repr(dataset_cfg))
     where = f'{dataset_cfg.get("type")} in {dataset_cfg.get("data_root") or "its folder"!r}'
     try:
         dataset = DATASETS.build(dataset_cfg)

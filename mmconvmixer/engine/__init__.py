@@ -1,3 +1,4 @@
+"""What runs a training or a test: the runner, its hooks, optimizers and metrics."""
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks import (
     CheckpointHook,

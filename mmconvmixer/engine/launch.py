@@ -1,4 +1,4 @@
-"""Starting the process group, with or without GPUs."""
+"""Start and leave the process group, with or without GPUs."""
 import atexit
 import datetime
 import os
@@ -15,13 +15,12 @@ from mmconvmixer.errors import BadConfig
 def start_process_group(launcher: str, dist_cfg: dict) -> None:
     """Join the group of processes that a launcher started.
 
-    With a GPU this is mmengine's `init_dist`; that one dies without
-    (`torch.cuda.set_device`), so a CPU's processes meet here, over gloo.
+    With a GPU this calls mmengine's `init_dist`. Without one `init_dist` fails (in
+    `torch.cuda.set_device`), so the group is initialized here, with gloo.
 
     Args:
-        launcher: 'none' (nothing happens), 'pytorch' (torchrun), 'slurm', 'mpi'.
-        dist_cfg: `env_cfg.dist_cfg` of a config: backend (GPU only), timeout
-            in seconds.
+        launcher: 'none' (no group), 'pytorch' (torchrun), 'slurm' or 'mpi'.
+        dist_cfg: `env_cfg.dist_cfg` of a config: backend (GPU only), timeout (seconds).
 
     Raises:
         BadConfig: the launcher's environment variables are not set.
@@ -48,33 +47,33 @@ def start_process_group(launcher: str, dist_cfg: dict) -> None:
 
 
 def leave_process_group(after_error: bool = False) -> None:
-    """Leave the group, if there is one.
+    """Leave the process group, if there is one.
 
-    NCCL's end waits for the other processes, which after an error may not come:
-    there the group is left alone.
+    NCCL waits for the other processes when a group is destroyed. After an error they may
+    never come, so an NCCL group is then left as it is.
     """
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return
     if torch.distributed.get_backend() == 'gloo':
-        _of_gloo.append(os.getpid())
+        _gloo_processes.append(os.getpid())
     elif after_error:
         return
     torch.distributed.destroy_process_group()
 
 
-# Holds this process's number once it has left a group of gloo's.
-_of_gloo: list[int] = []
+# Process ids that have left a gloo group (a forked child is not its parent).
+_gloo_processes: list[int] = []
 
 
 def end_process(exit_code: int) -> NoReturn:
-    """End this process, which may have been one of a group's, with an exit code.
+    """End this process, which may have belonged to a process group, with an exit code.
 
-    A thread of gloo's that lets go of a tensor asks for the interpreter, and
-    aborts the process if Python is just being taken down: 2 of 60 evaluations
-    ended so although they had left the group, 6 of 50 that had not. So Python's
-    own last steps are taken here, and no others.
+    When a gloo thread frees a tensor, it takes the interpreter's lock, and it aborts the
+    process if Python is shutting down: this ended 2 of 60 evaluations that had left the
+    group and 6 of 50 that had not. A process of a gloo group therefore runs Python's exit
+    functions here and then ends without the interpreter's shutdown.
     """
-    if os.getpid() in _of_gloo:
+    if os.getpid() in _gloo_processes:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -83,7 +82,7 @@ def end_process(exit_code: int) -> NoReturn:
 
 
 def _environ_from_slurm() -> None:
-    """Set torch's variables from Slurm's, as mmengine does on GPUs."""
+    """Set torch's environment variables from Slurm's, as mmengine does on GPUs."""
     env = os.environ
     env['RANK'] = env['SLURM_PROCID']
     env['WORLD_SIZE'] = env['SLURM_NTASKS']
@@ -95,12 +94,13 @@ def _environ_from_slurm() -> None:
                                    check=True, capture_output=True, text=True).stdout
             env['MASTER_ADDR'] = hosts.split()[0]
         except (OSError, subprocess.CalledProcessError, IndexError) as error:
-            raise BadConfig(f'scontrol does not tell the first host of {nodes} ({error}); set '
+            raise BadConfig(f'scontrol does not name the first host of {nodes} ({error}); set '
                             'MASTER_ADDR to it') from error
     env.setdefault('MASTER_PORT', '29500')
 
 
 def _environ_from_mpi() -> None:
+    """Set torch's environment variables from Open MPI's."""
     env = os.environ
     env['RANK'] = env['OMPI_COMM_WORLD_RANK']
     env['WORLD_SIZE'] = env['OMPI_COMM_WORLD_SIZE']

@@ -1,4 +1,4 @@
-"""What a top-1 figure leaves out: which classes, and how sure."""
+"""Metrics beyond top-1 accuracy: accuracy of each class, and calibration."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,17 +11,19 @@ from torch import Tensor
 class PerClassAccuracy(BaseMetric):
     """Top-1 accuracy of each class, in percent: `{'accuracy/per_class': {name: value}}`.
 
-    Classes without an image are left out.
+    Classes without test images are omitted.
     """
 
     default_prefix = 'accuracy'
 
-    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Record label and hit of each sample."""
         for sample in data_samples:
             label = int(sample['gt_label'])
             self.results.append((label, int(sample['pred_label']) == label))
 
     def compute_metrics(self, results: list) -> dict:
+        """Return the accuracy of each class, by its name."""
         labels, hits = (torch.tensor(column) for column in zip(*results, strict=True))
         counts = labels.bincount()
         right = labels.bincount(hits.double())
@@ -34,49 +36,53 @@ class PerClassAccuracy(BaseMetric):
 class CalibrationError(BaseMetric):
     """Expected calibration error (ECE), in percent: `{'calibration/ece': value}`.
 
-    Images are grouped by the score of the predicted class into `bins` equal
-    intervals of 0..1; the gaps between mean score and accuracy of the groups are
-    averaged, weighted by their sizes.
+    Images are grouped into `bins` equal intervals of 0..1 by the score of the predicted
+    class. The metric is the mean gap between a group's mean score and its accuracy,
+    weighted by the group's size.
 
     Args:
         bins: number of intervals.
+        collect_device, prefix: see `BaseMetric`.
 
     Source: Guo et al., https://arxiv.org/abs/1706.04599, section 2 (15 bins).
     """
 
     default_prefix = 'calibration'
 
-    def __init__(self, bins: int = 15, collect_device: str = 'cpu', prefix: str | None = None):
+    def __init__(self, bins: int = 15, collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.bins = bins
 
-    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Record score and hit of each sample."""
         for sample in data_samples:
             score, label = sample['pred_score'].max(0)
             self.results.append((float(score), int(label) == int(sample['gt_label'])))
 
     def compute_metrics(self, results: list) -> dict:
+        """Return the error of all samples."""
         scores, hits = (torch.tensor(column, dtype=torch.float64)
                         for column in zip(*results, strict=True))
         return dict(ece=100 * float(calibration_error(scores, hits, self.bins)))
 
 
 def calibration_error(scores: Tensor, hits: Tensor, bins: int) -> Tensor:
-    """Return the ECE, 0..1.
+    """Return the expected calibration error (a scalar), 0..1.
 
     Args:
-        scores: (N,) of the predicted classes, 0..1.
-        hits: (N,) 1 where the prediction is right, else 0.
+        scores: (N,) scores of the predicted classes, 0..1.
+        hits: (N,) 1 where the prediction is right, 0 elsewhere.
         bins: number of equal intervals, each open below and closed above.
     """
-    # Of score and hit in each bin, the sums: their gap is weighted by the size already.
+    # Summing (not averaging) per bin already weights each gap by the bin's size.
     groups = (scores * bins).ceil().long().sub(1).clamp(0, bins - 1)
     gaps = groups.bincount(scores - hits, minlength=bins)
     return gaps.abs().sum() / len(scores)
 
 
 def as_plain(metrics: Any) -> Any:
-    """Return metrics as numbers, text, lists and dicts: fit for JSON and for checkpoints."""
+    """Return metrics as plain numbers, text, lists and dicts, for JSON and checkpoints."""
     if isinstance(metrics, dict):
         return {str(key): as_plain(value) for key, value in metrics.items()}
     if isinstance(metrics, Tensor | np.ndarray | np.generic):

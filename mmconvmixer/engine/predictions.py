@@ -1,4 +1,4 @@
-"""Writing what the model said of each image."""
+"""Write the prediction for each image to a file."""
 from collections.abc import Sequence
 
 import mmengine
@@ -8,21 +8,22 @@ from mmconvmixer._support.atomic_write import atomic_write
 
 
 class DumpPredictions(DumpResults):
-    """A metric that measures nothing and writes predictions, in dataset order.
+    """A metric that writes the predictions, in dataset order, and returns no values.
 
     Args:
-        path: `.pkl` for mmpretrain's own format (dicts with tensors, what its
-            analysis tools read), `.json` for plain numbers and names.
+        path: a file. `.pkl` gives mmpretrain's format, which its analysis tools read
+            (dicts with tensors); `.json` gives plain numbers and names.
         classes: class names, for `.json`.
     """
 
-    def __init__(self, path: str, classes: Sequence[str] | None = None):
-        # Collected through memory; the parent wants a .pkl and gets its way.
+    def __init__(self, path: str, classes: Sequence[str] | None = None) -> None:
+        # 'gpu' collects through memory. The parent accepts only .pkl: the path is set below.
         super().__init__('any.pkl', collect_device='gpu')
         self.out_file_path = path
         self.classes = classes
 
     def compute_metrics(self, results: list) -> dict:
+        """Write the file; return no metrics."""
         if self.out_file_path.endswith('.json'):
             results = [self._plain(result) for result in results]
         with atomic_write(self.out_file_path) as part:

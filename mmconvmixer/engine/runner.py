@@ -1,13 +1,18 @@
-"""mmengine's Runner where it does what we need, mended where it does not."""
+"""mmengine's Runner, with the changes that this project needs."""
+import copy
+import inspect
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
-from mmengine.hooks import SyncBuffersHook
+from mmengine.hooks import Hook, SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.runner import Runner as MMEngineRunner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -16,59 +21,110 @@ from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_
 from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
-from mmconvmixer.datasets.wrappers.in_memory import identity_collate, is_in_memory
+from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
-from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook
+from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
+from mmconvmixer.engine.prepared import Prepared, Start
+from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 
 
 class Runner(MMEngineRunner):
     """Train and test from an mmpretrain config.
 
-    Beyond mmengine's: processes without GPUs, checkpoints that are read safely,
-    checked against the network and written whole, exact resumption, datasets
-    with corrupt images, progress by the clock.
+    Beyond mmengine's runner, it works in several processes without GPUs, reads
+    checkpoints safely, compares them with the network and writes them atomically,
+    resumes exactly, skips corrupt images, and reports progress by the clock.
 
-    Three more config keys: `strict_load` (default True), `on_unreadable`
-    ('skip', the default, or 'raise') and `freeze` (see `engine.hooks.freeze_hook`).
+    It knows two more config keys: `on_unreadable` ('skip', the default, or
+    'raise') and `freeze` (see `engine.hooks.freeze_hook`).
 
-    Attributes:
-        new_head: set before `train`, leaves the head out of the weights that
-            training begins with: those of another task.
+    Args:
+        prepared: what was built and read before; the default builds and reads
+            what the config says. All other arguments are mmengine's.
     """
 
-    new_head = False
+    def __init__(self, *args: Any, prepared: Prepared | None = None, **kwargs: Any) -> None:
+        self._prepared = prepared
+        if isinstance(kwargs.get('cfg'), Config):
+            kwargs['cfg'] = FormattedOnce.of(kwargs['cfg'])
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def from_cfg(cls, cfg: Config, prepared: Prepared | None = None) -> 'Runner':
+        """Return the runner of a config.
+
+        Args:
+            cfg: it is copied.
+            prepared: takes the place of the config's `model`, `load_from`, `resume`,
+                `randomness` and of the datasets of its data loaders.
+        """
+        if prepared is None:
+            return super().from_cfg(cfg)
+        cfg = copy.deepcopy(cfg)
+        options = {name: cfg[name] for name in inspect.signature(MMEngineRunner).parameters
+                   if cfg.get(name) is not None}
+        for name, dataset in prepared.datasets.items():
+            options[name] = {**options[name], 'dataset': dataset}
+        start = prepared.start
+        options.update(
+            model=prepared.model, randomness=prepared.randomness, cfg=cfg, prepared=prepared,
+            load_from=start and start.path, resume=start is not None and start.resume)
+        return cls(**options)
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build the visualizer; mmpretrain's is replaced by one that starts faster."""
+        if isinstance(visualizer, dict) and visualizer.get('type') == 'UniversalVisualizer':
+            visualizer = {**visualizer, 'type': LazyVisualizer}
+        return super().build_visualizer(visualizer)
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model, or take the one that was built before.
+
+        The random generators are in the same state afterwards in either case: a seed
+        gives the same run.
+        """
+        if self._prepared is not None:
+            set_random_state(self._prepared.random_state)
+        return super().build_model(model)
 
     def setup_env(self, env_cfg: dict) -> None:
+        """Set up the environment; start the process group without GPUs, too."""
         start_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
         super().setup_env(env_cfg)
 
     def set_randomness(self, seed: int | None, diff_rank_seed: bool = False,
                        deterministic: bool = False) -> None:
-        if deterministic:  # else cuBLAS refuses to work
+        """Seed the random generators."""
+        if deterministic:  # otherwise cuBLAS raises an error
             os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
         super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        if not is_model_wrapper(model):  # which would wait for the gradients of all
+        """Move the model to its device; freeze layers and wrap it for several processes."""
+        if not is_model_wrapper(model):  # a wrapper would wait for the frozen gradients
             freeze_parameters(model, self.cfg.get('freeze'))
         on_cpu_group = self.distributed and not torch.cuda.is_available()
         if is_model_wrapper(model) or not on_cpu_group:
             return super().wrap_model(model_wrapper_cfg, model)
-        # SyncBatchNorm has no CPU kernel, and device_ids must be left out.
+        # SyncBatchNorm has no CPU kernel, and device_ids must not be given.
         return MMDistributedDataParallel(
             revert_sync_batchnorm(model), broadcast_buffers=False,
             find_unused_parameters=self.cfg.get('find_unused_parameters', False))
 
-    def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+    def register_hooks(self, default_hooks: dict | None = None,
+                       custom_hooks: list[Hook | dict] | None = None) -> None:
+        """Register mmengine's hooks and this project's."""
         super().register_hooks(default_hooks, custom_hooks)
         self._random_state_hook = RandomStateHook()
-        # SyncBuffersHook: each process has its own BatchNorm statistics, but one
-        # checkpoint is saved; without it, validation judges other nets than that.
+        # SyncBuffersHook: each process has its own BatchNorm statistics, but only one
+        # checkpoint is saved. Without this hook, the other processes would validate
+        # networks that differ from the checkpoint.
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
                      ProgressHook(), RecordHook()):
             self.register_hook(hook)
@@ -77,33 +133,43 @@ class Runner(MMEngineRunner):
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:
+        """Build a loader whose samples are seeded one by one and skip corrupt images.
+
+        Args:
+            dataloader: a loader or its config; `dataset` in it may be built already.
+            seed, diff_rank_seed: see mmengine's method.
+        """
         if isinstance(dataloader, DataLoader):
             return dataloader
-        if is_in_memory(dataloader['dataset']):
-            changes = dict(collate_fn=dict(type=identity_collate))
+        dataset, changes = dataloader['dataset'], {}
+        if isinstance(dataset, dict):
+            dataset = build_dataset(dataset)
+        if isinstance(dataset, InMemory):
+            changes.update(collate_fn=dict(type=identity_collate))
         else:
-            readable = dict(type=SkipUnreadable, dataset=dataloader['dataset'],
-                            on_unreadable=self.cfg.get('on_unreadable', 'skip'))
-            changes = dict(
-                dataset=dict(type=SeedEachSample, dataset=readable, seed=self.seed),
-                sampler=dict(type=StampedSampler, sampler=dataloader['sampler']))
+            readable = SkipUnreadable(dataset, self.cfg.get('on_unreadable', 'skip'))
+            dataset = SeedEachSample(readable, self.seed)
+            changes.update(sampler=dict(type=StampedSampler, sampler=dataloader['sampler']))
+        # A function hands the dataset over: mmengine deep-copies everything else in a config.
+        changes.update(dataset=dict(type=lambda: dataset))
         loader = MMEngineRunner.build_dataloader({**dataloader, **changes}, seed, diff_rank_seed)
-        # Its own, or every new iterator draws a number from the run's generator,
-        # and how many iterators there are depends on the number of workers.
+        # Use a separate generator: otherwise every new iterator draws a number from the
+        # run's, and the number of iterators depends on the number of workers.
         loader.generator = torch.Generator().manual_seed(self.seed)
         return loader
 
     def build_evaluator(self, evaluator: dict | list | MMEngineEvaluator) -> MMEngineEvaluator:
+        """Build an evaluator that leaves out unreadable images."""
         if isinstance(evaluator, list) or (isinstance(evaluator, dict)
                                            and 'metrics' not in evaluator):
             return Evaluator(evaluator)
         return super().build_evaluator(evaluator)
 
     def _maybe_compile(self, target: str) -> None:
-        """Compile the backbone where the config has `compile=True` or options in a dict.
+        """Compile the backbone if the config has `compile=True` or a dict of options.
 
-        mmengine's compiles all of `train_step`, of which augmentation, samples in
-        lists and the optimizer wrapper are not for a compiler.
+        mmengine compiles all of `train_step`, but augmentation, lists of samples and the
+        optimizer wrapper are not suited to a compiler.
         """
         options = self.cfg.get('compile')
         model = self.model.module if is_model_wrapper(self.model) else self.model
@@ -117,19 +183,30 @@ class Runner(MMEngineRunner):
 
     def load_checkpoint(self, filename: str, map_location: str = 'cpu',
                         strict: bool | None = None, revise_keys: list | None = None) -> dict:
-        path = fetch(filename) if is_url(str(filename)) else filename
-        checkpoint = read_checkpoint(path, map_location)
-        # mmengine's `resume` would run this text (of mmengine 0.1 and mmcv) as a config.
+        """Load weights that fit the model, and return what the checkpoint file holds.
+
+        Args:
+            filename: path or URL.
+            map_location: device for the tensors of a file that was not read before.
+            strict: False allows weights and network to differ; None follows `Start`.
+            revise_keys: ignored; prefixes of wrappers are always removed.
+
+        Raises:
+            CheckpointMismatch: strict, and the weights do not fit.
+            BadCheckpoint, CheckpointNotFound: see `read_checkpoint`.
+        """
+        start = self._start(str(filename), map_location)
+        checkpoint, weights = start.content, start.weights
+        # mmengine's `resume` would execute this text (of mmengine 0.1 and mmcv) as a config.
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
-        weights = state_dict_of(checkpoint, str(filename))
-        if self.new_head:
+        if start.new_head:
             own = with_own_head(self.model, weights)
             self.logger.info(f'The head starts anew, for {describe_head(own)}: that of {filename} '
                              f'({describe_head(weights)}) is left out.')
             weights = own
-        # mmengine's hooks know these names only, and one of them (EMAHook)
-        # exchanges the weights of a run that is resumed.
+        # mmengine's hooks expect the weights under this key, and EMAHook replaces them
+        # when a run is resumed.
         checkpoint['state_dict'] = weights
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         if checkpoint['state_dict'] is not weights:
@@ -137,17 +214,27 @@ class Runner(MMEngineRunner):
                 dict(state_dict=checkpoint['state_dict']), str(filename))
             weights.numerics = numerics
         load_weights(self.model, weights, str(filename),
-                     self.cfg.get('strict_load', True) if strict is None else strict)
+                     start.strict if strict is None else strict)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        # All ranks are here (mmengine's own method runs on rank 0 alone).
+    def _start(self, path: str, map_location: str) -> Start:
+        """Return the checkpoint of this file: the one that was read before, or else read it."""
+        start = self._prepared and self._prepared.start
+        if start is None or start.path != path:
+            path = fetch(path) if is_url(path) else path
+            return Start.of(path, read_checkpoint(path, map_location))
+        self._prepared.start = None  # free its memory once it is loaded
+        return start
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint atomically; all ranks must call this."""
+        # mmengine's own method runs on rank 0 only.
         self._random_state_hook.gather()
         if not is_main_process():
             return
-        if not Path(out_dir).is_dir():  # a remote store, which has no rename
+        if not Path(out_dir).is_dir():  # a remote store, which cannot rename
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
         with atomic_write(Path(out_dir, filename)) as part:

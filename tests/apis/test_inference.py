@@ -38,7 +38,7 @@ def digit():
 
 @pytest.fixture
 def folder(tmp_path, digit):
-    """good.png, empty.png, text.jpg and a file that is no image at all."""
+    """good.png, empty.png, text.jpg and a file that is not an image."""
     Image.fromarray(digit).save(tmp_path / 'good.png')
     (tmp_path / 'empty.png').touch()
     (tmp_path / 'text.jpg').write_text('no image')
@@ -57,7 +57,7 @@ def url_of(folder):
     server.server_close()
 
 
-def test_a_name_and_a_image_give_a_class(digit):
+def test_a_name_and_an_image_give_a_class(digit):
     answer = inference_model(DIGITS, digit)
     assert (answer['pred_label'], answer['pred_class']) == (3, '3')
     assert answer['pred_score'] == answer['pred_scores'].max() > 0.5
@@ -73,7 +73,7 @@ def test_topk_ranks_the_best(predictor, digit):
     assert len(predictor(digit, topk=99)['pred_topk']) == 10
 
 
-def test_every_form_of_a_image_gives_the_same_scores(predictor, folder, digit):
+def test_every_form_of_an_image_gives_the_same_scores(predictor, folder, digit):
     path = folder / 'good.png'
     expected = predictor(digit)['pred_scores']
     for form in (path, str(path), path.read_bytes(), Image.open(path),
@@ -151,7 +151,7 @@ def test_a_folder_without_images_says_so(predictor, tmp_path):
         predictor(tmp_path)
 
 
-def test_a_image_gets_exactly_what_the_test_tool_gives_it(tmp_path):
+def test_an_image_gets_the_same_scores_as_from_the_test_tool(tmp_path):
     from mmengine.fileio import load
 
     from mmconvmixer.datasets import Digits
@@ -216,7 +216,7 @@ def test_models_of_mmpretrain_work_too():
     assert len(answer['pred_topk']) == 2 and isinstance(answer['pred_class'], str)
 
 
-def test_what_a_network_with_a_new_head_began_with_are_not_its_weights(repo):
+def test_load_from_of_a_config_with_a_new_head_is_not_its_weights(repo):
     with pytest.raises(CheckpointNotFound, match='no weights are published'):
         get_model(repo / 'configs/convmixer/convmixer-128-4_cifar100-5k_from-cifar10.py',
                   pretrained=True)

@@ -1,4 +1,4 @@
-"""A predictor shared by threads, asked for long lists, on other runtimes."""
+"""A predictor shared by threads, with long lists, and with other backends."""
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +23,7 @@ def digits():
     return [(16 * image).clip(0, 255).astype(np.uint8) for image in load_digits().images[-40:]]
 
 
-def test_threads_get_the_answers_that_one_would(predictor, digits):
+def test_threads_get_the_answers_that_a_single_one_gets(predictor, digits):
     expected = [predictor(digit) for digit in digits]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(predictor, digits * 4))
@@ -42,7 +42,7 @@ def test_a_stream_answers_in_order_and_takes_no_more_than_it_needs(predictor, di
         itertools.islice(itertools.cycle(expected), 100))
 
 
-def test_a_bad_image_in_a_stream_keeps_its_place(predictor, digits):
+def test_a_bad_image_in_a_stream_gets_an_error_in_its_place(predictor, digits):
     answers = list(predictor.stream([digits[0], b'no image', digits[1]]))
     assert ['error' in answer for answer in answers] == [False, True, False]
     assert list(predictor.stream([b'no image'])) == [dict(error=answers[1]['error'])]
@@ -72,12 +72,12 @@ def test_an_empty_list_has_no_answers(predictor):
     (np.zeros((2, 8, 8, 3), np.uint8), 'list of arrays'),
     (np.zeros((8, 8), np.float32), '0 to 255'),
 ])
-def test_an_array_that_is_no_image_is_named_with_what_to_do(predictor, image, said):
+def test_an_array_that_is_not_an_image_gives_an_error_that_says_what_to_do(predictor, image, said):
     with pytest.raises(BadImage, match=said):
         predictor(image)
 
 
-def test_what_an_iterable_raises_comes_after_the_answers_to_what_it_gave(predictor, digits):
+def test_an_error_of_the_iterable_comes_after_the_answers_to_its_items(predictor, digits):
     def ten():
         yield from digits[:10]
         raise OSError('the camera is gone')
@@ -89,7 +89,7 @@ def test_what_an_iterable_raises_comes_after_the_answers_to_what_it_gave(predict
     assert len(answers) == 10
 
 
-def test_a_stream_can_be_left(predictor, digits):
+def test_a_stream_can_be_stopped_early(predictor, digits):
     stream = predictor.stream(digits, batch_size=2)
     next(stream)
     stream.close()
@@ -98,7 +98,7 @@ def test_a_stream_can_be_left(predictor, digits):
 
 
 @pytest.mark.parametrize('options', [dict(batch_size=0), dict(batch_size=-1), dict(topk=0)])
-def test_less_than_one_is_refused(predictor, digits, options):
+def test_numbers_below_one_are_refused(predictor, digits, options):
     with pytest.raises(ValueError, match='expected 1 or more'):
         predictor(digits[:2], **options)
     with pytest.raises(ValueError, match='expected 1 or more'):
@@ -106,7 +106,7 @@ def test_less_than_one_is_refused(predictor, digits, options):
 
 
 @pytest.mark.parametrize('backend', ['torch', 'onnxruntime'])
-def test_other_heads_answer_in_their_own_way(digits, backend):
+def test_a_multi_label_head_gives_sigmoid_scores(digits, backend):
     """A multi-label head has a sigmoid where others have softmax."""
     if backend == 'onnxruntime':
         pytest.importorskip('onnxscript')
@@ -128,7 +128,7 @@ def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend
         pytest.importorskip(backend)
     other = Predictor(NAME, backend=backend, precision=precision)
     tolerance = 1e-4 if precision == 'float32' else 0.05
-    for batch_size in (4, 3):  # 40 is no multiple of 3: the last batch is smaller
+    for batch_size in (4, 3):  # 40 is not a multiple of 3: the last batch is smaller
         for found, expected in zip(other(digits, batch_size=batch_size), predictor(digits),
                                    strict=True):
             np.testing.assert_allclose(found['pred_scores'], expected['pred_scores'],
@@ -174,7 +174,7 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
         Predictor(NAME, backend='openvino')
 
 
-def test_names_of_another_number_of_classes_are_not_used():
+def test_class_names_of_another_number_are_not_used():
     model = get_model('convmixer-64-4_digits', head=dict(num_classes=7))
     answer = inference_model(model, np.zeros((8, 8), np.uint8), topk=7)
     assert len(answer['pred_topk']) == 7

@@ -29,7 +29,7 @@ def parts_of(root):
     return parts.train, parts.val, parts.test
 
 
-def test_without_a_val_folder_a_tenth_is_held_out_and_said(make, tmp_path):
+def test_without_a_val_folder_a_tenth_is_held_out_and_logged(make, tmp_path):
     make('cat', 30)
     make('dog', 20)
     parts = find_parts(tmp_path)
@@ -41,7 +41,7 @@ def test_without_a_val_folder_a_tenth_is_held_out_and_said(make, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['val', 'valid', 'validation'])
-def test_train_and_val_folders_are_taken_as_they_are(make, tmp_path, name):
+def test_train_and_val_folders_are_used_as_they_are(make, tmp_path, name):
     for folder, count in (('train', 3), (name, 2)):
         make(f'{folder}/cat', count)
         make(f'{folder}/dog', count)
@@ -49,7 +49,7 @@ def test_train_and_val_folders_are_taken_as_they_are(make, tmp_path, name):
     assert str(find_parts(tmp_path)).endswith(f'6 images to train on, 4 to validate on ({name})')
 
 
-def test_the_case_of_the_parts_names_does_not_matter(make, tmp_path):
+def test_the_case_of_the_subset_names_does_not_matter(make, tmp_path):
     for folder in ('Train', 'Val', 'TEST'):
         make(f'{folder}/cat', 3)
         make(f'{folder}/dog', 3)
@@ -57,7 +57,7 @@ def test_the_case_of_the_parts_names_does_not_matter(make, tmp_path):
     assert find_parts(tmp_path).classes == ('cat', 'dog')
 
 
-def test_parts_of_unknown_names_are_not_trained_as_classes(make, tmp_path):
+def test_subsets_with_unknown_names_are_not_trained_as_classes(make, tmp_path):
     for folder in ('training', 'dev'):
         make(f'{folder}/cat', 3)
         make(f'{folder}/dog', 3)
@@ -65,7 +65,7 @@ def test_parts_of_unknown_names_are_not_trained_as_classes(make, tmp_path):
         find_parts(tmp_path)
 
 
-def test_test_images_validate_nothing(make, tmp_path):
+def test_we_never_validate_on_test_images(make, tmp_path):
     for folder in ('train', 'test'):
         make(f'{folder}/cat', 10)
         make(f'{folder}/dog', 10)
@@ -86,7 +86,7 @@ def test_val_may_lack_a_class(make, tmp_path):
 
 
 @pytest.mark.parametrize('folders, error, said', [
-    ({}, DatasetNotFound, 'has no folders in it; expected one folder a class'),
+    ({}, DatasetNotFound, 'has no folders in it; expected one folder per class'),
     ({'train': 2, 'val/cat': 2}, DatasetNotFound, 'train has no folders in it'),
     ({'val/cat': 2, 'cat': 2}, DatasetNotFound, 'has val, but no train'),
     ({'cat': 2}, DatasetNotFound, 'one class only, cat'),
@@ -131,7 +131,7 @@ def innermost(dataset):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_any_classifier_s_config_keeps_all_but_its_datasets_and_classes(repo, animals, name):
+def test_a_config_changes_only_its_datasets_and_classes(repo, animals, name):
     cfg, before = (load_config(repo / f'configs/{name}.py') for _ in range(2))
     use_for_training(cfg, find_parts(animals))
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 3
@@ -144,14 +144,14 @@ def test_any_classifier_s_config_keeps_all_but_its_datasets_and_classes(repo, an
         assert cfg[loader].batch_size == before[loader].batch_size
         assert cfg[loader].dataset.type == (before[loader].dataset.type if mine is not
                                             cfg[loader].dataset else 'ImageFolder')
-    assert cfg.val_evaluator.topk == (1,)  # of three, five can't be the best
+    assert cfg.val_evaluator.topk == (1,)  # top-5 makes no sense with three classes
     assert cfg.optim_wrapper == before.optim_wrapper
 
 
 @pytest.mark.parametrize('change, said', [
     ({'model.head': None}, 'no head with num_classes'),
     ({'train_dataloader.dataset': dict(type='X', datasets=[])}, 'pipeline of train_dataloader')])
-def test_a_config_that_it_does_not_go_with_is_named(repo, animals, change, said):
+def test_a_config_that_does_not_suit_data_is_named(repo, animals, change, said):
     cfg = load_config(repo / 'configs/convmixer/convmixer-64-4_digits.py')
     for key, value in change.items():
         owner, _, last = key.rpartition('.')
@@ -164,7 +164,7 @@ def test_a_config_that_it_does_not_go_with_is_named(repo, animals, change, said)
     (['train', 'val', 'test'], Part('test')), (['train', 'val'], Part('val')),
     (['test'], Part('test')), (['train'], Part('train', 'held-out')),
     (['.'], Part('', 'held-out'))])
-def test_tests_are_on_images_that_did_not_train(repo, make, tmp_path, folders, tested):
+def test_tests_use_images_that_were_not_trained_on(repo, make, tmp_path, folders, tested):
     for folder in folders:
         make(f'{folder}/dog', 10)
     cfg = load_config(repo / 'configs/convmixer/convmixer-64-4_digits.py')
@@ -180,5 +180,5 @@ def test_tests_are_on_images_that_did_not_train(repo, make, tmp_path, folders, t
     (dict(meta=dict(dataset_meta=dict(classes=['a', 'b']))), ('a', 'b')),
     (dict(meta=dict(dataset_meta={})), None), (dict(meta={}), None),
     (dict(meta=None), None), ({}, None)])
-def test_class_names_are_those_of_the_checkpoint_s_meta(checkpoint, names):
+def test_class_names_come_from_the_meta_of_the_checkpoint(checkpoint, names):
     assert class_names(checkpoint) == names

@@ -26,14 +26,14 @@ def faults(steps):
 faults(2)
 before = faults({STEPS})
 done = DO
-faults(1)  # the first have to come from somewhere
+faults(1)  # warm up: the first blocks always cause page faults
 print(json.dumps([done, before, faults({STEPS})]))
 '''
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='other C libraries are left alone')
 @pytest.mark.parametrize('do', ['keep_freed_memory()', 'None'])
-def test_freed_memory_is_used_again_without_asking_the_system(shell, do):
+def test_freed_memory_is_reused_without_page_faults(shell, do):
     ran = shell([sys.executable, '-c', MEASURE.replace('DO', do)],
                 env={**shell.keywords['env'], 'GLIBC_TUNABLES': LIMITS})
     assert ran.returncode == 0, ran.stderr
@@ -44,23 +44,23 @@ def test_freed_memory_is_used_again_without_asking_the_system(shell, do):
         assert after > 0.9 * before
     else:
         assert done is True
-        assert after < 0.05 * before  # one tensor of the 40 may find its place taken
+        assert after < 0.05 * before  # the place of one of the 40 tensors may be in use
 
 
-def test_other_c_libraries_are_left_alone(monkeypatch):
+def test_nothing_changes_for_other_c_libraries(monkeypatch):
     monkeypatch.setattr(platform, 'libc_ver', lambda: ('', ''))
-    monkeypatch.setattr('ctypes.CDLL', None)  # not even looked at
+    monkeypatch.setattr('ctypes.CDLL', None)  # would fail if it were called
     assert keep_freed_memory() is False
 
 
 @pytest.mark.parametrize('device, times', [('cpu', 1), ('cuda', 0)])
-def test_training_on_a_cpu_asks_for_it(train, tmp_path, monkeypatch, device, times):
+def test_only_training_on_a_cpu_keeps_freed_memory(train, tmp_path, monkeypatch, device, times):
     class Stop(Exception):
         pass
 
     asked = []
 
-    def stop(cfg):
+    def stop(cfg, prepared):
         raise Stop
 
     monkeypatch.setattr('mmconvmixer.apis.training.get_device', lambda: device)

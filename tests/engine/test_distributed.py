@@ -117,19 +117,19 @@ def test_two_processes_share_the_batches_of_an_epoch_and_learn(trained_by_two):
     assert [entry['step'] for entry in logged_metrics(trained_by_two)] == [1, 2]
     assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] > 15  # chance is 10
     table = (trained_by_two / 'scalars.csv').read_text().splitlines()
-    assert [line.split(',')[:2] for line in table] == [  # of one of the two
+    assert [line.split(',')[:2] for line in table] == [  # written by one of the two
         ['epoch', 'iter'], ['1', '38'], ['1', '38'], ['2', '76'], ['2', '76']]
 
 
-def test_what_two_processes_measure_while_training_is_what_their_checkpoint_gives(
+def test_two_processes_validate_the_network_that_their_checkpoint_holds(
         trained_by_two, evaluate, tmp_path):
-    """Each process has BatchNorm statistics of its own, of which one set is saved."""
+    """Each process has its own BatchNorm statistics, but only one set is saved."""
     measured = evaluate(trained_by_two / 'epoch_2.pth', tmp_path)
     assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] == pytest.approx(
         measured['accuracy/top1'], abs=1e-4)
 
 
-def test_two_processes_resume_in_the_weights_of_a_run_never_stopped(
+def test_two_processes_resume_to_the_weights_of_an_uninterrupted_run(
         trained_by_two, shell, toy_config, tmp_path, free_port, weights_of, same_weights):
     shutil.copy(trained_by_two / 'epoch_1.pth', tmp_path)
     dist_train(shell, free_port, toy_config, tmp_path, '--resume', '--cfg-options',
@@ -164,7 +164,7 @@ def test_slurm_tasks_find_each_other_and_give_the_metrics_of_one_process(
      '-p part --job-name job --ntasks 3 --cpus-per-task 5 --kill-on-bad-exit=1 '
      '--qos=low --quiet=1'),
 ])
-def test_slurm_train_asks_for_the_resources_of_its_variables(
+def test_slurm_train_requests_the_resources_in_its_variables(
         shell, slurm, environment, expected):
     slurm.pop('TASKS')
     done = shell(['tools/slurm_train.sh', 'part', 'job', 'config.py', 'work', '--resume'],
@@ -189,7 +189,7 @@ def test_a_script_with_too_few_arguments_says_how_to_call_it(shell, script, argu
 
 @pytest.mark.parametrize('script, arguments', [
     ('dist_train.sh', ['config.py', '4']), ('dist_test.sh', ['config.py', 'x.pth', '4'])])
-def test_several_nodes_meet_where_the_variables_say(shell, tmp_path, script, arguments):
+def test_several_nodes_use_the_address_in_the_variables(shell, tmp_path, script, arguments):
     (tmp_path / 'python').write_text('#!/bin/sh\necho "$@"\n')
     (tmp_path / 'python').chmod(0o755)
     env = {**shell.keywords['env'], 'PATH': f'{tmp_path}:{os.environ["PATH"]}',
@@ -201,7 +201,7 @@ def test_several_nodes_meet_where_the_variables_say(shell, tmp_path, script, arg
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_a_launcher_that_started_nothing_is_one_line(
+def test_a_launcher_without_its_variables_is_a_one_line_error(
         tool, toy_config, trained, monkeypatch, launcher):
     for name in list(os.environ):
         if name.startswith(('SLURM_', 'OMPI_', 'RANK', 'WORLD_SIZE', 'MASTER_')):
@@ -212,7 +212,7 @@ def test_a_launcher_that_started_nothing_is_one_line(
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_missing_scontrol_is_one_line(tool, toy_config, trained, monkeypatch, tmp_path):
+def test_a_missing_scontrol_is_a_one_line_error(tool, toy_config, trained, monkeypatch, tmp_path):
     for name, value in dict(SLURM_PROCID='0', SLURM_NTASKS='1', SLURM_NODELIST='node1',
                             PATH=str(tmp_path)).items():
         monkeypatch.setenv(name, value)
@@ -222,7 +222,7 @@ def test_a_missing_scontrol_is_one_line(tool, toy_config, trained, monkeypatch, 
     assert done.err.startswith('error: ') and 'MASTER_ADDR' in done.err
 
 
-def test_of_many_processes_with_one_error_the_first_says_it(tool, tmp_path, monkeypatch):
+def test_only_the_first_process_prints_an_error_that_all_share(tool, tmp_path, monkeypatch):
     monkeypatch.setenv('RANK', '1')
     quiet = tool('test', tmp_path / 'missing.py')
     monkeypatch.setenv('RANK', '0')

@@ -11,7 +11,7 @@ CLASSES = 4
 
 
 def samples(count, unreadable=()):
-    """`count` predictions that are right at random; the unreadable ones all right."""
+    """`count` predictions that are right at random; all unreadable ones are right."""
     generator = torch.Generator().manual_seed(0)
     made = []
     for index in range(count):
@@ -29,7 +29,7 @@ def samples(count, unreadable=()):
 
 
 def metrics_of(evaluator, all_samples, rank=0, world_size=1, batch=4):
-    """What a rank does: its share as `DefaultSampler` deals it, padding included."""
+    """Evaluate the share that `DefaultSampler` gives a rank, including padding."""
     size = len(all_samples)
     padded = all_samples + all_samples[:-size % world_size]
     mine = [sample.to_dict() for sample in padded[rank::world_size]]
@@ -58,7 +58,7 @@ def test_a_second_evaluation_forgets_the_first():
     assert metrics_of(evaluator, given)['accuracy/top1'] == pytest.approx(truth(given))
 
 
-def test_every_metric_of_a_list_leaves_them_out():
+def test_every_metric_of_a_list_leaves_unreadable_samples_out():
     given = samples(13, (2, 7))
     evaluator = Evaluator([Accuracy(), SingleLabelMetric(), ConfusionMatrix()])
     metrics = metrics_of(evaluator, given)
@@ -68,7 +68,7 @@ def test_every_metric_of_a_list_leaves_them_out():
     assert metrics['single-label/f1-score'] == alone['single-label/f1-score']
 
 
-def test_samples_of_joined_datasets_are_not_taken_for_one_another():
+def test_samples_of_concatenated_datasets_are_not_confused():
     """In mmengine's ConcatDataset every part counts its `sample_idx` from 0."""
     first, second = samples(6), samples(6, (1,))
     for sample in second:
@@ -102,7 +102,7 @@ def _rank(rank, world_size, port, size, unreadable, folder):
     (13, (0,)),          # the one that pads
     (14, (1, 3, 5, 7)),  # all on rank 1
 ])
-def test_two_processes_give_what_one_gives(tmp_path, free_port, size, unreadable):
+def test_two_processes_give_the_metrics_of_one(tmp_path, free_port, size, unreadable):
     mp.start_processes(_rank, (2, free_port, size, unreadable, str(tmp_path)), nprocs=2,
                        start_method='fork')
     from mmengine import load

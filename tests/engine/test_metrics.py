@@ -16,17 +16,17 @@ def evaluate(metric, scores, labels, classes=None):
     return evaluator.evaluate(len(labels))
 
 
-def test_accuracy_of_each_class_has_the_classes_names():
+def test_accuracy_per_class_uses_the_class_names():
     scores = [[.9, .1, 0.], [.4, .6, 0.], [.2, .8, 0.], [.3, .7, 0.]]
     assert evaluate(PerClassAccuracy(), scores, [0, 0, 1, 1], ('cat', 'dog', 'fox')) == {
         'accuracy/per_class': {'cat': 50., 'dog': 100.}}
 
 
-def test_a_class_without_a_image_has_no_accuracy_and_without_names_numbers_do():
+def test_a_class_without_images_is_omitted_and_labels_replace_missing_names():
     assert evaluate(PerClassAccuracy(), [[.1, .9]], [1]) == {'accuracy/per_class': {'1': 100.}}
 
 
-def test_ece_is_the_gap_of_score_and_accuracy_in_each_bin_by_hand():
+def test_ece_equals_the_gaps_of_score_and_accuracy_computed_by_hand():
     # Bin (.4, .5]: scores .45 and .5, one right. Bin (.9, 1]: scores .95, .95, .98, all right.
     scores = [[.45, .3, .25], [.5, .25, .25], [.95, .05, 0.], [.95, .05, 0.], [.98, .02, 0.]]
     expected = 2 / 5 * abs(.475 - .5) + 3 / 5 * abs(.96 - 1)
@@ -34,7 +34,7 @@ def test_ece_is_the_gap_of_score_and_accuracy_in_each_bin_by_hand():
     assert found['calibration/ece'] == pytest.approx(100 * expected)
 
 
-def test_ece_of_a_calibrated_model_is_near_zero_and_of_a_sure_wrong_one_100():
+def test_ece_is_near_0_for_a_calibrated_model_and_100_for_a_confidently_wrong_one():
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(200_000, generator=generator, dtype=torch.float64)
     hits = (torch.rand(200_000, generator=generator) < scores).double()

@@ -32,7 +32,7 @@ def test_another_seed_ends_in_other_weights(train, trained, tmp_path, same_weigh
                             read_checkpoint(trained)['state_dict'])
 
 
-def test_ema_by_one_line_saves_the_averaged_weights_as_the_networks(train, tmp_path):
+def test_ema_by_one_config_line_saves_the_averaged_weights(train, tmp_path):
     """mmengine's momentum is the share of the new weights."""
     train(tmp_path, {'custom_hooks': [dict(type='EMAHook', momentum=0.1)]})
     checkpoint = final(tmp_path)

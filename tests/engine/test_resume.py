@@ -13,7 +13,7 @@ KEEP_ALL = {'train_cfg.max_epochs': EPOCHS, 'default_hooks.checkpoint.max_keep_c
 
 @pytest.fixture(scope='module')
 def whole(train, tmp_path_factory):
-    """The folder of a run that nothing stopped, with a checkpoint of each epoch."""
+    """The folder of an uninterrupted run, with a checkpoint of each epoch."""
     folder = tmp_path_factory.mktemp('whole')
     train(folder, KEEP_ALL)
     return folder
@@ -28,7 +28,7 @@ def whole(train, tmp_path_factory):
      dict(amp=True, persistent_workers=False)),
 ], ids=['plain', 'no seed', 'no validation', 'workers',
         'workers, no seed, amp'])
-def test_a_run_resumed_after_epoch_1_ends_in_the_weights_of_one_never_stopped(
+def test_a_run_resumed_after_epoch_1_ends_in_the_weights_of_an_uninterrupted_one(
         train, tmp_path, weights_of, same_weights, overrides, options):
     train(tmp_path / 'whole', {**KEEP_ALL, **overrides}, **options)
     (tmp_path / 'cut').mkdir()
@@ -48,9 +48,9 @@ def test_the_weights_do_not_depend_on_how_the_samples_are_loaded(
     assert same_weights(weights_of(tmp_path / 'epoch_2.pth'), weights_of(whole / 'epoch_2.pth'))
 
 
-def test_without_the_kept_random_states_the_run_would_drift(
+def test_without_the_saved_random_states_the_weights_would_differ(
         train, tmp_path, whole, weights_of, same_weights):
-    """Else the tests above would hold for a run that draws no numbers."""
+    """Otherwise the tests above would pass for a run that draws no random numbers."""
     checkpoint = read_checkpoint(whole / 'epoch_1.pth')
     del checkpoint['random_states']
     write_checkpoint(checkpoint, tmp_path / 'epoch_1.pth')
@@ -59,7 +59,7 @@ def test_without_the_kept_random_states_the_run_would_drift(
                             weights_of(whole / 'epoch_2.pth'))
 
 
-def test_a_run_by_iterations_resumes_exactly_too(
+def test_a_run_by_iterations_also_resumes_exactly(
         train, toy_config, tmp_path, weights_of, same_weights):
     config = tmp_path / 'by_iteration.py'
     config.write_text(f'''
@@ -77,8 +77,8 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4, max_keep_ckpts=
                         weights_of(tmp_path / 'whole/iter_8.pth'))
 
 
-def test_a_config_in_a_checkpoint_is_not_run(train, tmp_path, whole):
-    """mmengine's resume runs `meta['config']`, and a checkpoint may be a stranger's."""
+def test_a_config_in_a_checkpoint_is_not_executed(train, tmp_path, whole):
+    """mmengine's `resume` executes `meta['config']`, and checkpoints may come from strangers."""
     checkpoint = read_checkpoint(whole / 'epoch_1.pth')
     trace = tmp_path / 'was_here'
     checkpoint['meta']['config'] = f'open({str(trace)!r}, "w")'
@@ -89,7 +89,7 @@ def test_a_config_in_a_checkpoint_is_not_run(train, tmp_path, whole):
 
 
 @pytest.mark.parametrize('size', [0, 1000, -1000, -1])
-def test_a_half_written_newest_checkpoint_is_passed_over(
+def test_a_half_written_newest_checkpoint_is_skipped(
         train, tmp_path, whole, weights_of, same_weights, size):
     shutil.copy(whole / 'epoch_1.pth', tmp_path)
     data = (whole / 'epoch_2.pth').read_bytes()
@@ -100,7 +100,7 @@ def test_a_half_written_newest_checkpoint_is_passed_over(
     assert same_weights(weights_of(tmp_path / 'epoch_2.pth'), weights_of(whole / 'epoch_2.pth'))
 
 
-def test_the_newest_is_the_one_of_the_highest_number(train, tmp_path, whole):
+def test_the_newest_checkpoint_has_the_highest_number(train, tmp_path, whole):
     shutil.copy(whole / 'epoch_2.pth', tmp_path / 'epoch_10.pth')
     shutil.copy(whole / 'epoch_1.pth', tmp_path / 'epoch_9.pth')
     model = train(tmp_path, {'train_cfg.max_epochs': 2}, resume=True, validate=False)
@@ -108,7 +108,7 @@ def test_the_newest_is_the_one_of_the_highest_number(train, tmp_path, whole):
     assert torch.equal(model.head.fc.weight, weights['head.fc.weight'])
 
 
-def test_resuming_where_nothing_is_starts_from_the_beginning(
+def test_resuming_without_a_checkpoint_starts_from_the_beginning(
         train, tmp_path, whole, weights_of, same_weights):
     train(tmp_path, resume=True, validate=False)
     assert same_weights(weights_of(tmp_path / 'epoch_1.pth'), weights_of(whole / 'epoch_1.pth'))
@@ -144,7 +144,7 @@ class DieSaving(Hook):
 
 
 @pytest.mark.parametrize('death', ['DieInEpoch', 'DieSaving'])
-def test_after_kill_9_resume_goes_on_from_the_last_complete_checkpoint(
+def test_after_kill_9_a_run_resumes_from_the_last_complete_checkpoint(
         train, shell, tool, toy_config, tmp_path, whole, weights_of, same_weights, death):
     (tmp_path / 'killer.py').write_text(KILLER)
     config = tmp_path / 'killed.py'

@@ -11,7 +11,7 @@ EPOCHS = 4
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_every_epoch_ends_in_the_weights_of_one_never_stopped(
+def test_a_run_killed_in_every_epoch_ends_in_the_weights_of_an_uninterrupted_one(
         unpacked, shell, repo, tmp_path, weights_of, same_weights):
     """128/4 on 5,000 images, from memory, with the shipped recipe's augmentation."""
     command = [

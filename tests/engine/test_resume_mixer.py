@@ -20,7 +20,7 @@ PLAIN, SAM = '', "optim_wrapper = dict(type='SAMOptimWrapper', rho=0.15)"
 
 @pytest.mark.parametrize('processes', [1, 2])
 @pytest.mark.parametrize('optim_wrapper', [PLAIN, SAM], ids=['plain', 'SAM'])
-def test_a_mixer_resumed_after_2_steps_ends_in_the_weights_of_one_never_stopped(
+def test_a_mixer_resumed_after_2_steps_ends_in_the_weights_of_an_uninterrupted_one(
         tmp_path, toy_config, train, shell, free_port, weights_of, same_weights, processes,
         optim_wrapper):
     config = tmp_path / 'mixer.py'

@@ -46,7 +46,7 @@ def published(server, monkeypatch):
 
 
 def publish_weights(server, config, changes):
-    """Put weights of the small network with a thousand classes where the config's would be."""
+    """Replace the config's weights by those of a small network with a thousand classes."""
     cfg = load_config(config, {**changes, 'model.head.num_classes': 1000})
     model = get_model(cfg)
     plain = server.folder / 'plain.pth'
@@ -58,7 +58,7 @@ def publish_weights(server, config, changes):
 
 
 @pytest.mark.parametrize('name', SMALL)
-def test_the_recipe_runs_from_download_to_answer(
+def test_the_recipe_runs_from_download_to_prediction(
         tool, repo, published, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     config, changes = repo / f'configs/{name}.py', SMALL[name]
@@ -77,7 +77,7 @@ def test_the_recipe_runs_from_download_to_answer(
     saved = read_checkpoint(path)
     assert saved['meta']['iter'] == 8 and saved['meta']['dataset_meta']['classes'][0] == 'daisy'
     assert saved['meta']['data']['train']['images'] == 25
-    for key, value in before.items():  # near the weights that it began with, but for the head
+    for key, value in before.items():  # except for the head, near the initial weights
         if key.startswith('backbone.') and 'running' not in key and 'num_batches' not in key:
             assert (saved['state_dict'][key] - value).abs().max() < 0.3, key
     if file.endswith('.npz'):

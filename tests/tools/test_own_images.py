@@ -1,4 +1,4 @@
-"""--data DIR of the tools: images of one's own, end to end."""
+"""--data DIR of the tools, end to end: train and test on a folder of images."""
 import shutil
 
 import pytest
@@ -32,7 +32,7 @@ def digits_to_three(repo, images, tool, tmp_path):
     return call
 
 
-def test_a_run_says_what_it_found_and_starts_the_head_anew(
+def test_a_run_logs_what_it_found_and_starts_the_head_anew(
         digits_to_three, images, tmp_path):
     done = digits_to_three()
     assert (f'{images}: 3 classes, 54 images to train on, 6 to validate on: there is no val '
@@ -62,7 +62,7 @@ def test_its_images_are_tested_and_named_with_the_config_beside_the_checkpoint(
     assert {entry['pred_class'] for entry in answer['pred_topk']} == {'class0', 'class1', 'class2'}
 
 
-def test_weights_for_the_very_classes_keep_their_head_and_resumption_does(
+def test_weights_for_the_same_classes_and_resumed_weights_keep_their_head(
         digits_to_three, tool, repo, images, tmp_path):
     digits_to_three()
     work = tmp_path / 'work'
@@ -78,7 +78,7 @@ def test_weights_for_the_very_classes_keep_their_head_and_resumption_does(
     assert 'Epoch(train) [2]' in resumed.out and 'Epoch(train) [1]' not in resumed.out
 
 
-def test_without_data_another_head_is_an_error_as_ever_unless_the_config_says_so(
+def test_without_data_another_head_is_an_error_unless_the_config_has_new_head(
         tool, toy_config, bad_checkpoints, tmp_path):
     path, said = bad_checkpoints['seven classes']
     options = ['train', toy_config, '--no-validate', '--work-dir', tmp_path, '--cfg-options',
@@ -89,13 +89,14 @@ def test_without_data_another_head_is_an_error_as_ever_unless_the_config_says_so
 
 
 @pytest.mark.parametrize('wrong', ['one block', 'three blocks', 'a function'])
-def test_a_new_head_excuses_nothing_else(bad_input, toy_config, bad_checkpoints, wrong):
+def test_a_new_head_does_not_excuse_other_differences(
+        bad_input, toy_config, bad_checkpoints, wrong):
     path, said = bad_checkpoints[wrong]
     assert said in bad_input('train', toy_config, '--cfg-options', f'load_from={path}',
                              'new_head=True')
 
 
-def test_the_evaluation_of_another_head_stays_an_error(
+def test_evaluating_another_head_is_an_error(
         bad_input, tmp_path_factory, repo, image_folder):
     folder = tmp_path_factory.mktemp('two')
     image_folder(folder, 40, classes=2)
@@ -109,7 +110,7 @@ def test_the_evaluation_of_another_head_stays_an_error(
     (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in range(3)], 'no folders in it'),
     (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in (1, 2)], 'one class only'),
     (lambda folder: (folder / 'empty').mkdir(), 'without an image: empty')])
-def test_a_folder_that_is_no_data_set_is_one_line(bad_input, toy_config, images, spoil, said):
+def test_a_folder_that_is_not_a_dataset_is_one_line(bad_input, toy_config, images, spoil, said):
     spoil(images)
     answer = bad_input('train', toy_config, '--data', images)
     assert said in answer and str(images) in answer
@@ -131,7 +132,7 @@ def test_flowers_without_folder_and_network_are_one_line(
     assert 'data/flowers does not exist' in said and 'MMCONVMIXER_MIRROR' in said
 
 
-def test_two_processes_freeze_and_start_anew_alike(
+def test_two_processes_freeze_layers_and_start_the_head_anew(
         shell, repo, images, tmp_path, free_port, weights_of):
     done = shell(['tools/dist_train.sh', repo / f'configs/convmixer/{DIGITS}.py', '2', '--data',
                   images, '--work-dir', tmp_path / 'work', '--cfg-options',

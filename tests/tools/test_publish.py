@@ -31,7 +31,7 @@ def test_a_published_file_is_small_named_by_its_hash_and_loads(trained, publish,
 
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
-def test_its_figures_are_measured_with_the_rounded_weights(
+def test_its_metrics_are_measured_with_the_rounded_weights(
         publish, evaluate, tmp_path, dtype):
     run = publish(tmp_path / 'out', '--dtype', dtype)
     path, = (tmp_path / 'out').glob('toy-*.pth')
@@ -46,7 +46,7 @@ def test_its_figures_are_measured_with_the_rounded_weights(
     assert f'accuracy/top1 {said["metrics"]["accuracy/top1"]:.2f}' in run.out
 
 
-def test_it_keeps_where_the_weights_come_from(trained, publish, tmp_path):
+def test_it_records_where_the_weights_come_from(trained, publish, tmp_path):
     publish(tmp_path)
     path, = tmp_path.glob('toy-*.pth')
     source, meta = read_checkpoint(trained)['meta'], read_checkpoint(path)['meta']
@@ -54,7 +54,7 @@ def test_it_keeps_where_the_weights_come_from(trained, publish, tmp_path):
         assert meta[key] == source[key]
 
 
-def test_it_says_nothing_of_this_machines_folders(publish, tmp_path):
+def test_it_does_not_reveal_folders_of_this_machine(publish, tmp_path):
     publish(tmp_path)
     path, = tmp_path.glob('toy-*.pth')
     text = repr(read_checkpoint(path)['meta'])
@@ -80,7 +80,7 @@ def test_a_checkpoint_that_names_no_config_asks_for_one(bad_input, tmp_path, wei
     assert 'names no config' in said and 'give --config' in said
 
 
-def test_data_for_a_set_that_is_in_no_folder_is_refused(
+def test_data_for_a_test_set_without_a_folder_is_refused(
         bad_input, trained, toy_config, tmp_path):
     said = bad_input('publish', trained, tmp_path / 'out', 'toy', '--data', tmp_path,
                      '--config', toy_config, experiment=False)

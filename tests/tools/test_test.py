@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmconvmixer.datasets import ResizeCenterCrop
 from mmconvmixer.errors import CheckpointMismatch
 
 
@@ -28,7 +29,7 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
     (['--backend', 'torch', '--amp'], 'neither --amp'),
     (['--backend', 'torch', '--tta'], 'nor --tta'),
 ])
-def test_runtimes_that_can_not_be(bad_input, options, said):
+def test_invalid_backend_options_are_refused(bad_input, options, said):
     assert said in bad_input('test', 'convmixer-64-4_digits', *options)
 
 
@@ -60,7 +61,7 @@ def test_its_accuracy_is_that_of_the_network_on_the_images(
 
 
 @pytest.mark.parametrize('ending', ['.json', '.pkl', '.pickle', '.yml', '.yaml'])
-def test_out_writes_metrics_in_the_format_of_its_ending(
+def test_out_writes_metrics_in_the_format_of_its_suffix(
         tool, toy_config, trained, evaluate, tmp_path, ending):
     out = tmp_path / f'deep/er/metrics{ending}'
     done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--out', out,
@@ -99,7 +100,7 @@ def test_out_writes_predictions_as_plain_json(tool, toy_config, trained, tmp_pat
     assert predictions[0]['gt_label'] in range(10)
 
 
-def test_metrics_that_are_no_single_number_are_printed_and_written(
+def test_metrics_that_are_not_single_numbers_are_printed_and_written(
         tool, toy_config, trained, tmp_path):
     config = tmp_path / 'classwise.py'
     config.write_text(f"_base_ = ['{toy_config}']\ntest_evaluator = dict(\n"
@@ -120,7 +121,7 @@ def test_show_dir_gets_one_image_per_sample_whatever_their_names(
     assert len([path for path in (tmp_path / 'shown').rglob('*') if path.is_file()]) == 23
 
 
-def test_show_dir_takes_images_that_are_no_files_and_leaves_out_by_interval(
+def test_show_dir_draws_images_without_files_and_every_nth_only(
         tool, toy_config, trained, tmp_path):
     done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work',
                 '--show-dir', tmp_path / 'shown', '--interval', '100')
@@ -131,7 +132,7 @@ def test_show_dir_takes_images_that_are_no_files_and_leaves_out_by_interval(
     assert all(cv2.imread(str(path)).std() > 5 for path in images)
 
 
-def test_tta_averages_a_image_and_its_mirror_image(evaluate, toy_config, trained, tmp_path):
+def test_tta_averages_an_image_and_its_mirror_image(evaluate, toy_config, trained, tmp_path):
     def scores(name, **options):
         evaluate(trained, tmp_path, out=str(tmp_path / f'{name}.pkl'), **options)
         return torch.stack([entry['pred_score']
@@ -156,6 +157,23 @@ def test_tta_leaves_out_a_corrupt_image_and_names_it(
     assert done.code == 0, done.err
     assert len(json.loads(out.read_text())) == 11
     assert str(paths[5]) in done.out
+
+
+@pytest.mark.parametrize('many', [True, False])
+def test_only_many_images_use_the_pipeline_that_imports_numba(
+        evaluate, folder_config, image_folder, trained, tmp_path, monkeypatch, many):
+    pytest.importorskip('numba')
+    transform, used = ResizeCenterCrop.transform, []
+    monkeypatch.setattr(ResizeCenterCrop, 'transform',
+                        lambda self, results: used.append(1) or transform(self, results))
+    monkeypatch.setattr('mmconvmixer.apis.evaluation.MANY_IMAGES', 12 if many else 13)
+    image_folder(tmp_path / 'data', 12)
+    config = folder_config(tmp_path / 'data', **{'test_dataloader.dataset.pipeline': [
+        dict(type='LoadImage', color_type='grayscale'),
+        dict(type='ResizeEdge', scale=9, edge='short', backend='pillow'),
+        dict(type='CenterCrop', crop_size=8), dict(type='PackInputs')]})
+    evaluate(trained, tmp_path / 'work', config=config)
+    assert len(used) == (12 if many else 0)
 
 
 def test_amp_computes_in_bfloat16_on_a_cpu(evaluate, trained, tmp_path):
@@ -185,7 +203,7 @@ def test_a_checkpoint_may_be_a_url_whose_name_promises_its_hash(
                       tmp_path)
         assert by_url.code == 0, by_url.err
         assert by_url.out.splitlines()[-1] == by_path.out.splitlines()[-1]
-    assert len(server.asked) == 1  # the second time it is there
+    assert len(server.asked) == 1  # the second time it comes from the cache
 
 
 def test_no_strict_loads_what_fits_and_says_what_does_not(
@@ -215,7 +233,7 @@ def test_a_corrupt_image_is_left_out_and_named_at_the_end(
 
 @pytest.fixture
 def elsewhere(tmp_path_factory):
-    """Room for the logs of a run that had begun."""
+    """A folder for the logs of a run that fails after its start."""
     return tmp_path_factory.mktemp('work')
 
 
@@ -245,7 +263,7 @@ def test_a_bad_checkpoint_is_one_line(bad_input, toy_config, bad_checkpoint):
     assert expected in bad_input('test', toy_config, path)
 
 
-def test_a_wrong_name_is_answered_with_the_nearest(bad_input, toy_config):
+def test_a_wrong_name_is_answered_with_the_nearest_one(bad_input, toy_config):
     said = bad_input('test', toy_config, 'convmixer-786-32')
     assert 'convmixer-786-32' in said and 'convmixer-768-32_3rdparty_in1k' in said
 
@@ -333,7 +351,7 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert 'file' in said or '/proc/no' in said
 
 
-def test_an_out_file_that_is_a_folder_is_turned_down_before_the_work(
+def test_an_out_file_that_is_a_folder_is_refused_before_the_run(
         bad_input, toy_config, trained, tmp_path):
     (tmp_path / 'pred.json').mkdir()
     assert 'pred.json' in bad_input('test', toy_config, trained, '--out', 'pred.json')
@@ -343,7 +361,7 @@ def test_an_out_file_that_is_a_folder_is_turned_down_before_the_work(
     (('--out', 'pred.txt'), '.json, .pkl'), (('--out', 'pred.yml'), '.json, .pkl'),
     (('--out', 'm.csv', '--out-item', 'metrics'), '.yaml'),
     (('--out-item', 'metrics'), 'add --out FILE')])
-def test_an_out_that_names_no_known_format_is_one_line(
+def test_an_out_with_an_unknown_suffix_is_one_line(
         bad_input, toy_config, trained, options, expected):
     assert expected in bad_input('test', toy_config, trained, *options)
 
@@ -356,19 +374,19 @@ def test_a_bad_checkpoint_beside_a_fresh_out_folder_leaves_no_folder(
 
 @pytest.mark.parametrize('option', ['x', 'model.backbone.no_such_option=1',
                                     'model.backbone.type=NoSuchNet'])
-def test_a_config_option_that_means_nothing_is_one_line(
+def test_an_invalid_config_option_is_one_line(
         tool, toy_config, trained, tmp_path, option):
     try:
         done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--cfg-options',
                     option, experiment=False)
         code, err = done.code, done.err
-    except SystemExit as left:  # argparse's own way, after printing
+    except SystemExit as left:  # argparse exits like this after printing
         code, err = left.code, 'error: '
     assert code == 2
     assert err.startswith('error: ')
 
 
-def test_the_api_raises_by_name(evaluate, bad_checkpoints, tmp_path):
+def test_the_api_raises_the_documented_exception(evaluate, bad_checkpoints, tmp_path):
     path, said = bad_checkpoints['one block']
     with pytest.raises(CheckpointMismatch) as caught:
         evaluate(path, tmp_path / 'work')

@@ -79,7 +79,7 @@ def test_amp_trains_in_bfloat16_on_a_cpu(tool, toy_config, trained, weights_of, 
 
 @pytest.mark.parametrize('options, persistent', [
     ((), True), (('--no-persistent-workers',), False)])
-def test_persistent_workers_are_as_asked(
+def test_persistent_workers_follow_the_options(
         tool, toy_config, tmp_path, monkeypatch, options, persistent):
     made = []
     create = DataLoader.__init__
@@ -167,16 +167,16 @@ def test_a_bad_checkpoint_to_resume_from_is_one_line(
     assert expected in bad_input('train', toy_config, '--resume', path)
 
 
-def test_weights_without_training_state_are_nothing_to_resume_from(
+def test_weights_without_training_state_cannot_be_resumed_from(
         bad_input, toy_config, trained, weights_of, tmp_path):
     write_checkpoint(dict(state_dict=weights_of(trained)), tmp_path / 'weights.pth')
     said = bad_input('train', toy_config, '--resume', tmp_path / 'weights.pth')
     assert 'weights.pth' in said and 'load_from' in said
 
 
-def test_a_checkpoint_without_its_optimizer_is_nothing_to_resume_from(
+def test_a_checkpoint_without_its_optimizer_cannot_be_resumed_from(
         bad_input, toy_config, trained, tmp_path):
-    """mmengine saves `best_*.pth` so: the run would go on, and drift, without a word."""
+    """mmengine writes `best_*.pth` like this; resuming would silently give other weights."""
     checkpoint = read_checkpoint(trained)
     del checkpoint['optimizer'], checkpoint['param_schedulers']
     write_checkpoint(checkpoint, tmp_path / 'best_epoch_1.pth')
@@ -184,7 +184,7 @@ def test_a_checkpoint_without_its_optimizer_is_nothing_to_resume_from(
                                            tmp_path / 'best_epoch_1.pth')
 
 
-def test_of_a_resumed_folder_another_net_s_checkpoint_is_an_error(
+def test_resuming_in_a_folder_of_another_network_is_an_error(
         bad_input, toy_config, trained, tmp_path):
     (tmp_path / 'work').mkdir()
     shutil.copy(trained, tmp_path / 'work/epoch_1.pth')

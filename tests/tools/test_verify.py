@@ -25,7 +25,7 @@ def verify(tool, toy_config):
     return call
 
 
-def test_a_published_file_reaches_its_figures(published, verify):
+def test_a_published_file_reaches_its_metrics(published, verify):
     run = verify(published)
     assert run.code == 0, run.err
     assert 'accuracy/per_class/7' in run.out and 'calibration/ece' in run.out
@@ -79,7 +79,7 @@ def test_weights_that_may_be_several_models_are_an_error(bad_input, tmp_path):
     assert 'Give the name of the model' in said and all(name in said for name in MIXERS)
 
 
-def test_a_figure_that_is_not_reached_is_named_and_the_code_is_1(published, verify, tmp_path):
+def test_a_metric_that_is_not_reached_is_named_and_the_code_is_1(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published']['metrics']['accuracy/top1'] += 0.02
     write_checkpoint(checkpoint, tmp_path / 'better.pth')
@@ -96,7 +96,7 @@ def test_other_weights_than_published_are_noticed(published, verify, tmp_path):
     assert verify(tmp_path / 'changed.pth').code == 1
 
 
-def test_a_figure_that_the_config_does_not_measure_differs(published, verify, tmp_path):
+def test_a_metric_that_the_config_does_not_measure_differs(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published']['metrics']['accuracy/top9'] = 99.
     write_checkpoint(checkpoint, tmp_path / 'top9.pth')
@@ -119,25 +119,25 @@ def test_a_training_checkpoint_has_nothing_published(bad_input, trained):
 @pytest.mark.parametrize('named', ['{folder}/own.py', '../own.py', 'own.py', 3, None])
 def test_a_config_that_a_checkpoint_names_is_run_only_if_it_is_the_packages(
         bad_input, published, tmp_path, named):
-    """A stranger may send weights with a config beside them."""
+    """Weights from a stranger may come with a config."""
     (tmp_path / 'own.py').write_text('import os; os.abort()')
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published']['config_file'] = (
         named.format(folder=tmp_path) if isinstance(named, str) else named)
     torch.save(checkpoint, tmp_path / 'strange.pth')
     said = bad_input('verify', tmp_path / 'strange.pth', experiment=False)
-    assert "none of this package's configs; give --config" in said
+    assert "not one of this package's configs; give --config" in said
 
 
 @pytest.mark.parametrize('said', ['text', dict(metrics=3), dict(metrics={})])
-def test_figures_that_are_none_are_one_line(bad_input, published, toy_config, tmp_path, said):
+def test_invalid_published_metrics_are_one_line(bad_input, published, toy_config, tmp_path, said):
     checkpoint = read_checkpoint(published)
     checkpoint['meta']['published'] = said
     torch.save(checkpoint, tmp_path / 'strange.pth')
     bad_input('verify', tmp_path / 'strange.pth', '--config', toy_config, experiment=False)
 
 
-def test_one_image_of_a_class_may_be_decided_otherwise(published, verify, tmp_path):
+def test_one_image_of_a_class_may_be_classified_differently(published, verify, tmp_path):
     checkpoint = read_checkpoint(published)
     per_class = checkpoint['meta']['published']['metrics']['accuracy/per_class']
     per_class['7'] += 100 / 60

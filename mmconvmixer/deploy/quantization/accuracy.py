@@ -7,7 +7,7 @@ from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
-from mmconvmixer.apis.publishing import data_root_override
+from mmconvmixer.config.test_set import data_root_override
 from mmconvmixer.datasets import SkipUnreadable, check_folders
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.zoo.config import require
