@@ -99,7 +99,7 @@ def parser_of(words):
 @pytest.mark.parametrize(('page', 'command'), COMMANDS)
 def test_every_option_that_a_page_shows_exists(page, command):
     for part in command.split(' && '):
-        words = [word for word in shlex.split(part)]
+        words = shlex.split(part)
         while re.match(r'[A-Z_]+=', words[0]):
             words = words[1:]
         if words[0] == 'mmconvmixer' or words[:1] == ['python']:

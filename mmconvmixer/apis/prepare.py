@@ -15,7 +15,7 @@ from mmconvmixer.checkpoints import build_model, load_weights
 from mmconvmixer.checkpoints.new_head import with_own_head
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.engine import start_process_group
-from mmconvmixer.engine.hooks.freeze import frozen_parameters
+from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
 from mmconvmixer.engine.hooks.random_state_hook import random_state
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.zoo.config import config_path, load_config, require, run_name
