@@ -29,7 +29,6 @@ RELIED_ON = {
     ('mmengine.optim:_ParamScheduler', '_ParamScheduler'): 'the base of every schedule',
     ('mmengine.optim:_ParamScheduler', '_get_value'): 'what a schedule implements',
     ('mmengine.registry:Registry', '_imported'): 'whether a registry was filled already',
-    ('mmengine.registry:Registry', '_locations'): 'register at first use, not at import',
     ('mmengine.optim:OptimWrapper', '_inner_count'): "SAM's two backward passes are one iteration",
     ('mmengine.optim:AmpOptimWrapper', '_scale_update_param'): 'set by the constructor passed over',
     ('mmengine.runner:CheckpointLoader', '_schemes'): 'the readers to restore on unregister',
@@ -38,6 +37,9 @@ RELIED_ON = {
     ('mmengine.runner:Runner', '_resume'): 'hooks must tell resuming from load_from',
     ('mmengine.visualization:BaseVisBackend', '_init_env'): 'what a backend implements',
     ('mmengine.visualization:TensorboardVisBackend', '_tensorboard'): 'add_text has no wrapper',
+    ('mmengine.config:Config', '_cfg_dict'): 'whether a config changed since it was formatted',
+    ('mmengine.visualization:Visualizer', '_initialize_fig'): 'put Matplotlib off until it draws',
+    ('mmengine.visualization:Visualizer', '_instance_dict'): 'a visualizer is found by its name',
     # mmpretrain
     ('mmengine.dataset:BaseDataset', '_metainfo'): 'classes are known only after the folders are',
     ('mmpretrain.apis.model:get_model', '_config'): 'where a model keeps its config',
@@ -68,7 +70,9 @@ RELIED_ON = {
     ('torch.nn.modules.module', '_global_forward_hooks'): 'as above',
     ('torch.nn.modules.module', '_global_forward_pre_hooks'): 'as above',
     ('torch:ops.mkldnn', '_is_mkldnn_bf16_supported'): 'the only question torch answers about it',
+    ('torch.cuda', '_sleep'): 'keeps the GPU busy while the timed work is queued',
     # Python
+    ('argparse:ArgumentParser', '_actions'): 'a usage line without the options explained below it',
     ('atexit', '_run_exitfuncs'): 'the last step of Python that a leaving process still needs',
     ('os', '_exit'): "ends a process whose gloo threads would abort Python's own way out",
 }

@@ -20,7 +20,7 @@ def job(convmixer):
 def said(monkeypatch):
     """The lines that were logged."""
     lines = []
-    for module in ('backends.auto', 'backends', 'processor'):
+    for module in ('backends.auto', 'backends.build', 'processor'):
         monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
                             lambda line, *args, **kwargs: lines.append(line))
     return lines

@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import print_log
 
 from mmconvmixer._support.clock import time_in_turn
-from mmconvmixer.deploy.backends import Run, load_backend
+from mmconvmixer.deploy.backends.load import Run, load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.reference import reference_outputs
 from mmconvmixer.deploy.sample_images import sample_batch

@@ -1,0 +1,38 @@
+"""One call that builds a network's function in any backend."""
+import numpy as np
+from mmengine.logging import print_log
+
+from mmconvmixer.deploy.backends.auto import fastest
+from mmconvmixer.deploy.backends.load import Run, able_backends, check_options, load_backend
+from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.processor import supported_precision
+from mmconvmixer.errors import UnknownOption
+
+
+def build_backend(job: Job, backend: str, precision: str,
+                  calibration: list[np.ndarray] | None = None, batch_size: int = 1) -> Run:
+    """Return a function images (N, C, H, W) -> logits (N, classes), CPU tensors.
+
+    Args:
+        job: what to run; its dtype is ignored.
+        backend: a key of `BACKENDS`, or 'auto': try all that are installed, leave out
+            those whose outputs differ from PyTorch's, and take the fastest.
+        precision: one of `PRECISIONS`. On a processor without it, the network
+            computes in float32 and the log says so.
+        calibration: for 'int8', batches (N, C, H, W) of real images.
+        batch_size: images per call when 'auto' times the backends.
+
+    Raises:
+        UnknownOption: see `check_options`; or int8 without calibration images.
+        MissingPackage: see `check_options`.
+    """
+    check_options(backend, precision)
+    precision = supported_precision(precision)
+    if precision == 'int8' and not calibration:
+        raise UnknownOption('int8 needs real images for calibration; give calib, a folder with '
+                            'some of them (--calib DIR)')
+    if backend == 'auto':
+        return fastest(job, able_backends(precision), precision, calibration, batch_size)
+    run = load_backend(backend).build(job, precision, calibration)
+    print_log(f'logits are computed by {backend} in {precision}', 'current')
+    return run
