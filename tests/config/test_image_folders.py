@@ -89,7 +89,7 @@ def test_val_may_lack_a_class(make, tmp_path):
     ({}, DatasetNotFound, 'has no folders in it; expected one folder per class'),
     ({'train': 2, 'val/cat': 2}, DatasetNotFound, 'train has no folders in it'),
     ({'val/cat': 2, 'cat': 2}, DatasetNotFound, 'has val, but no train'),
-    ({'cat': 2}, DatasetNotFound, 'one class only, cat'),
+    ({'cat': 2}, DatasetNotFound, 'only one class, cat'),
     ({'cat': 2, 'dog': 0}, EmptyDataset, 'classes without an image: dog'),
     ({'train/cat': 2, 'train/dog': 2, 'val/emu': 2}, DatasetNotFound,
      'val has classes that are not trained: emu; known are cat, dog'),

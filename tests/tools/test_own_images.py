@@ -108,7 +108,7 @@ def test_evaluating_another_head_is_an_error(
 @pytest.mark.parametrize('spoil, said', [
     (lambda folder: shutil.rmtree(folder), 'is not there'),
     (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in range(3)], 'no folders in it'),
-    (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in (1, 2)], 'one class only'),
+    (lambda folder: [shutil.rmtree(folder / f'class{n}') for n in (1, 2)], 'only one class'),
     (lambda folder: (folder / 'empty').mkdir(), 'without an image: empty')])
 def test_a_folder_that_is_not_a_dataset_is_one_line(bad_input, toy_config, images, spoil, said):
     spoil(images)
