@@ -12,7 +12,8 @@ def largest_error(got: Tensor, exact: Tensor) -> float:
     """Return the largest difference of two tensors; infinity if one of them has NaN."""
     if not exact.numel():
         return 0.
-    return float((got.double() - exact.double()).abs().max().nan_to_num(nan=torch.inf))
+    difference = (got.detach().double() - exact.detach().double()).abs().max()
+    return float(difference.nan_to_num(nan=torch.inf))
 
 
 def largest_allowed(eager: Tensor, exact: Tensor, roundings: int = 1,
@@ -26,7 +27,7 @@ def largest_allowed(eager: Tensor, exact: Tensor, roundings: int = 1,
     """
     if not exact.numel():
         return 0.
-    rounding = torch.finfo(eager.dtype).eps * float(exact.abs().max())
+    rounding = torch.finfo(eager.dtype).eps * float(exact.detach().abs().max())
     return room * largest_error(eager, exact) + roundings * rounding
 
 

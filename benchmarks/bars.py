@@ -40,7 +40,7 @@ def bars(report: dict) -> list[dict]:
         for kernel, least in (('depthwise', 0.6), ('depthwise, gradient by input', 0.4),
                               ('depthwise, gradient by weight', 0.4)):
             got = [row['of limit'] for row in report['kernels']
-                   if (row['variant'], row['kernel']) == (case, kernel) and 'of limit' in row]
+                   if (row.get('variant'), row['kernel']) == (case, kernel) and 'of limit' in row]
             rows.append(_row(f'{case}, {kernel}: share of the limit', least,
                              max(got, default=None)))
     return rows
@@ -49,8 +49,8 @@ def bars(report: dict) -> list[dict]:
 def _figures(report: dict, case: str, what: str, variants: tuple[str, ...],
              figure: str) -> list[float]:
     return [row[figure] for row in report['networks']
-            if (row['network'], row['what']) == (case, what) and row['variant'] in variants
-            and row.get(figure) is not None]
+            if (row['network'], row.get('what')) == (case, what)
+            and row['variant'] in variants and row.get(figure) is not None]
 
 
 def _row(what: str, bar: float, got: float | None, at_most: bool = False) -> dict:

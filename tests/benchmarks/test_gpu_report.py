@@ -112,3 +112,10 @@ def test_bars_compare_with_the_fastest_of_the_others():
     assert found['768/32, training step: times the best torch.compile'] == (1.1, False)
     assert found["768/32, training step: peak memory over eager's"] == (0.5, True)
     assert found['768/32, inference: share of the floor'] == (None, 'not measured')
+
+
+def test_a_part_that_was_stopped_does_not_prevent_the_report():
+    stopped = dict(ok=False, reason='stopped: out of time')
+    report = dict(kernels=[dict(kernel='kernels', **stopped)],
+                  networks=[dict(network='768/32', **stopped)])
+    assert {row['holds'] for row in bars(report)} == {'not measured'}
