@@ -3,7 +3,9 @@
 #
 # Guess: layers of the same name compute the same, so weights can be carried over as they are.
 # Seen:
-#   (paste)
+#   flax 0.12.8 jax 0.10.2 torch 2.13.0+cpu
+#   gelu(x): 4.7e-04 apart; 4.8e-07 apart with approximate="tanh" in torch
+#   LayerNorm of inputs of size 1e-3: 1.1e+00 apart; 1.2e-07 with eps=1e-6 in torch
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

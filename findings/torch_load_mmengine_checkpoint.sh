@@ -3,7 +3,9 @@
 #
 # Guess: a checkpoint that one line of mmengine saved, one line of torch loads.
 # Seen:
-#   (paste)
+#   mmengine 0.10.7 torch 2.13.0+cpu
+#   weights alone: loaded
+#   weights and logged values: UnpicklingError, which names HistoryBuffer: True
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
