@@ -9,7 +9,7 @@ needed. The default is a file for mmpretrain and this project, whose name gets t
 first 8 digits of its sha256.
 """
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmconvmixer.cli.common import DTYPES, run_command
 
@@ -44,7 +44,7 @@ def as_text(converted: 'Converted') -> str:
             f'{converted.act_from})\n{converted.path}')
 
 
-def run(source: str, **options: object) -> None:
+def run(source: str, **options: Any) -> None:
     """Convert and print what was found; see `mmconvmixer.checkpoints.convert.convert`."""
     from mmconvmixer.checkpoints.convert import convert
     from mmconvmixer.zoo import resolve_checkpoint

@@ -6,6 +6,7 @@
 OUT.json, beside the file, says what the file holds.
 """
 import argparse
+from typing import Any
 
 from mmconvmixer.cli.common import run_command
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='how many classes a self-contained file names (default: 5)')
 
 
-def run(out: str, self_contained: bool, **options: object) -> None:
+def run(out: str, self_contained: bool, **options: Any) -> None:
     """Export and print how the answers compare; see `mmconvmixer.deploy.export`."""
     from mmconvmixer.deploy import export
     record = export(out=out, self_contained=self_contained, **options)

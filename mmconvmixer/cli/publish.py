@@ -8,6 +8,7 @@ weights, what they were trained with, and what these very weights reach on the
 test set; no optimizer, no log. `mmconvmixer verify` repeats the measurement.
 """
 import argparse
+from typing import Any
 
 from mmconvmixer.cli.common import DTYPES, run_command
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder of the test data (default: the config's)")
 
 
-def run(**options: object) -> None:
+def run(**options: Any) -> None:
     """Publish, and print metrics and path; see `mmconvmixer.apis.publishing.publish`."""
     from mmconvmixer.apis.evaluation import as_text
     from mmconvmixer.apis.publishing import publish

@@ -8,6 +8,7 @@ the details. `--max-drop 0.2` keeps layers in floating point until top-1 drops b
 no more than 0.2 points.
 """
 import argparse
+from typing import Any
 
 from mmconvmixer.cli.common import add_overrides, run_command
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(model: str, checkpoint: str | None, overrides: dict | None, out: str,
-        **options: object) -> None:
+        **options: Any) -> None:
     """Quantize and print the accuracies; see `mmconvmixer.deploy.quantization.quantize`."""
     from mmconvmixer.deploy.quantization import quantize
     from mmconvmixer.zoo import get_model, load_config

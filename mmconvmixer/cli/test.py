@@ -6,6 +6,7 @@
 On eight GPUs: tools/dist_test.sh CONFIG CHECKPOINT 8
 """
 import argparse
+from typing import Any
 
 from mmconvmixer.cli.common import add_common_options, run_command
 from mmconvmixer.errors import BadConfig
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_options(parser)
 
 
-def run(out_item: str | None, **options: object) -> None:
+def run(out_item: str | None, **options: Any) -> None:
     """Evaluate and print the metrics; see `mmconvmixer.apis.evaluation.evaluate`."""
     from mmengine.dist import is_main_process
 

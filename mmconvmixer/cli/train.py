@@ -7,6 +7,7 @@
 On eight GPUs: tools/dist_train.sh CONFIG 8
 """
 import argparse
+from typing import Any
 
 from mmconvmixer.cli.common import add_common_options, run_command
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_options(parser)
 
 
-def run(**options: object) -> None:
+def run(**options: Any) -> None:
     """Train; see `mmconvmixer.apis.training.train`."""
     from mmconvmixer.apis.training import train
     train(**options)

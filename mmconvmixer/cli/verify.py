@@ -8,7 +8,7 @@ image, the calibration error to 0.05). 1: a figure is not, or the images are not
 the published ones. 2: the evaluation was not possible.
 """
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmconvmixer.cli.common import run_command
 
@@ -38,7 +38,7 @@ def report(result: 'Verification') -> None:
     print(f'{len(differing)} of {len(result.figures)} figures differ')
 
 
-def run(**options: object) -> int:
+def run(**options: Any) -> int:
     """Verify, report, and return 1 if anything differs."""
     from mmconvmixer.apis.verification import verify
     result = verify(**options)

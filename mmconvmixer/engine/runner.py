@@ -221,11 +221,11 @@ class Runner(MMEngineRunner):
 
     def _start(self, path: str, map_location: str) -> Start:
         """Return the checkpoint of this file: the one that was read before, or else read it."""
-        start = self._prepared and self._prepared.start
-        if start is None or start.path != path:
-            path = fetch(path) if is_url(path) else path
-            return Start.of(path, read_checkpoint(path, map_location))
-        self._prepared.start = None  # free its memory once it is loaded
+        prepared = self._prepared
+        if prepared is None or prepared.start is None or prepared.start.path != path:
+            local = fetch(path) if is_url(path) else path
+            return Start.of(local, read_checkpoint(local, map_location))
+        start, prepared.start = prepared.start, None  # free its memory once it is loaded
         return start
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:

@@ -29,7 +29,7 @@ class FormattedOnce(Config):
 class LazyVisualizer(UniversalVisualizer):
     """mmpretrain's visualizer, which imports Matplotlib when it gets an image to draw on."""
 
-    def _initialize_fig(self, fig_cfg: dict) -> tuple:
+    def _initialize_fig(self, _fig_cfg: dict) -> tuple:
         """Put the figure off until `set_image`."""
         return None, _NoFigure, None
 

@@ -27,6 +27,7 @@ def download_file(url: str, target: Path, promised: str) -> None:
         note = part.with_name(f'{part.name}.from')
         # An earlier process may have ended after the last byte but before the renaming.
         complete = bool(promised) and matches_hash(part, promised)
+        digest = ''
         for _ in range(2):
             if complete:
                 break
