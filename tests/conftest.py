@@ -231,6 +231,24 @@ def folder_config(toy_config, tmp_path_factory):
 
 
 @pytest.fixture
+def processor(monkeypatch):
+    """Let this process take the processor for another kind, by its instruction sets.
+
+    Only what is decided by the kind changes: libraries still run on the real one,
+    which computes int8 and bfloat16 in any case, only more slowly.
+    """
+    def take_for(kind: str) -> None:
+        monkeypatch.setattr('mmconvmixer.deploy.processor.processor_flags',
+                            lambda: PROCESSORS[kind])
+    return take_for
+
+
+PROCESSORS = {
+    'with AVX2 alone': frozenset({'avx2', 'fma'}),
+    'with VNNI and bfloat16': frozenset({'avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16'})}
+
+
+@pytest.fixture
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

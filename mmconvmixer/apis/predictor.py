@@ -60,7 +60,7 @@ class Predictor:
         # mmconvmixer.deploy takes a second to import, so only a backend imports it.
         if backend is not None:  # check before downloading weights
             from mmconvmixer.deploy.backends import check_options
-            check_options(backend, precision)
+            check_options(backend, precision, calib)
         self.batch_size = _at_least_one('batch_size', batch_size)
         if isinstance(model, BaseModel):
             if model_options or isinstance(pretrained, str):

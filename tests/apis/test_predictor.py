@@ -1,5 +1,6 @@
 """A predictor shared by threads, with long lists, and with other backends."""
 import itertools
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +22,17 @@ def predictor():
 def digits():
     from sklearn.datasets import load_digits
     return [(16 * image).clip(0, 255).astype(np.uint8) for image in load_digits().images[-40:]]
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The logged lines about the precision, each with its level."""
+    lines = []
+    for module in ('backends.build', 'processor'):
+        monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
+                            lambda line, logger=None, level=logging.INFO: lines.append(
+                                (line, level)))
+    return lines
 
 
 def test_threads_get_the_answers_that_a_single_one_gets(predictor, digits):
@@ -123,7 +135,9 @@ def test_a_multi_label_head_gives_sigmoid_scores(digits, backend):
 @pytest.mark.parametrize(('backend', 'precision'), [
     ('torch', 'bfloat16'), ('compile', 'float32'), ('onnxruntime', 'float32'),
     ('openvino', 'float32'), ('openvino', 'bfloat16')])
-def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend, precision):
+def test_every_backend_gives_the_answers_of_the_model(
+        predictor, digits, processor, backend, precision):
+    processor('with VNNI and bfloat16')
     if backend in ('onnxruntime', 'openvino'):
         pytest.importorskip(backend)
     other = Predictor(NAME, backend=backend, precision=precision)
@@ -136,26 +150,53 @@ def test_every_backend_gives_the_answers_of_the_model(predictor, digits, backend
             assert found['pred_class'] == str(found['pred_label'])
 
 
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_int8_is_calibrated_on_images(predictor, digits, backend):
+def mean_difference(found, expected):
+    return np.mean([np.abs(one['pred_scores'] - other['pred_scores']).mean()
+                    for one, other in zip(found, expected, strict=True)])
+
+
+def needed_for_int8(backend):
     for package in dict(onnxruntime=['onnxscript', 'onnxruntime'],
                         openvino=['openvino', 'nncf'])[backend]:
         pytest.importorskip(package)
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_int8_is_calibrated_on_images(predictor, digits, processor, backend):
+    needed_for_int8(backend)
+    processor('with VNNI and bfloat16')
     other = Predictor(NAME, backend=backend, precision='int8', calib=digits, batch_size=8)
-    difference = np.concatenate([found['pred_scores'] - expected['pred_scores'] for
-                                 found, expected in zip(other(digits), predictor(digits),
-                                                        strict=True)])
-    assert 1e-5 < np.abs(difference).mean() < 0.02
+    assert 1e-5 < mean_difference(other(digits), predictor(digits)) < 0.02
+
+
+@pytest.mark.parametrize('precision', ['int8', 'bfloat16'])
+def test_a_processor_without_the_precision_computes_in_float32_and_logs_it(
+        predictor, digits, processor, said, precision):
+    needed_for_int8('openvino')
+    processor('with AVX2 alone')
+    other = Predictor(NAME, backend='openvino', precision=precision, calib=digits)
+    warning, = (line for line, level in said if level == logging.WARNING)
+    assert f'no {precision} instructions' in warning and 'computing in float32' in warning
+    assert 'logits are computed by openvino in float32' in [line for line, _ in said]
+    assert mean_difference(other(digits), predictor(digits)) < 1e-6
+
+
+@pytest.mark.parametrize('kind', ['with AVX2 alone', 'with VNNI and bfloat16'])
+@pytest.mark.parametrize('backend', ['auto', 'onnxruntime', 'openvino'])
+def test_int8_without_images_is_refused_on_every_processor(processor, kind, backend):
+    if backend != 'auto':
+        needed_for_int8(backend)
+    processor(kind)
     with pytest.raises(UnknownOption, match='give calib'):
-        Predictor(NAME, backend=backend, precision='int8')
+        Predictor('convmixer-1536-20_3rdparty_in1k', backend=backend, precision='int8')
 
 
-def test_inference_model_passes_the_runtime_on(digits):
+def test_inference_model_passes_the_runtime_on(digits, processor):
+    processor('with VNNI and bfloat16')
     plain = inference_model(NAME, digits[:3])
     other = inference_model(NAME, digits[:3], backend='torch', precision='bfloat16', batch_size=2)
     assert [each['pred_label'] for each in other] == [each['pred_label'] for each in plain]
-    assert any((a['pred_scores'] != b['pred_scores']).any()
-               for a, b in zip(plain, other, strict=True))
+    assert mean_difference(other, plain) > 1e-5  # the computation was in bfloat16
 
 
 @pytest.mark.parametrize(('options', 'said'), [

@@ -5,7 +5,9 @@ import pytest
 @pytest.mark.parametrize(('backend', 'precision'), [
     ('torch', 'float32'), ('torch', 'bfloat16'), ('onnxruntime', 'float32'),
     ('openvino', 'float32')])
-def test_another_runtime_gets_the_accuracy_of_the_model(tool, tmp_path, backend, precision):
+def test_another_runtime_gets_the_accuracy_of_the_model(
+        tool, tmp_path, processor, backend, precision):
+    processor('with VNNI and bfloat16')
     if backend in ('onnxruntime', 'openvino'):
         pytest.importorskip(backend)
     name = 'convmixer-64-4_digits'

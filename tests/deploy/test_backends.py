@@ -2,11 +2,12 @@
 import pytest
 import torch
 
-from mmconvmixer.deploy import processor
+from mmconvmixer.deploy import processor as processor_module
 from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, torch_eager
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.errors import UnknownOption
 
 
@@ -81,15 +82,35 @@ def test_a_program_for_one_batch_size_computes_smaller_ones():
     assert made == [4]
 
 
-@pytest.mark.parametrize(('precision', 'flags'), [('bfloat16', {'avx512f'}), ('int8', {'avx2'})])
+@pytest.mark.parametrize('precision', ['bfloat16', 'int8'])
 def test_a_processor_without_a_precision_computes_in_float32_and_logs_it(
-        job, said, monkeypatch, precision, flags):
-    monkeypatch.setattr(processor, 'processor_flags', lambda: frozenset(flags))
-    run = build_backend(job, 'auto' if precision == 'int8' else 'torch', precision)
+        job, said, processor, precision):
+    processor('with AVX2 alone')
+    images = [sample_batch(job.preprocessing, 2)]
+    run = build_backend(job, 'auto' if precision == 'int8' else 'torch', precision, images)
     assert any('computing in float32' in line for line in said)
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(run(images), torch_eager.build(job, 'float32')(images),
                                rtol=1e-4, atol=1e-5)
+
+
+def test_a_processor_with_a_precision_computes_in_it(job, said, processor):
+    processor('with VNNI and bfloat16')
+    run = build_backend(job, 'torch', 'bfloat16')
+    assert said == ['logits are computed by torch in bfloat16']
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(run(images), torch_eager.build(job, 'bfloat16')(images))
+
+
+@pytest.mark.parametrize(('flags', 'bfloat16', 'int8'), [
+    ({'avx2'}, False, False), ({'avx2', 'avx512f'}, False, False),
+    ({'avx2', 'avx_vnni'}, False, True), ({'avx512f', 'avx512_vnni'}, False, True),
+    ({'avx512_vnni', 'avx512_bf16'}, True, True), ({'asimd'}, False, False),
+    ({'asimd', 'asimddp', 'bf16', 'i8mm'}, True, True)])
+def test_instruction_sets_say_what_there_is(monkeypatch, flags, bfloat16, int8):
+    monkeypatch.setattr(processor_module, 'processor_flags', lambda: frozenset(flags))
+    assert processor_module.has_bfloat16() == bfloat16
+    assert processor_module.has_int8() == int8
 
 
 def test_auto_without_a_working_backend_is_an_error(job, said, monkeypatch):

@@ -100,14 +100,27 @@ def logged_metrics(work_dir):
 
 
 @pytest.fixture(scope='module')
-def trained_by_two(shell, toy_config, tmp_path_factory):
+def wide_config(toy_config, tmp_path_factory):
+    """The toy with 32 channels, which two epochs teach more than rounding can take away.
+
+    Of five seeds the worst came to 64 % on one process; with 8 channels they lay
+    between 14 and 38 %, and chance is 10.
+    """
+    path = tmp_path_factory.mktemp('configs') / 'wide.py'
+    path.write_text(f"_base_ = ['{toy_config}']\n"
+                    "model = dict(backbone=dict(arch='32/2-p1-k3'), head=dict(in_channels=32))\n")
+    return path
+
+
+@pytest.fixture(scope='module')
+def trained_by_two(shell, wide_config, tmp_path_factory):
     """The folder of a run of two processes over two epochs."""
     import socket
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     work_dir = tmp_path_factory.mktemp('two')
-    dist_train(shell, port, toy_config, work_dir, '--cfg-options', 'train_cfg.max_epochs=2')
+    dist_train(shell, port, wide_config, work_dir, '--cfg-options', 'train_cfg.max_epochs=2')
     return work_dir
 
 
@@ -115,33 +128,33 @@ def test_two_processes_share_the_batches_of_an_epoch_and_learn(trained_by_two):
     log, = trained_by_two.glob('*/*.log')
     assert 'Epoch(train) [2][38/38]' in log.read_text()  # 1,198 digits / 16 / 2
     assert [entry['step'] for entry in logged_metrics(trained_by_two)] == [1, 2]
-    assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] > 15  # chance is 10
+    assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] > 30  # chance is 10
     table = (trained_by_two / 'scalars.csv').read_text().splitlines()
     assert [line.split(',')[:2] for line in table] == [  # written by one of the two
         ['epoch', 'iter'], ['1', '38'], ['1', '38'], ['2', '76'], ['2', '76']]
 
 
 def test_two_processes_validate_the_network_that_their_checkpoint_holds(
-        trained_by_two, evaluate, tmp_path):
+        trained_by_two, evaluate, wide_config, tmp_path):
     """Each process has its own BatchNorm statistics, but only one set is saved."""
-    measured = evaluate(trained_by_two / 'epoch_2.pth', tmp_path)
+    measured = evaluate(trained_by_two / 'epoch_2.pth', tmp_path, config=wide_config)
     assert logged_metrics(trained_by_two)[-1]['accuracy/top1'] == pytest.approx(
         measured['accuracy/top1'], abs=1e-4)
 
 
 def test_two_processes_resume_to_the_weights_of_an_uninterrupted_run(
-        trained_by_two, shell, toy_config, tmp_path, free_port, weights_of, same_weights):
+        trained_by_two, shell, wide_config, tmp_path, free_port, weights_of, same_weights):
     shutil.copy(trained_by_two / 'epoch_1.pth', tmp_path)
-    dist_train(shell, free_port, toy_config, tmp_path, '--resume', '--cfg-options',
+    dist_train(shell, free_port, wide_config, tmp_path, '--resume', '--cfg-options',
                'train_cfg.max_epochs=2')
     assert same_weights(weights_of(tmp_path / 'epoch_2.pth'),
                         weights_of(trained_by_two / 'epoch_2.pth'))
 
 
 def test_a_checkpoint_of_two_processes_resumes_on_one(
-        trained_by_two, train, tmp_path):
+        trained_by_two, train, wide_config, tmp_path):
     shutil.copy(trained_by_two / 'epoch_1.pth', tmp_path)
-    train(tmp_path, {'train_cfg.max_epochs': 2}, resume=True, validate=False)
+    train(tmp_path, {'train_cfg.max_epochs': 2}, config=wide_config, resume=True, validate=False)
     assert (tmp_path / 'epoch_2.pth').is_file()
 
 

@@ -32,9 +32,8 @@ def test_a_copy_in_an_installed_package_says_that_benchmarks_are_in_the_checkout
                            'checkout')
 
 
-def test_rows_of_one_function_are_timed_in_one_run(tool, tmp_path, monkeypatch):
-    # Every processor computes bfloat16, but those without its instructions are slow.
-    monkeypatch.setattr(plans, 'supported_precision', lambda precision: precision)
+def test_rows_of_one_function_are_timed_in_one_run(tool, processor, tmp_path, monkeypatch):
+    processor('with VNNI and bfloat16')  # its bfloat16 rows are slow on other processors
     monkeypatch.setattr(runtimes, 'matrix_peak', partial(plans.matrix_peak, size=64))
     out = tmp_path / 'figures.json'
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
@@ -53,6 +52,15 @@ def test_rows_of_one_function_are_timed_in_one_run(tool, tmp_path, monkeypatch):
     assert figures['rows'][3]['difference'] > 1e-4  # so it computed in bfloat16
     assert 'at most' in done.out
     assert 'threads on cores' in done.out
+
+
+def test_a_precision_that_the_processor_lacks_has_no_rows_and_that_is_said(tool, processor):
+    processor('with AVX2 alone')
+    done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
+                '--peers', '--rounds', 1, '--threads', 1, experiment=False)
+    assert done.code == 0, done.err
+    assert 'no bfloat16 instructions' in done.out
+    assert 'torch float32' in done.out and 'torch bfloat16' not in done.out
 
 
 def test_a_training_step(tool):
@@ -124,5 +132,7 @@ def test_ratios_compare_each_round_with_the_first_row():
     (['--backends', 'tensorrt'], 'these are: torch, compile, onnxruntime, openvino'),
     (['--backends', 'onnxruntime', '--precisions', 'bfloat16'], 'none of the precisions bfloat16'),
 ])
-def test_unknown_rows_are_one_line(bad_input, options, said):
+@pytest.mark.parametrize('kind', ['with AVX2 alone', 'with VNNI and bfloat16'])
+def test_unknown_rows_are_one_line(bad_input, processor, options, said, kind):
+    processor(kind)
     assert said in bad_input('benchmark', NAME, *options, experiment=False)

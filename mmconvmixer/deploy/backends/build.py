@@ -6,7 +6,6 @@ from mmconvmixer.deploy.backends.auto import fastest
 from mmconvmixer.deploy.backends.load import Run, able_backends, check_options, load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.processor import supported_precision
-from mmconvmixer.errors import UnknownOption
 
 
 def build_backend(job: Job, backend: str, precision: str,
@@ -23,14 +22,11 @@ def build_backend(job: Job, backend: str, precision: str,
         batch_size: images per call when 'auto' times the backends.
 
     Raises:
-        UnknownOption: see `check_options`; or int8 without calibration images.
+        UnknownOption: see `check_options`.
         MissingPackage: see `check_options`.
     """
-    check_options(backend, precision)
+    check_options(backend, precision, calibration)
     precision = supported_precision(precision)
-    if precision == 'int8' and not calibration:
-        raise UnknownOption('int8 needs real images for calibration; give calib, a folder with '
-                            'some of them (--calib DIR)')
     if backend == 'auto':
         return fastest(job, able_backends(precision), precision, calibration, batch_size)
     run = load_backend(backend).build(job, precision, calibration)

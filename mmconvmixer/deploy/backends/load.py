@@ -27,19 +27,33 @@ def load_backend(name: str) -> ModuleType:
     return import_module(f'mmconvmixer.deploy.backends.{BACKENDS[name]}')
 
 
-def check_options(backend: str, precision: str) -> None:
-    """Check a backend and a precision before any work is done.
+def check_options(backend: str, precision: str, calibration: object = None) -> None:
+    """Check a backend, a precision and the calibration before any work is done.
+
+    A wrong request is an error on every processor, also on one that computes in float32
+    instead.
+
+    Args:
+        backend: a key of `BACKENDS`, or 'auto'.
+        precision: one of `PRECISIONS`.
+        calibration: whatever gives the images for int8; None or empty if there are none.
 
     Raises:
-        UnknownOption: there is no such backend or precision, or the backend does not
-            have this precision.
+        UnknownOption: there is no such backend or precision, the backend does not have
+            this precision, or int8 lacks calibration images.
         MissingPackage: a package that they need is not installed.
     """
     if precision not in PRECISIONS:
         raise UnknownOption(f'precision {precision!r} is not known; these are: '
                             f'{", ".join(PRECISIONS)}')
-    if backend == 'auto':
-        return
+    if backend != 'auto':
+        _check_backend(backend, precision)
+    if precision == 'int8' and not calibration:
+        raise UnknownOption('int8 needs real images for calibration; give calib, a folder with '
+                            'some of them (--calib DIR)')
+
+
+def _check_backend(backend: str, precision: str) -> None:
     packages = load_backend(backend).PACKAGES
     if precision not in packages:
         able = ', '.join(able_backends(precision)) or 'none that is installed'

@@ -99,11 +99,11 @@ def test_nothing_is_written_where_even_float_is_not_good_enough(
 
 
 def test_without_int8_instructions_a_warning_says_that_the_file_is_slow_here(
-        digits, digit_images, tmp_path, monkeypatch, format):
+        digits, digit_images, tmp_path, monkeypatch, processor, format):
     said = []
     monkeypatch.setattr(module, 'print_log', lambda line, *args: said.append(line))
-    for has_it in (True, False):
-        monkeypatch.setattr(module, 'has_int8', lambda has_it=has_it: has_it)
+    for kind in ('with VNNI and bfloat16', 'with AVX2 alone'):
+        processor(kind)
         quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images, count=2,
                  evaluate=False)
     assert len(said) == 1 and 'slow' in said[0]

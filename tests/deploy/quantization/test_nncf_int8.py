@@ -52,6 +52,24 @@ def test_all_convolutions_the_additions_and_the_head_compute_in_int8(job, batche
     assert set(convolutions) <= {'u8', 'i8'}, convolutions
 
 
+def test_the_sum_of_two_products_of_any_weights_fits_into_16_bits(job, batches, mixer):
+    """Processors without VNNI add two products in 16 bits, and a larger sum saturates."""
+    model = mixer()
+    for network in (quantize_openvino(job, batches), quantize_openvino(
+            Job(model, preprocessing_of(model)), batches)):
+        sums = 0
+        for op in network.get_ordered_ops():
+            if op.get_type_name() not in ('Convolution', 'MatMul'):  # depthwise does not sum
+                continue
+            weight = op.input_value(1).get_node()
+            while weight.inputs():
+                weight = weight.input_value(0).get_node()
+            assert weight.data.dtype == np.int8
+            assert 2 * 255 * np.abs(weight.data.astype(int)).max() < 2**15, op.get_friendly_name()
+            sums += 1
+        assert sums >= 5
+
+
 def test_pointwise_inputs_are_symmetric_and_depthwise_ones_have_a_zero_point(job, batches):
     model = quantize_openvino(job, batches)
     bounds = {}
