@@ -84,13 +84,13 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     u_RC = u_BHWC.flatten(0, 2)
     space_mean, space_var, count = batch_statistics(u_RC, act, group)
     y_RC = normalized(u_RC, space_mean, space_var, weights.space_weight,
-                               weights.space_bias, options.space_eps, act, x_BHWC.flatten(0, 2))
+                      weights.space_bias, options.space_eps, act, x_BHWC.flatten(0, 2))
     with torch.autocast(x.device.type, enabled=False):
         z_RC = F.linear(y_RC, weights.pointwise_weight.flatten(1).to(y_RC.dtype),
                         weights.pointwise_bias.to(y_RC.dtype))
     channel_mean, channel_var, _ = batch_statistics(z_RC, act, group)
     out_RC = normalized(z_RC, channel_mean, channel_var, weights.channel_weight,
-                                 weights.channel_bias, options.channel_eps, act)
+                        weights.channel_bias, options.channel_eps, act)
     return from_rows(out_RC, like=x), *_Kept(
         space_mean, space_var, channel_mean, channel_var, count, u=to_bchw(u_BHWC),
         z=from_rows(z_RC, like=x))
@@ -110,7 +110,7 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     # Writing x and y again costs less than keeping them for every block would.
     x_RC = rows(x) if origin is None else normalized(rows(origin.x), *origin[1:])
     y_RC = normalized(u_RC, kept.space_mean, kept.space_var, weights.space_weight,
-                               weights.space_bias, options.space_eps, act, x_RC)
+                      weights.space_bias, options.space_eps, act, x_RC)
     pointwise_weight = weights.pointwise_weight
     grad_pointwise_weight = (grad_z.t() @ y_RC).to(pointwise_weight.dtype)
     grad_y = grad_z @ pointwise_weight.flatten(1).to(grad_z.dtype)
