@@ -25,6 +25,8 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').r
 pytestmark = pytest.mark.skipif(not (ROOT / 'docs').is_dir(),
                                 reason='README.md and docs/ are part of the checkout only')
 
+PAGE = pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
 # Weights that need a download are replaced by weights in the package.
 PACKAGED = {'convmixer-768-32_3rdparty_in1k': 'convmixer-128-4_cifar10'}
 
@@ -166,13 +168,25 @@ def test_some_commands_are_run():
     assert any(command.startswith('mmconvmixer ') for command in RUNNABLE)
 
 
-@pytest.mark.parametrize('command', RUNNABLE)
+def extras(command):
+    return [name for runtime, names in NEEDS.items() if runtime in command for name in names]
+
+
+@pytest.mark.parametrize('command', [each for each in RUNNABLE if not extras(each)])
 def test_commands_that_need_nothing_run_as_pasted(workshop, command):
-    for package in [name for runtime, names in NEEDS.items() if runtime in command
-                    for name in names]:
+    check_run(command, workshop)
+
+
+@pytest.mark.parametrize('command', [each for each in RUNNABLE if extras(each)])
+def test_commands_that_need_extras_run_as_pasted(workshop, command):
+    for package in extras(command):
         pytest.importorskip(package)
+    check_run(command, workshop)
+
+
+def check_run(command, folder):
     command += ''.join(more for part, more in SHORTER.items() if part in command)
-    done = run(command, workshop)
+    done = run(command, folder)
     assert done.returncode == 0, done.stderr
 
 
@@ -192,11 +206,11 @@ def test_an_error_reads_as_shown(workshop, text):
     assert shown.removesuffix('...') in done.stderr
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@PAGE
 def test_extras_that_pip_is_asked_for_exist(page):
     known = (ROOT / 'pyproject.toml').read_text()
-    for extras in re.findall(r'(?:\.|mmconvmixer)\[([a-z,]+)\]', page.read_text()):
-        for extra in extras.split(','):
+    for names in re.findall(r'(?:\.|mmconvmixer)\[([a-z,]+)\]', page.read_text()):
+        for extra in names.split(','):
             assert re.search(rf'^{extra} = \[', known, re.MULTILINE), f'there is no extra {extra}'
 
 
@@ -235,9 +249,8 @@ def test_snippets_run_as_pasted(workshop, monkeypatch, request, code):
     exec(compile(code, 'snippet', 'exec'), names)
 
 
-PAGE = pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-# Words with these parts are not paths of this repository.
 OTHER_COMMANDS = ('pip ', 'pytest', 'tensorboard ', 'zensical ')
+# Words with these parts are not paths of this repository.
 ELSEWHERE = re.compile(r'^(data|work_dirs|weights|out|folder|dist|venv)/|NAME|RUN|FOLDER|[^\w./*-]')
 FOLDERS = ('mmconvmixer/', 'tests/', 'configs/', 'benchmarks/', 'findings/', 'tools/', 'docs/',
            '.ci/', '.github/')
