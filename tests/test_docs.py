@@ -29,6 +29,9 @@ PAGE = pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(
 
 # Weights that need a download are replaced by weights in the package.
 PACKAGED = {'convmixer-768-32_3rdparty_in1k': 'convmixer-128-4_cifar10'}
+# The run of a page on fine-tuning, replaced by one on the digits.
+OWN_RUN = {'work_dirs/mlp-mixer-base-p16_flowers': 'work_dirs/digits',
+           'mlp-mixer-base-p16_flowers': 'convmixer-64-4_digits', 'epoch_8': 'epoch_1'}
 
 # Placeholders of commands that are run.
 STAND_FOR = {
@@ -226,8 +229,8 @@ def saved_models(workshop):
 def test_snippets_run_as_pasted(workshop, monkeypatch, request, code):
     for module in set(re.findall(r'^import (\w+)', code, re.MULTILINE)):
         pytest.importorskip(module)
-    for published, packaged in PACKAGED.items():
-        code = code.replace(published, packaged)
+    for shown, here in {**PACKAGED, **OWN_RUN}.items():
+        code = code.replace(shown, here)
     monkeypatch.chdir(workshop)
     names = dict(batch=torch.rand(1, 3, 32, 32), name='convmixer-128-4_cifar10',
                  images=['photo.jpg', 'cat.jpg'], paths=['photo.jpg'])
@@ -237,8 +240,9 @@ def test_snippets_run_as_pasted(workshop, monkeypatch, request, code):
     if 'backend=' in code:
         pytest.importorskip('openvino')
         pytest.importorskip('nncf')
-    if 'work_dirs/' in code:
-        pytest.skip('the run of your own is that of tests/tools/test_own_images.py')
+    if 'work_dirs/digits' in code and not Path('work_dirs/digits/epoch_1.pth').is_file():
+        check_run('python tools/train.py configs/convmixer/convmixer-64-4_digits.py '
+                  '--work-dir work_dirs/digits', workshop)
     if 'tensorflow' in code or 'keras' in code:
         import numpy as np
         request.getfixturevalue('saved_models')
