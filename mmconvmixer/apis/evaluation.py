@@ -67,8 +67,10 @@ def evaluate(config: str | Path,
         wait_time: seconds that a window stays open.
         pin_memory: let the data loader pin memory.
         strict: False allows checkpoint and network to differ.
-        backend, precision, calib: the runtime that computes; see `mmconvmixer.Predictor`.
-            With backend None the PyTorch model itself does, as in training.
+        backend: the runtime that computes, see `mmconvmixer.Predictor`; None for the
+            PyTorch model itself, as in training.
+        precision: see `mmconvmixer.Predictor`.
+        calib: see `mmconvmixer.Predictor`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Returns:

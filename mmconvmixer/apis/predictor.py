@@ -31,7 +31,9 @@ class Predictor:
 
     Args:
         model: see `get_model`; a model that is already built is used as it is.
-        pretrained, device, strict, **model_options: see `get_model`.
+        pretrained: see `get_model`.
+        device: see `get_model`.
+        strict: see `get_model`.
         backend: the runtime: 'torch' (with BatchNorm folded), 'compile'
             (torch.compile), 'onnxruntime' or 'openvino'; 'auto' builds all that are
             installed and selects the fastest whose answers agree with the model's,
@@ -43,6 +45,7 @@ class Predictor:
             folder or a list.
         batch_size: images per forward pass for lists, folders and streams, unless a call
             gives another; 'auto' measures with it.
+        **model_options: see `get_model`.
 
     Raises:
         UnknownOption: the backend or precision does not exist, or they do not go together.
@@ -120,7 +123,8 @@ class Predictor:
 
         Args:
             images: a list, a generator or another iterable, or a folder.
-            topk, batch_size: as in `__call__`.
+            topk: as in `__call__`.
+            batch_size: as in `__call__`.
         """
         _at_least_one('topk', topk)
         batch_size = self.batch_size if batch_size is None else _at_least_one(

@@ -66,7 +66,9 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
         act: 'GELU' or 'ReLU', to correct what is assumed about these weights.
 
     Raises:
-        BadCheckpoint, UnsafeCheckpoint, CheckpointNotFound: see `read_checkpoint`.
+        BadCheckpoint: see `read_checkpoint`.
+        UnsafeCheckpoint: see `read_checkpoint`.
+        CheckpointNotFound: see `read_checkpoint`.
         BadConfig: there is no such format, or it does not exist for this family.
         OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """

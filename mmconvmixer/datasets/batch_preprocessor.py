@@ -15,8 +15,11 @@ class BatchPreprocessor(ClsDataPreprocessor):
 
     Args:
         transforms: configs of `mmconvmixer.datasets.batch_transforms`.
-        mean, std, num_classes, batch_augments: as in mmpretrain's class.
+        mean: of each channel, on the scale 0..255.
+        std: of each channel, on the scale 0..255.
         to_rgb: whether the images are BGR and have to be converted.
+        num_classes: as in mmpretrain's class.
+        batch_augments: as in mmpretrain's class.
     """
 
     def __init__(self, transforms: Sequence[dict] = (), mean: Sequence[float] | None = None,

@@ -22,12 +22,13 @@ class CIFAR10Folder(CustomDataset):
     """`<data_root>/<data_prefix>/<class>/*.png`, labels in CIFAR's order.
 
     Args:
+        *args: as in mmpretrain's `CustomDataset`.
         part: 'all' images, those 'held-out' (of the training images 5,000: the last tenth of
             each class by file name) or the 'rest'; see `datasets.split`.
         per_class: the number of images to keep of each class, the first in the order
             `datasets.split.shuffled`; None keeps all.
         seed: the seed of that order.
-        *args, **kwargs: as in mmpretrain's `CustomDataset`.
+        **kwargs: as in mmpretrain's `CustomDataset`.
 
     Raises:
         DatasetNotFound: the folders are not CIFAR's classes.

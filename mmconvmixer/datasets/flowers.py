@@ -25,7 +25,9 @@ class Flowers(ImageFolder):
 
     Args:
         data_root: the folder.
-        part, pipeline, test_mode: as in `ImageFolder`.
+        part: as in `ImageFolder`.
+        pipeline: as in `ImageFolder`.
+        test_mode: as in `ImageFolder`.
         download: whether to unpack the archive where the folder does not exist or is empty.
             The archive comes from MMCONVMIXER_MIRROR if that has `flower_photos.tgz`, else
             from its original address. Only one of several processes downloads it.
@@ -34,7 +36,8 @@ class Flowers(ImageFolder):
         DatasetNotFound: the folder does not exist or can't be downloaded, lacks one of the
             classes, or has other ones.
         HashMismatch: the archive is not the published one; it is deleted.
-        BadArchive, OutputNotWritable: see `unpack`.
+        BadArchive: the archive is damaged or unsafe to unpack.
+        OutputNotWritable: nothing can be written there.
     """
 
     METAINFO = dict(classes=('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips'))

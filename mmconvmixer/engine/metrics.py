@@ -42,7 +42,8 @@ class CalibrationError(BaseMetric):
 
     Args:
         bins: number of intervals.
-        collect_device, prefix: see `BaseMetric`.
+        collect_device: see mmengine's `BaseMetric`.
+        prefix: see mmengine's `BaseMetric`.
 
     Source: Guo et al., https://arxiv.org/abs/1706.04599, section 2 (15 bins).
     """

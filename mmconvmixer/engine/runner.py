@@ -137,7 +137,8 @@ class Runner(MMEngineRunner):
 
         Args:
             dataloader: a loader or its config; `dataset` in it may be built already.
-            seed, diff_rank_seed: see mmengine's method.
+            seed: see mmengine's method.
+            diff_rank_seed: see mmengine's method.
         """
         if isinstance(dataloader, DataLoader):
             return dataloader
@@ -193,7 +194,8 @@ class Runner(MMEngineRunner):
 
         Raises:
             CheckpointMismatch: strict, and the weights do not fit.
-            BadCheckpoint, CheckpointNotFound: see `read_checkpoint`.
+            BadCheckpoint: see `read_checkpoint`.
+            CheckpointNotFound: see `read_checkpoint`.
         """
         start = self._start(str(filename), map_location)
         checkpoint, weights = start.content, start.weights

@@ -100,10 +100,12 @@ class MlpMixer(MMPretrainMlpMixer):
             Mixer of 3 blocks, trained on digits of 32 x 32 (patches of 4), had 94.5 %
             there, 92.7 % at 40, 91.9 % at 64, 88.8 % at 28 and 80.3 % at 24, without
             further training (means of 3 seeds).
-        drop_rate, drop_path_rate: of dropout and stochastic depth, in training.
-        norm_cfg, act_cfg: of every normalization and activation. The defaults are
-            mmpretrain's: eps 1e-5 and exact GELU. The original flax network has
-            `dict(type='LN', eps=1e-6)` and `dict(type='GELU', approximate='tanh')`, see
+        drop_rate: of dropout, in training.
+        drop_path_rate: of stochastic depth, in training.
+        norm_cfg: of every normalization. The default is mmpretrain's, with eps 1e-5; the
+            original flax network has `dict(type='LN', eps=1e-6)`.
+        act_cfg: of every activation. The default is mmpretrain's, exact GELU; the original
+            flax network has `dict(type='GELU', approximate='tanh')`, see
             `configs/_base_/models/mlp_mixer_flax.py`.
         patch_cfg: options of mmcv's `PatchEmbed`.
         layer_cfgs: options of all blocks, or a list with those of each block.

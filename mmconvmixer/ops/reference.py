@@ -105,7 +105,8 @@ def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
     """Apply the activation, then BatchNorm with the statistics of this batch (+ residual).
 
     Args:
-        weight, bias: BatchNorm's, (C,).
+        weight: BatchNorm's, (C,).
+        bias: BatchNorm's, (C,).
         group: the processes whose batches the statistics are taken over (SyncBN). Only
             `ops.fused` has it.
 

@@ -53,9 +53,10 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         `extract_feat(images)` and `predict(images)` for images (N, C, H, W).
 
     Raises:
-        UnknownModel, BadConfig, UnknownArch: there is no such model, or it can't be built.
-        CheckpointNotFound, BadCheckpoint, CheckpointMismatch, DownloadError,
-        HashMismatch: see `mmconvmixer.errors`.
+        UnknownModel: there is no model of this name.
+        BadConfig: the model can't be built from this config.
+        UnknownArch: there is no such architecture.
+        MMConvMixerError: the weights can't be had or do not fit; see `mmconvmixer.errors`.
     """
     from mmpretrain import get_model as hub_get
     name = model if isinstance(model, str) and not model.endswith('.py') else None

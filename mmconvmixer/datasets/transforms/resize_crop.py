@@ -25,7 +25,8 @@ class ResizeCenterCrop(BaseTransform):
         scale: pixels of the short edge after resizing.
         crop_size: (width, height) in pixels, or one number for both. An edge that is shorter
             is kept whole.
-        backend, interpolation: as in `ResizeEdge`.
+        backend: as in mmpretrain's `ResizeEdge`.
+        interpolation: as in mmpretrain's `ResizeEdge`.
     """
 
     def __init__(self, scale: int, crop_size: int | tuple[int, int], backend: str = 'cv2',

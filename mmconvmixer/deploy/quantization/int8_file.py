@@ -55,7 +55,8 @@ def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
         UnknownOption: there is no int8 in this format, or max_drop without evaluate.
         MissingPackage: the format's packages are not installed.
         OutputNotWritable: see `checked_out`.
-        DatasetNotFound, BadImage: see `calibration_batches` and `TestSet`.
+        DatasetNotFound: the folder `calib` or the test set does not exist.
+        BadImage: `calib` has no image that can be used.
         AccuracyDrop: no choice of layers meets max_drop; nothing is written.
     """
     if format not in INT8_FORMATS:

@@ -16,8 +16,10 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
     needs no scaling and `loss_scale` is ignored.
 
     Args:
-        loss_scale, use_fsdp, **kwargs: as in mmengine's wrapper.
+        loss_scale: as in mmengine's wrapper.
         dtype: as in mmengine's wrapper; on a CPU, None or 'bfloat16'.
+        use_fsdp: as in mmengine's wrapper.
+        **kwargs: the arguments of mmengine's `OptimWrapper`.
 
     Raises:
         BadConfig: `dtype` is another one, on a CPU.

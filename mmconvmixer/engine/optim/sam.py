@@ -236,8 +236,15 @@ class AmpSAMOptimWrapper(_SharpnessAware, AmpOptimWrapper):
     weights; if that overflows too, the step is skipped and the scale lowered, as without SAM.
 
     Args:
-        optimizer, rho, adaptive, eta, accumulative_counts, clip_grad: as in `SAMOptimWrapper`.
-        loss_scale, dtype: as in `AmpOptimWrapper`.
+        optimizer: as in `SAMOptimWrapper`.
+        rho: as in `SAMOptimWrapper`.
+        adaptive: as in `SAMOptimWrapper`.
+        eta: as in `SAMOptimWrapper`.
+        accumulative_counts: as in `SAMOptimWrapper`.
+        clip_grad: as in `SAMOptimWrapper`.
+        loss_scale: as in `AmpOptimWrapper`.
+        dtype: as in `AmpOptimWrapper`.
+
 
     Raises:
         BadConfig: `rho` or `eta` is negative or not a finite number, or this machine can't

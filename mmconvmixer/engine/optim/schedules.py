@@ -26,11 +26,13 @@ class PiecewiseLinearLR(_IterationLR):
     `lr * interp(e + (i + 1) / iterations_per_epoch, epochs, factors)`.
 
     Args:
-        optimizer, last_step, verbose: as in mmengine's schedulers.
+        optimizer: the optimizer or its wrapper.
         epochs: the points in time, increasing from 0.
         factors: the learning rate at each point, as a multiple of the optimizer's.
         epoch_length: iterations per epoch. The runner fills it in if the config has
             `convert_to_iter_based=True`, which is required.
+        last_step: as in mmengine's schedulers.
+        verbose: as in mmengine's schedulers.
 
     Raises:
         ValueError: `epochs` do not increase, or are not as many as `factors`.
@@ -62,13 +64,15 @@ class WarmUpCosineLR(_IterationLR):
     while i < warmup, then `lr * (1 + cos(pi * (i - warmup) / (n - warmup))) / 2`.
 
     Args:
-        optimizer, last_step, verbose: as in mmengine's schedulers.
+        optimizer: the optimizer or its wrapper.
         epochs: the epoch at which the learning rate reaches 0.
         warmup_iters: iterations of the warm-up, at most half of the run.
         epoch_length: iterations per epoch. The runner fills it in if the config has
             `convert_to_iter_based=True`, which is required.
         start_factor: the learning rate of the first iteration, as a multiple of the
             optimizer's.
+        last_step: as in mmengine's schedulers.
+        verbose: as in mmengine's schedulers.
 
     Raises:
         ValueError: `epochs` is less than 1, `warmup_iters` is negative, or `start_factor` is
