@@ -72,10 +72,12 @@ class Runner(MMEngineRunner):
         for name, dataset in prepared.datasets.items():
             options[name] = {**options[name], 'dataset': dataset}
         start = prepared.start
-        options.update(
-            model=prepared.model, randomness=prepared.randomness, cfg=cfg, prepared=prepared,
-            load_from=start and start.path, resume=start is not None and start.resume)
-        return cls(**options)
+        # The config that mmengine writes into the work dir records how the run began: readers
+        # of logs, and backends that write them, look there for whether it resumed.
+        cfg.load_from, cfg.resume = start and start.path, start is not None and start.resume
+        return cls(**{**options, 'model': prepared.model, 'randomness': prepared.randomness,
+                      'cfg': cfg, 'prepared': prepared, 'load_from': cfg.load_from,
+                      'resume': cfg.resume})
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
         """Build the visualizer; mmpretrain's is replaced by one that starts faster."""

@@ -105,6 +105,15 @@ def test_what_was_found_out_does_not_travel_through_the_config(train, trained, t
     assert 'seed=None' in written
 
 
+def test_the_config_in_the_work_dir_records_how_the_run_began(train, tmp_path):
+    train(tmp_path, validate=False)
+    assert 'resume = False' in (tmp_path / 'toy.py').read_text()
+    train(tmp_path, {'train_cfg.max_epochs': 2}, resume=True, validate=False)
+    written = (tmp_path / 'toy.py').read_text()
+    assert 'resume = True' in written
+    assert f"load_from = '{tmp_path / 'epoch_1.pth'}'" in written
+
+
 PROCESSES = '''
 import sys
 from collections import Counter

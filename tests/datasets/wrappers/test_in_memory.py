@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -321,7 +322,10 @@ def test_validation_from_memory_gives_the_metrics_of_files(
     assert accuracies[0] == accuracies[1] and len(accuracies[0]) == EPOCHS
 
 
-def test_a_run_names_images_it_could_not_read(train, run_config, folder, tmp_path, capsys):
+def test_a_run_names_images_it_could_not_read(
+        train, run_config, folder, tmp_path, capsys, monkeypatch):
+    # The logger of an earlier run in this process would print where that one did.
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
     path = folder / 'class1/05.png'
     path.write_bytes(b'no image')
     overrides = {'train_dataloader.dataset.dataset.data_root': str(folder)}
