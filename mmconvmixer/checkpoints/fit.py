@@ -46,8 +46,9 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
         print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
         own = model.state_dict()
         state_dict = {key: value for key, value in state_dict.items()
-                      if key not in own or (own[key].shape == value.shape
-                                            and not _of_another_kind(value, own[key]))}
+                      if key not in own
+                      or (own[key].shape == value.shape
+                          and not _would_store_integers_as_floats(value, own[key]))}
     model.load_state_dict(dict(state_dict), strict=False)
     use_numerics(model, numerics, source)
 
@@ -80,7 +81,7 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     parts, tensors = [], model.state_dict()
     kinds = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
              for key, value in state_dict.items()
-             if key in tensors and _of_another_kind(value, tensors[key])]
+             if key in tensors and _would_store_integers_as_floats(value, tensors[key])]
     if kinds:
         parts.append(f'{len(kinds)} of another kind of number ({_some(kinds)})')
     own = {key: value.shape for key, value in tensors.items()}
@@ -111,7 +112,7 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     return '; '.join(parts)
 
 
-def _of_another_kind(value: Tensor, own: Tensor) -> bool:
+def _would_store_integers_as_floats(value: Tensor, own: Tensor) -> bool:
     """Whether integers would be copied into floating-point weights, which torch allows."""
     return own.is_floating_point() and not value.is_floating_point()
 

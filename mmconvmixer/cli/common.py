@@ -59,10 +59,10 @@ def exit_code(main: Callable[[], int | None]) -> int:
     return code or 0
 
 
-def end(code: int) -> NoReturn:
+def end_process(code: int) -> NoReturn:
     """End a process that may have been one of several."""
-    from mmconvmixer.engine.launch import end_process
-    end_process(code)
+    from mmconvmixer.engine import launch
+    launch.end_process(code)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
-from mmconvmixer.cli.common import end
+from mmconvmixer.cli.common import end_process
 from mmconvmixer.version import __version__
 
 COMMANDS = {
@@ -49,4 +49,4 @@ def main(argv: list[str] | None = None) -> int:
 
 def start() -> NoReturn:
     """Run the command line that this process was started with."""
-    end(main())
+    end_process(main())

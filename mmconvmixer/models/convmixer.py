@@ -139,7 +139,7 @@ class ConvMixerBlock(nn.Sequential):
                 drop_path),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
-    @execution.fastest
+    @execution.with_fastest_step
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) for x of that shape."""
         residual, mix_channels, act, norm = self
@@ -245,12 +245,12 @@ class ConvMixer(BaseModule):
         if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
             _log_fused()
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        steps = execution.choose(self.stages, x, self.impl, kind=ConvMixerBlock)
+        steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
         recompute = self.with_cp and torch.is_grad_enabled()
         outs, origin = [], None
         for index, block in enumerate(self.stages):
             if recompute:
-                x = execution.checkpointed(steps[index], block, x)
+                x = execution.recomputed_in_backward(steps[index], block, x)
             else:
                 x, origin = steps[index](block, x, origin)
             if index in self.out_indices:
