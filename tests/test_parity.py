@@ -98,7 +98,7 @@ def test_predictions_equal_mmpretrains_image_by_image(
         largest = max(largest, float((prediction['pred_score'] - other['pred_score']).abs().max()))
     print(f'{len(got)} images, all labels equal, scores within {largest:.1e}')
     # A random net's features differ by a thousandth of their size from image to
-    # image, and the head magnifies that: rounding weighs as much more.
+    # image, and the head magnifies that, and rounding errors equally.
     assert largest < 1e-2
 
 

@@ -68,7 +68,7 @@ def evaluate(config: str | Path,
         pin_memory: let the data loader pin memory.
         strict: False allows checkpoint and network to differ.
         backend, precision, calib: the runtime that computes; see `mmconvmixer.Predictor`.
-            With backend None the PyTorch model itself does, as in training.
+            None: the PyTorch model, as in training.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Returns:
@@ -140,8 +140,8 @@ def _with_value(name: str, value: object) -> str:
 
 def _check_is_classifier(cfg: Config, config: str | Path) -> None:
     if cfg.model.get('type') == 'FeatureExtractor':
-        raise BadConfig(f'{config} is a feature extractor, which names no classes; test the '
-                        'classifier (its name without -features)')
+        raise BadConfig(f'{config} is a feature extractor, which predicts no classes; evaluate '
+                        'the classifier (its name without -features)')
 
 
 def _check_backend(backend: str | None, precision: str, calib: str | None,
@@ -153,7 +153,7 @@ def _check_backend(backend: str | None, precision: str, calib: str | None,
         check_options(backend, precision)
     elif (precision, calib) != ('float32', None):
         raise UnknownOption('--precision and --calib are for a --backend; for mixed precision of '
-                            'the model itself there is --amp')
+                            'the model itself, use --amp')
 
 
 def _check_out(out: str, out_item: str) -> None:

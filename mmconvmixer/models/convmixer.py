@@ -35,9 +35,9 @@ class Arch:
     act: str = 'GELU'
 
 
-# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. A short name
-# is that of the released weights; a suffix such as `-p14-k3` gives patch and kernel
-# where they differ from those, and works for every width and depth.
+# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. A name without
+# a suffix is the released model. `-p14-k3` sets patch and kernel size; it works for any
+# width and depth.
 ARCHS = {
     '1536/20': Arch(1536, 20, patch_size=7, kernel_size=9),
     '1536/20-p7-k3': Arch(1536, 20, patch_size=7, kernel_size=3),
@@ -52,7 +52,7 @@ ARCHS = {
     '512/12': Arch(512, 12, patch_size=7, kernel_size=8),
     '256/8': Arch(256, 8, patch_size=2, kernel_size=5),
     '256/8-p1-k9': Arch(256, 8, patch_size=1, kernel_size=9),
-    # This project's own, for small images on a CPU.
+    # Added by this project, for small images on a CPU.
     '128/4': Arch(128, 4, patch_size=4, kernel_size=5),
     '64/4': Arch(64, 4, patch_size=1, kernel_size=3),
 }
@@ -75,7 +75,7 @@ def resolve_arch(arch: str | dict) -> Arch:
         sizes = re.fullmatch(r'(\d+)/(\d+)-p(\d+)-k(\d+)', arch)
         if sizes is None:
             raise UnknownArch(
-                f'arch {arch!r} is not a ConvMixer of the paper; nearest: '
+                f'arch {arch!r} is unknown; nearest: '
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
         arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))

@@ -1,4 +1,4 @@
-"""How a ConvMixer is executed: chosen here, once for each call of a model.
+"""Choose how a ConvMixer is executed, once for each call of a model.
 
 The same function can be computed in four ways:
 
@@ -8,7 +8,7 @@ The same function can be computed in four ways:
 - folded: `deploy.fuse` makes another module of a trained model.
 
 A block is executed in place or through kernels only if it is as this package builds it
-and nobody looks at its parts. Otherwise its modules are called.
+and none of its modules has hooks. Otherwise its modules are called.
 """
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,7 +25,7 @@ from mmconvmixer.ops import PointwiseConv2d, act_, act_norm_, affine_of, may_ove
 from mmconvmixer.ops.reference import Origin
 
 # Computes a block: (block, x, origin of x) -> (result, its origin). Only the kernels
-# know an origin, see `fused_block.train_block`.
+# use it, see `fused_block.train_block`.
 Step = Callable[[nn.Module, Tensor, Origin | None], tuple[Tensor, Origin | None]]
 
 
@@ -33,6 +33,7 @@ def choose_steps(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) 
     """Return how to compute each block of a model.
 
     Args:
+        blocks: the blocks of the model, in order.
         x: the first block's input; those of the others have its shape and dtype.
         impl: of the model, see `ConvMixer`.
         kind: class of the blocks. Blocks that were exchanged or wrapped are called.
@@ -48,7 +49,7 @@ def choose_steps(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) 
 
 
 def with_fastest_step(forward: Callable) -> Callable:
-    """Let a block that is called by itself choose, too; `forward` is its reference."""
+    """Choose the fastest way also when a block is called directly; `forward` is its reference."""
     @wraps(forward)
     def chosen(block: nn.Module, x: Tensor) -> Tensor:
         step = _faster(block, x, fused_block.wanted(block.impl, x.device), may_overwrite(x))
@@ -69,7 +70,7 @@ def stem_act_norm(stem: nn.Module, x: Tensor) -> Tensor:
 
 
 def recomputed_in_backward(step: Step, block: nn.Module, x: Tensor) -> Tensor:
-    """Compute a block, and again in the backward pass instead of keeping its activations."""
+    """Compute a block, and recompute it in the backward pass to save memory."""
     return checkpoint(lambda x: step(block, x, None)[0], x, use_reentrant=False,
                       context_fn=lambda: (nullcontext(), _statistics_kept(block)))
 

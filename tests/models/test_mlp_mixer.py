@@ -125,7 +125,7 @@ def test_eval_and_train_return_the_model():
 
 
 def test_weights_for_another_grid_are_refused_without_interpolate_tokens():
-    with pytest.raises(CheckpointMismatch, match='6 of another shape|9 of another shape'):
+    with pytest.raises(CheckpointMismatch, match='6 with another shape|9 with another shape'):
         load_weights(tiny(24), tiny(16).state_dict(), 'small.pth')
 
 
@@ -140,7 +140,7 @@ def test_interpolation_works_when_weights_fit_only_in_part():
     weights = dict(tiny(16).state_dict(), extra=torch.zeros(1))
     large = tiny(24, interpolate_tokens=True)
     before = large.layers[0].token_mix.layers[0][0].weight.clone()
-    with pytest.raises(CheckpointMismatch, match='1 unknown to it .extra.') as error:
+    with pytest.raises(CheckpointMismatch, match='1 not in the network .extra.') as error:
         load_weights(large, weights, 'small.pth')
     assert 'another shape' not in str(error.value)
     load_weights(large, weights, 'small.pth', strict=False)

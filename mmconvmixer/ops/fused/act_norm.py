@@ -20,7 +20,7 @@ def group_name(group: ProcessGroup | None) -> str:
 
 
 def batch_statistics(x_RC: Tensor, act: str, group: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return act(x)'s mean (C,), biased variance (C,) and count (), over all of the group."""
+    """Return act(x)'s mean, biased variance (C,) and count (), over the whole process group."""
     mean, squared_deviations, count = batch_norm.moments(x_RC, act)
     if group:
         processes = _resolve_process_group(group)
@@ -93,7 +93,7 @@ def _(grad: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, ...]
 
 
 def only_the_first_output_has_a_gradient(ctx: Any, output: tuple[Tensor, ...]) -> None:
-    """Mark the statistics as constants, for which autograd need not allocate zeros."""
+    """Mark the statistics as constants, so that autograd allocates no zeros for them."""
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
 

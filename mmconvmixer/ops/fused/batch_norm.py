@@ -16,8 +16,8 @@ from torch import Tensor
 from mmconvmixer.ops.fused.activations import ACTS, activate, derivative
 from mmconvmixer.ops.fused.tiles import row_tile, split, vector
 
-# The number of channels decides how memory is read; the other sizes need no program of
-# their own.
+# The number of channels decides how memory is read; the other sizes do not recompile the
+# kernel.
 _for_any_rows = triton.jit(do_not_specialize=['rows', 'rows_each', 'c_blocks'])
 
 

@@ -2,8 +2,8 @@
 
     u = depthwise(x)    y = x + norm(act(u))    z = pointwise(y)    out = norm(act(z))
 
-Of these large tensors only u and z are kept for the backward pass. It computes y again
-from u; and x, if `origin` is given, from the z of the block before.
+Of these large tensors only u and z are kept for the backward pass. The backward pass
+recomputes y from u and, if `origin` is given, x from the z of the previous block.
 """
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -44,8 +44,8 @@ class _Kept(NamedTuple):
     z: Tensor
 
 
-# An operator takes a flat list of arguments. Only the next lines know its order: tensors,
-# that is the weights and the origin's, then the scalars, act and group.
+# An operator takes a flat list of arguments. The order is defined only here: weights,
+# origin tensors, then scalars.
 _WEIGHTS, _ORIGIN, _SCALARS = len(BlockWeights._fields), 5, 5
 _TENSORS_SCHEMA = (', '.join(f'Tensor {name}' for name in BlockWeights._fields)
                    + ', Tensor? origin, Tensor? origin_mean, Tensor? origin_var, '
@@ -63,7 +63,7 @@ def _flat(weights: BlockWeights, origin: Origin | None, options: BlockOptions) -
 def _named(tensors: Sequence[Tensor | None], scalars: Sequence[float | str],
            ) -> tuple[BlockWeights, Origin | None, BlockOptions]:
     origin_eps, *rest = scalars
-    options = BlockOptions(*rest)  # its group is a name
+    options = BlockOptions(*rest)  # `group` is a process group's name here
     weights, origin = BlockWeights(*tensors[:_WEIGHTS]), tensors[_WEIGHTS:]
     return (weights, None if origin[0] is None else Origin(*origin, origin_eps, options.act),
             options)
@@ -107,7 +107,7 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     grad_z, grad_channel_weight, grad_channel_bias, grad_pointwise_bias = act_norm_gradients(
         rows(grad), rows(kept.z), weights.channel_weight, kept.channel_mean, kept.channel_var,
         kept.count, options.channel_eps, act, group)
-    # Writing x and y again costs less than keeping them for every block would.
+    # Recomputing x and y costs less than keeping them for every block.
     x_RC = rows(x) if origin is None else act_normalized(rows(origin.x), *origin[1:])
     y_RC = act_normalized(u_RC, kept.space_mean, kept.space_var, weights.space_weight,
                           weights.space_bias, options.space_eps, act, x_RC)
