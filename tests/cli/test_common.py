@@ -46,7 +46,7 @@ def test_a_process_of_a_group_ends_before_pythons_shutdown(tmp_path):
 
 
 def test_any_other_process_ends_by_sys_exit(monkeypatch):
-    monkeypatch.setattr(launch, '_of_gloo', [])  # tests above joined groups
+    monkeypatch.setattr(launch, '_gloo_processes', [])  # tests above joined groups
     with pytest.raises(SystemExit) as ended:
         end_process(3)
     assert ended.value.code == 3

@@ -69,5 +69,5 @@ def test_a_missing_neck_is_an_error():
 
 
 def test_evaluating_it_is_an_error(tmp_path):
-    with pytest.raises(BadConfig, match='test the classifier'):
+    with pytest.raises(BadConfig, match='evaluate the classifier'):
         evaluate('sayakpaul/mixer_b16_i1k_fe/1', work_dir=str(tmp_path))

@@ -53,7 +53,7 @@ def test_mmpretrains_names_of_archs_work(name, patch_size, meant):
 
 @pytest.mark.parametrize('arch, patch_size, message', [
     ('b/16', 32, 'patches of 16, but patch_size is 32'),
-    ('xl', None, 'Known: S/32, S/16'), ('B/x', None, 'not an MLP-Mixer of the paper'),
+    ('xl', None, 'Known: S/32, S/16'), ('B/x', None, "arch 'B/x' is unknown"),
     (dict(TINY, depth=2), None, 'exactly the keys'), (TINY, 0.5, 'positive whole number'),
     ('b', 0, 'patch_size must be a positive whole number'),
     (dict(TINY, num_layers=0), None, 'num_layers must be a positive whole number')])
