@@ -88,7 +88,7 @@ def _at_one_size(workers: list[Worker], images: np.ndarray, rounds: int,
             row.failure = str(error)[:300]
             continue
         expected = outputs if expected is None else expected
-        # A training step's loss and gradient norm have to be right each by itself.
+        # A training step's loss and gradient norm must each be right.
         scale = np.abs(expected) if plan.train else np.abs(expected).max()
         row.difference = float((np.abs(outputs - expected) / scale).max())
         if not row.difference <= TOLERANCES[plan.precision]:

@@ -76,7 +76,7 @@ class NotReached(Exception):
 
 
 def _forget_compiled() -> None:
-    """Let dynamo compile the next network anew.
+    """Let dynamo compile the next network from scratch.
 
     It would count it as a recompilation of the last one, and after eight of these it
     silently stops compiling.

@@ -16,7 +16,7 @@ from mmconvmixer._support.clock import milliseconds
 
 
 class Worker:
-    """A row in a process of its own, idle unless it is asked something.
+    """A row in a process of its own, idle unless it gets a request.
 
     Args:
         plan: what the row computes.
@@ -58,7 +58,7 @@ class Worker:
     def end(self) -> None:
         """End the process."""
         if self._process.is_alive():
-            with suppress(OSError):  # it has just ended by itself
+            with suppress(OSError):  # it has already ended
                 self._pipe.send(None)
             self._process.join(10)
         self._process.kill()
@@ -133,7 +133,7 @@ def _seconds(run: Run, plan: Plan, images: np.ndarray, repeats: int) -> float:
     def calls() -> None:
         for _ in range(repeats):
             run(batch)
-    # Wall-clock time on a GPU too: the outputs come back to the CPU.
+    # Wall-clock time, also on a GPU: the outputs come back to the CPU.
     return 1e-3 * milliseconds(calls, device='cpu') / repeats
 
 

@@ -2,7 +2,7 @@
 
 `ENTRIES`: classes in mmpretrain's registries. `SCHEMES`: how mmengine reads
 checkpoints. mmpretrain's `ModelHub` also gets the names of this package's
-model-index.yml, over mmpretrain's entries of the same names.
+model-index.yml, replacing mmpretrain's entries with the same names.
 
 `register` imports neither torch nor mmpretrain. It waits until mmpretrain is imported,
 and imports the classes only at the first lookup in a registry, which is also when
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmengine.registry import Registry
 
 # Registry in mmpretrain.registry, name in it, module that has a class of this name.
-# In plain mmpretrain these names mean something else, or nothing.
+# mmpretrain has other classes with these names, or none.
 ENTRIES = [
     ('MODELS', 'ConvMixer', 'mmconvmixer.models'),
     ('MODELS', 'FeatureExtractor', 'mmconvmixer.models'),
@@ -84,13 +84,13 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Undo `register`: mmpretrain is as it was."""
+    """Undo `register`."""
     with _lock:
         _undo.close()
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Import a module without the warning that mmcv-lite lacks an operator nobody here uses."""
+    """Import a module without the warning about an unused operator that mmcv-lite lacks."""
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
         return import_module(name)
@@ -153,8 +153,8 @@ def _read_checkpoint(filename: str, map_location: object = None, **_options: obj
     weights = state_dict_of(checkpoint, filename)
     if weights.numerics:
         print_log(f'{filename} comes from {weights.numerics}, whose GELU or LayerNorm differs '
-                  'slightly (docs/checkpoints.md). load_from and get_model compute as there; '
-                  'this way of loading does not', 'current', logging.WARNING)
+                  'slightly (docs/checkpoints.md); load it with load_from or get_model to get '
+                  'the same outputs', 'current', logging.WARNING)
     return {**checkpoint, 'state_dict': dict(weights)}
 
 

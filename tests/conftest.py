@@ -232,7 +232,7 @@ def folder_config(toy_config, tmp_path_factory):
 
 @pytest.fixture
 def processor(monkeypatch):
-    """Let this process take the processor for another kind, by its instruction sets.
+    """Make this process see a processor of another kind, by its instruction sets.
 
     Only what is decided by the kind changes: libraries still run on the real one,
     which computes int8 and bfloat16 in any case, only more slowly.
@@ -325,7 +325,7 @@ def bad_checkpoints(trained, tmp_path_factory):
             {key: value for key, value in weights.items() if '.stages.1.' not in key},
             'missing (backbone.stages.1.'),
         'three blocks': ({**weights, 'backbone.stages.2.1.bias': torch.ones(8)},
-                         'unknown to it (backbone.stages.2.1.bias)'),
+                         'not in the network (backbone.stages.2.1.bias)'),
     }
     assert list(contents) == BAD_CHECKPOINTS
     (folder / 'a_folder.pth').mkdir()

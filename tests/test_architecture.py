@@ -8,11 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'mmconvmixer'
 
-# From the roof to the cellar. Rooms of one floor do not import each other.
-FLOORS = [('__main__',), ('cli',), ('__init__',), ('registry',), ('apis',),
+# From the top to the bottom. Rooms of one level do not import each other.
+LEVELS = [('__main__',), ('cli',), ('__init__',), ('registry',), ('apis',),
           ('deploy', 'visualization'), ('engine',), ('config',), ('datasets',), ('zoo',),
           ('checkpoints',), ('models',), ('ops',), ('_support',), ('errors', 'version')]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FILES = {'__init__.py', '__main__.py', 'errors.py', 'version.py', 'registry.py', 'py.typed',
          'GIT_REVISION'}  # a build writes the last
 
@@ -24,8 +24,8 @@ class Arrow(NamedTuple):
     where: str
 
     @property
-    def floors(self) -> tuple[int, int]:
-        return FLOOR_OF.get(room_of(self.source), -1), FLOOR_OF.get(room_of(self.target), -1)
+    def levels(self) -> tuple[int, int]:
+        return LEVEL_OF.get(room_of(self.source), -1), LEVEL_OF.get(room_of(self.target), -1)
 
     def __str__(self) -> str:
         return f'{self.source} imports {self.target} ({self.where})'
@@ -68,7 +68,7 @@ def arrows_of(package: Path) -> list[Arrow]:
 def arrows_up(package: Path) -> list[str]:
     return [str(arrow) for arrow in arrows_of(package)
             if room_of(arrow.source) != room_of(arrow.target)
-            and arrow.floors[0] >= arrow.floors[1]]
+            and arrow.levels[0] >= arrow.levels[1]]
 
 
 def circle(package: Path) -> list[str]:
@@ -87,7 +87,7 @@ def loose_modules(package: Path) -> list[str]:
     """What lies in the package's folder and is neither a room nor one of the known files."""
     return sorted(path.name for path in package.iterdir()
                   if path.name not in {'__pycache__', '.mim'}
-                  and path.name not in (FLOOR_OF if path.is_dir() else FILES))
+                  and path.name not in (LEVEL_OF if path.is_dir() else FILES))
 
 
 @pytest.mark.parametrize('fault', [arrows_up, circle, loose_modules])
@@ -96,16 +96,17 @@ def test_the_package_has_no(fault):
     assert not found, '\n'.join(found)
 
 
-HOUSE = {'__init__.py': 'from .zoo import index', 'errors.py': '',
-         'zoo/__init__.py': 'from .index import find', 'zoo/index.py': 'from ..errors import Bad',
-         'models/__init__.py': ''}
+SMALL_PACKAGE = {
+    '__init__.py': 'from .zoo import index', 'errors.py': '',
+    'zoo/__init__.py': 'from .index import find', 'zoo/index.py': 'from ..errors import Bad',
+    'models/__init__.py': ''}
 
 
 @pytest.fixture
-def house(tmp_path):
-    """Write a small package: `HOUSE` with some other files."""
+def small_package(tmp_path):
+    """Write a small package: `SMALL_PACKAGE` with some other files."""
     def build(files: dict[str, str]) -> Path:
-        for name, text in {**HOUSE, **files}.items():
+        for name, text in {**SMALL_PACKAGE, **files}.items():
             path = tmp_path / 'mmconvmixer' / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -113,8 +114,8 @@ def house(tmp_path):
     return build
 
 
-def test_a_sound_house_has_no_faults(house):
-    package = house({})
+def test_a_sound_package_has_no_faults(small_package):
+    package = small_package({})
     assert [(arrow.source, arrow.target) for arrow in arrows_of(package)] == [
         ('mmconvmixer', 'mmconvmixer.zoo.index'), ('mmconvmixer.zoo', 'mmconvmixer.zoo.index'),
         ('mmconvmixer.zoo.index', 'mmconvmixer.errors')]
@@ -128,23 +129,24 @@ def test_a_sound_house_has_no_faults(house):
     ('from mmconvmixer import get_model', 'mmconvmixer', 'line 1'),
     ('from ..zoo import index', 'mmconvmixer.zoo.index', 'line 1'),
     ('def build():\n    from mmconvmixer import zoo', 'mmconvmixer.zoo', 'line 2, lazy')])
-def test_an_arrow_up_is_found(house, code, target, where):
-    assert arrows_up(house({'models/net.py': code})) == [
+def test_an_arrow_up_is_found(small_package, code, target, where):
+    assert arrows_up(small_package({'models/net.py': code})) == [
         f'mmconvmixer.models.net imports {target} ({where})']
 
 
-def test_an_arrow_along_the_floor_is_found(house):
-    package = house({'deploy/a.py': 'import mmconvmixer.visualization.b', 'visualization/b.py': ''})
+def test_an_arrow_within_a_level_is_found(small_package):
+    package = small_package({'deploy/a.py': 'import mmconvmixer.visualization.b',
+                             'visualization/b.py': ''})
     assert len(arrows_up(package)) == 1
 
 
 @pytest.mark.parametrize('code', ['import mmconvmixer.zoo', 'from mmconvmixer.zoo import get',
                                   'def f():\n    from mmconvmixer.zoo import find'])
-def test_a_circle_is_found(house, code):
-    found = circle(house({'zoo/index.py': code}))
+def test_a_circle_is_found(small_package, code):
+    found = circle(small_package({'zoo/index.py': code}))
     assert set(found) == {'mmconvmixer.zoo', 'mmconvmixer.zoo.index'}
 
 
 @pytest.mark.parametrize('name', ['helpers.py', 'utils/__init__.py'])
-def test_a_loose_module_is_found(house, name):
-    assert loose_modules(house({name: ''})) == [name.split('/')[0]]
+def test_a_loose_module_is_found(small_package, name):
+    assert loose_modules(small_package({name: ''})) == [name.split('/')[0]]

@@ -9,7 +9,7 @@ from mmengine.dataset import default_collate
 from mmengine.evaluator import DumpResults
 from mmengine.fileio import load
 from mmengine.runner import Runner
-from mmpretrain.models.backbones.convmixer import ConvMixer as TheirConvMixer
+from mmpretrain.models.backbones.convmixer import ConvMixer as MMPretrainConvMixer
 
 from mmconvmixer import Predictor
 from mmconvmixer.apis.evaluation import evaluate
@@ -57,7 +57,7 @@ def listing(images, folder, step):
     return dict(data_root=str(images[0].parent), split='', ann_file=str(folder / 'images.txt'))
 
 
-def theirs(checkpoint, dataset, folder):
+def mmpretrains_predictions(checkpoint, dataset, folder):
     """Predictions of mmpretrain's own runner, config and backbone."""
     unregister()
     try:
@@ -65,14 +65,14 @@ def theirs(checkpoint, dataset, folder):
         cfg = Config.fromfile(root / NAME)
         cfg.test_dataloader.dataset.update(dataset)
         cfg.test_dataloader.num_workers = 0
-        cfg.update(work_dir=str(folder / 'theirs'), load_from=str(checkpoint))
+        cfg.update(work_dir=str(folder / 'mmpretrain'), load_from=str(checkpoint))
         runner = Runner.from_cfg(cfg)
-        assert type(runner.model.backbone) is TheirConvMixer
-        runner.test_evaluator.metrics.append(DumpResults(str(folder / 'theirs.pkl')))
+        assert type(runner.model.backbone) is MMPretrainConvMixer
+        runner.test_evaluator.metrics.append(DumpResults(str(folder / 'mmpretrain.pkl')))
         metrics = runner.test()
     finally:
         register()
-    return metrics, load(folder / 'theirs.pkl')
+    return metrics, load(folder / 'mmpretrain.pkl')
 
 
 @pytest.mark.parametrize('step', [
@@ -81,24 +81,24 @@ def theirs(checkpoint, dataset, folder):
 def test_predictions_equal_mmpretrains_image_by_image(
         images, checkpoint, tmp_path, step):
     dataset = listing(images, tmp_path, step)
-    ours = evaluate(
-        f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'ours'),
-        out=str(tmp_path / 'ours.pkl'), overrides={
+    metrics = evaluate(
+        f'configs/convmixer/{NAME}', checkpoint, work_dir=str(tmp_path / 'here'),
+        out=str(tmp_path / 'here.pkl'), overrides={
             'test_dataloader.num_workers': 0,
             **{f'test_dataloader.dataset.{key}': value for key, value in dataset.items()}})
-    metrics, expected = theirs(checkpoint, dataset, tmp_path)
-    got = load(tmp_path / 'ours.pkl')
-    assert ours == metrics
+    expected_metrics, expected = mmpretrains_predictions(checkpoint, dataset, tmp_path)
+    got = load(tmp_path / 'here.pkl')
+    assert metrics == expected_metrics
     assert len(got) == len(expected) == len(range(0, 1000, step))
-    assert len({int(mine['pred_label']) for mine in got}) > 1
+    assert len({int(prediction['pred_label']) for prediction in got}) > 1
     largest = 0.
-    for mine, other in zip(got, expected, strict=True):
-        assert mine['img_path'] == other['img_path']
-        assert mine['pred_label'] == other['pred_label']
-        largest = max(largest, float((mine['pred_score'] - other['pred_score']).abs().max()))
+    for prediction, other in zip(got, expected, strict=True):
+        assert prediction['img_path'] == other['img_path']
+        assert prediction['pred_label'] == other['pred_label']
+        largest = max(largest, float((prediction['pred_score'] - other['pred_score']).abs().max()))
     print(f'{len(got)} images, all labels equal, scores within {largest:.1e}')
     # A random net's features differ by a thousandth of their size from image to
-    # image, and the head magnifies that: rounding weighs as much more.
+    # image, and the head magnifies that, and rounding errors equally.
     assert largest < 1e-2
 
 

@@ -17,7 +17,7 @@ import mmconvmixer
 
 PACKAGE = Path(mmconvmixer.__file__).parent
 
-# (owner, name): why the public interface does not do.
+# (owner, name): why the public interface is not enough.
 RELIED_ON = {
     # mmengine
     ('mmengine.hooks.hook:Hook', '_after_iter'): 'one method for training, validation and test',

@@ -44,19 +44,19 @@ def test_every_registry_that_gets_a_name_registers_before_its_first_lookup():
 
 def test_registration_can_be_undone():
     MODELS.get('ConvMixer')
-    ours, names = registered(), list_models()
+    package_classes, names = registered(), list_models()
     unregister()
     try:
         assert MODELS.get('ConvMixer') is PlainConvMixer
         assert 'convmixer-64-4_digits' not in mmpretrain.list_models()
         plain = registered()
-        assert all(plain[key] is not cls for key, cls in ours.items())
+        assert all(plain[key] is not cls for key, cls in package_classes.items())
         assert 'import_from_location' not in vars(MODELS)
     finally:
         register()
     assert MODELS.get('ConvMixer') is ConvMixer
     assert list_models() == names and 'convmixer-64-4_digits' in names
-    assert registered() == ours
+    assert registered() == package_classes
 
 
 def test_what_was_not_there_before_is_not_there_afterwards(plain_mmpretrain):

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmconvmixer.cli.benchmark import main
-from mmconvmixer.cli.common import end
+from mmconvmixer.cli.common import end_process
 
 if __name__ == '__main__':
-    end(main())
+    end_process(main())

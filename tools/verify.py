@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """`mmconvmixer verify` under OpenMMLab's name; --help explains it."""
-from mmconvmixer.cli.common import end
+from mmconvmixer.cli.common import end_process
 from mmconvmixer.cli.verify import main
 
 if __name__ == '__main__':
-    end(main())
+    end_process(main())

@@ -9,17 +9,17 @@ from typing import Any
 
 
 def after_import(name: str, action: Callable[[ModuleType], None]) -> Callable[[], bool]:
-    """Call `action(module)` right after the module's import, or now if that is past.
+    """Call `action(module)` right after the module is imported, or now if it already is.
 
-    The action is called once: a module that is reloaded later is left alone.
+    The action is called once; reloading the module does not call it again.
 
     Args:
-        name: of a module in a package, such as 'mmpretrain.registry'. The module counts
-            as imported if the package is: it is imported then.
+        name: of a module in a package, such as 'mmpretrain.registry'. If its
+            package is already imported, the module is imported now.
         action: called before the statement that imports the module returns.
 
     Returns:
-        A function that cancels the action, and returns whether it was still waiting.
+        A function that cancels the action, and returns whether the action was still pending.
     """
     finder = _Finder(name, action)
     sys.meta_path.insert(0, finder)
@@ -31,7 +31,7 @@ def after_import(name: str, action: Callable[[ModuleType], None]) -> Callable[[]
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module as the other finders do, and learns when it has been executed."""
+    """Finds one module through the other finders, and wraps its loader."""
 
     def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
         self.name = name
@@ -51,12 +51,12 @@ class _Finder(MetaPathFinder):
         return None
 
     def act(self, module: ModuleType) -> None:
-        """Take this finder away and call its action, unless another thread has."""
+        """Remove this finder and call its action, unless another thread already did."""
         if self.cancel():
             self.action(module)
 
     def cancel(self) -> bool:
-        """Take this finder away; return whether it was still waiting."""
+        """Remove this finder; return whether its action was still pending."""
         try:
             sys.meta_path.remove(self)
         except ValueError:
@@ -65,14 +65,14 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Stands for another loader until the module is executed, then leaves no trace."""
+    """Wraps a loader; calls the action and restores the loader once the module is executed."""
 
     def __init__(self, loader: Loader, finder: _Finder) -> None:
         self._loader = loader
         self._finder = finder
 
     def __getattr__(self, name: str) -> Any:
-        # For those who only ask for the spec: get_source, get_code, is_package.
+        # Tools that inspect the spec use get_source, get_code and is_package.
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -81,6 +81,6 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        # Somebody may execute a private copy; what counts is what others import.
+        # A private copy of the module, not in sys.modules, does not count as the import.
         if sys.modules.get(self._finder.name) is module:
             self._finder.act(module)

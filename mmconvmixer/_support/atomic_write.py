@@ -38,10 +38,10 @@ def atomic_write(path: str | os.PathLike, resumable: bool = False) -> Iterator[P
         with open(part, 'rb') as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except MMConvMixerError:  # raised inside the block; some of these are OSErrors too
+    except MMConvMixerError:  # raised inside the block; some of these are also OSErrors
         raise
     except OSError as error:
-        raise OutputNotWritable(f'{path} can not be written: {error.strerror or error}; '
+        raise OutputNotWritable(f'{path} cannot be written: {error.strerror or error}; '
                                 'name a folder that is writable') from error
     finally:
         if not resumable:
@@ -71,5 +71,5 @@ def check_writable(folder: str | os.PathLike) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise OutputNotWritable(f'{folder} can not be created or written to: {existing}: '
+        raise OutputNotWritable(f'{folder} cannot be created or written to: {existing}: '
                                 f'{error.strerror or error}; name another folder') from error

@@ -1,4 +1,4 @@
-"""The one clock: calls are timed in turn, so that other load on the machine hits all alike."""
+"""The one clock: calls are timed in turn, so that other load on the machine affects all equally."""
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -97,7 +97,7 @@ def milliseconds(function: Callable[[], object], alone: bool = False,
         torch.empty(256 << 20, dtype=torch.uint8, device=device).zero_()
     torch.cuda.synchronize()
     if alone:
-        torch.cuda._sleep(2_000_000)  # about a millisecond, in which the work queues up
+        torch.cuda._sleep(2_000_000)  # about a millisecond, during which the work is queued
     start.record()
     function()
     end.record()

@@ -30,7 +30,7 @@ def locked(path: Path, subject: str) -> Iterator[None]:
     Raises:
         OutputNotWritable: the folder takes no files or no locks.
     """
-    from filelock import FileLock, Timeout  # takes time, and imports of this package are fast
+    from filelock import FileLock, Timeout  # imported here to keep importing this package fast
 
     # Each call has its own FileLock, because a single one can be acquired repeatedly. A
     # soft lock would outlive a killed process: a file system without locks is an error.
@@ -43,14 +43,14 @@ def locked(path: Path, subject: str) -> Iterator[None]:
             print(f'waiting: another process is {subject}', file=sys.stderr, flush=True)
             _acquire(lock, path, timeout=-1)
     except OSError as error:
-        raise OutputNotWritable(f'{path} can not be locked: {error.strerror or error}; name a '
+        raise OutputNotWritable(f'{path} cannot be locked: {error.strerror or error}; name a '
                                 'folder that is writable, on a file system with locks') from error
     try:
         yield
     finally:
         # filelock keeps the file. Remove it while it is still locked: a process that has
         # opened it before then notices in `_check_not_removed`.
-        with suppress(OSError):  # Windows removes no open file; filelock does that there
+        with suppress(OSError):  # Windows cannot remove an open file; filelock removes it
             path.unlink()
         lock.release()
 

@@ -20,7 +20,7 @@ class MicroBatcher:
         self._waiting: list[_Asked] = []
 
     def ask(self, question: Any) -> Any:
-        """Return the answer to one question, or raise the error that it alone causes."""
+        """Return the answer to one question, or raise the error that this question causes alone."""
         own = _Asked(question)
         with self._access:
             self._waiting.append(own)
@@ -44,7 +44,7 @@ class MicroBatcher:
             for asked, answer in zip(batch, answers, strict=True):
                 asked.answer, asked.answered = answer, True
         except BaseException as error:
-            with self._access:  # the other questions stay: each thread asks again by itself
+            with self._access:  # the other threads run their own questions again
                 self._waiting = [asked for asked in others if not asked.answered] + self._waiting
             if not others or not isinstance(error, Exception):
                 raise

@@ -67,8 +67,8 @@ def evaluate(config: str | Path,
         wait_time: seconds that a window stays open.
         pin_memory: let the data loader pin memory.
         strict: False allows checkpoint and network to differ.
-        backend: the runtime that computes, see `mmconvmixer.Predictor`; None for the
-            PyTorch model itself, as in training.
+        backend: the runtime that computes, see `mmconvmixer.Predictor`. None: the PyTorch
+            model, as in training.
         precision: see `mmconvmixer.Predictor`.
         calib: see `mmconvmixer.Predictor`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -142,8 +142,8 @@ def _with_value(name: str, value: object) -> str:
 
 def _check_is_classifier(cfg: Config, config: str | Path) -> None:
     if cfg.model.get('type') == 'FeatureExtractor':
-        raise BadConfig(f'{config} is a feature extractor, which names no classes; test the '
-                        'classifier (its name without -features)')
+        raise BadConfig(f'{config} is a feature extractor, which predicts no classes; evaluate '
+                        'the classifier (its name without -features)')
 
 
 def _check_backend(backend: str | None, precision: str, calib: str | None,
@@ -155,7 +155,7 @@ def _check_backend(backend: str | None, precision: str, calib: str | None,
         check_options(backend, precision)
     elif (precision, calib) != ('float32', None):
         raise UnknownOption('--precision and --calib are for a --backend; for mixed precision of '
-                            'the model itself there is --amp')
+                            'the model itself, use --amp')
 
 
 def _check_out(out: str, out_item: str) -> None:

@@ -67,14 +67,14 @@ class Predictor:
         self.batch_size = _at_least_one('batch_size', batch_size)
         if isinstance(model, BaseModel):
             if model_options or isinstance(pretrained, str):
-                raise TypeError('a model that is already built takes no weights or options; give '
-                                'its name or config')
+                raise TypeError('weights and options cannot be given with a built model; give its '
+                                'name or config')
             self.model = model.to(device) if device is not None else model
         else:
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
         if isinstance(self.model, FeatureExtractor):
-            raise BadConfig('a feature extractor names no classes; call it with normalized images '
-                            '(N, C, H, W), or use the name without -features')
+            raise BadConfig('a feature extractor predicts no classes; call it with normalized '
+                            'images (N, C, H, W), or use the name without -features')
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
         self._prepare = ImagePipeline(self.model)

@@ -1,7 +1,8 @@
 """The steps that `train` and `evaluate` share, from a config to the parts of a `Runner`.
 
-The network and the datasets are built once, before the run makes its folder: an error
-of the user's then leaves nothing behind.
+The network and the datasets are built once, before the run makes its folder: a
+user's error then leaves no files behind. This also checks that the weights fit; the
+`Runner` loads them for the run.
 """
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,8 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
     Args:
         cfg: config of the run, with all changes made.
         loaders: keys of the data loaders whose datasets are built; missing ones are skipped.
-        start: the checkpoint to begin with.
+        start: the checkpoint to begin with; with `strict`, it is checked here that its
+            weights fit.
 
     Raises:
         CheckpointMismatch: the checkpoint does not fit the network.

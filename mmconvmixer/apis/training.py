@@ -122,7 +122,7 @@ def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
         resume: see `train`; it takes precedence over the config's.
         strict: False allows the checkpoint and the network to differ.
         classes: class names of the user's images (`data`); None for the config's classes.
-            The head is initialized anew if the checkpoint is for other classes.
+            The head is initialized again if the checkpoint is for other classes.
 
     Raises:
         BadCheckpoint, CheckpointNotFound: it cannot be read.

@@ -21,7 +21,7 @@ from mmconvmixer.checkpoints.write import serialized
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.models import ARCHS
 
-# The output formats, most of them a library with its own names.
+# The output formats; most are named after the library whose names they use.
 FORMATS = ('mmpretrain', 'timm', 'official', 'flax', 'safetensors')
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 ACTS = ('GELU', 'ReLU')

@@ -1,4 +1,4 @@
-"""Do the weights fit the network? Load them if they do."""
+"""Check that weights fit a network, and load them."""
 import copy
 import logging
 import warnings
@@ -23,8 +23,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     Args:
         model: the network, or a wrapper of it (DistributedDataParallel, test-time
             augmentation).
-        state_dict: its weights. Those from `state_dict_of` know which library's numerics
-            they need; the model is set to them (`checkpoints.numerics`).
+        state_dict: its weights. If they come from `state_dict_of` and need another library's
+            numerics, the model is changed to use them (`checkpoints.numerics`).
         source: name of the checkpoint, for messages.
         strict: False loads what fits and logs a warning about the rest.
 
@@ -46,8 +46,9 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
         print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
         own = model.state_dict()
         state_dict = {key: value for key, value in state_dict.items()
-                      if key not in own or (own[key].shape == value.shape
-                                            and not _of_another_kind(value, own[key]))}
+                      if key not in own
+                      or (own[key].shape == value.shape
+                          and not _would_store_integers_as_floats(value, own[key]))}
     model.load_state_dict(dict(state_dict), strict=False)
     use_numerics(model, numerics, source)
 
@@ -72,17 +73,17 @@ def config_errors() -> Iterator[None]:
         reason = str(error)
         if 'unexpected keyword argument' not in reason and 'is not in the' not in reason:
             raise
-        raise BadConfig(f'the model can not be built: {reason}') from error
+        raise BadConfig(f'the model cannot be built: {reason}') from error
 
 
 def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """Describe how keys, shapes and kinds of number differ; empty if they don't."""
+    """Describe which weights do not fit by name, shape or dtype; empty if all fit."""
     parts, tensors = [], model.state_dict()
-    kinds = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
+    integers = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
              for key, value in state_dict.items()
-             if key in tensors and _of_another_kind(value, tensors[key])]
-    if kinds:
-        parts.append(f'{len(kinds)} of another kind of number ({_some(kinds)})')
+             if key in tensors and _would_store_integers_as_floats(value, tensors[key])]
+    if integers:
+        parts.append(f'{len(integers)} with integer values ({_some(integers)})')
     own = {key: value.shape for key, value in tensors.items()}
     if own == {key: value.shape for key, value in state_dict.items()}:
         return '; '.join(parts)
@@ -103,15 +104,15 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
         if not shapes:
             raise
     if shapes:
-        parts.append(f'{len(shapes)} of another shape ({_some(shapes)})')
+        parts.append(f'{len(shapes)} with another shape ({_some(shapes)})')
     if missing:
         parts.append(f'{len(missing)} missing ({_some(missing)})')
     if unexpected:
-        parts.append(f'{len(unexpected)} unknown to it ({_some(unexpected)})')
+        parts.append(f'{len(unexpected)} not in the network ({_some(unexpected)})')
     return '; '.join(parts)
 
 
-def _of_another_kind(value: Tensor, own: Tensor) -> bool:
+def _would_store_integers_as_floats(value: Tensor, own: Tensor) -> bool:
     """Whether integers would be copied into floating-point weights, which torch allows."""
     return own.is_floating_point() and not value.is_floating_point()
 

@@ -57,7 +57,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
             return dict(state_dict=read_npz(path), meta={})
         checkpoint = read_torch(path, map_location)
     except PermissionError as error:
-        raise BadCheckpoint(f'{path} can not be opened: {error.strerror}') from error
+        raise BadCheckpoint(f'{path} cannot be opened: {error.strerror}') from error
     if not isinstance(checkpoint, Mapping):
         raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
                             'dict with the key state_dict, or a dict of tensors')

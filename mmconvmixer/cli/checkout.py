@@ -16,7 +16,7 @@ def load_benchmark(name: str, tool: str | None = None) -> ModuleType:
 
     Args:
         name: name of the module.
-        tool: the `__file__` of a tool, which may stand in another checkout than the
+        tool: the `__file__` of a tool, which may be in another checkout than the
             package. None for a command of the package.
 
     Raises:

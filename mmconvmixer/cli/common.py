@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
 
-# Libraries warn of these at every start, and nobody here can change them.
+# Libraries warn of these at every start, and we cannot fix them.
 for _noise in ('Fail to import ``MultiScaleDeformable', 'pkg_resources is deprecated'):
     warnings.filterwarnings('ignore', message=_noise)
 
@@ -31,7 +31,7 @@ def run_command(doc: str, add_arguments: Callable[[argparse.ArgumentParser], Non
     parser = argparse.ArgumentParser(prog=prog, description=doc,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    # The options are explained below it; here they would fill half a screen.
+    # Help lists the options below the usage line.
     short = argparse.HelpFormatter(prog)
     short.add_usage(None, [action for action in parser._actions
                            if action.required or not action.option_strings], [], prefix='')
@@ -48,7 +48,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
         code = main()
     except MMConvMixerError as error:
         # All processes usually meet the same error, and only the first one prints it.
-        # These errors can be a single process's own.
+        # These errors can occur in one process only.
         rank = next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
         if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
             who = f' (rank {rank})' if rank else ''
@@ -59,10 +59,10 @@ def exit_code(main: Callable[[], int | None]) -> int:
     return code or 0
 
 
-def end(code: int) -> NoReturn:
+def end_process(code: int) -> NoReturn:
     """End a process that may have been one of several."""
-    from mmconvmixer.engine.launch import end_process
-    end_process(code)
+    from mmconvmixer.engine import launch
+    launch.end_process(code)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
     """Parse `argv` into keyword arguments."""
     args = parser.parse_args(argv)
     if getattr(args, 'overrides', None) is not None:
-        # Only here: mmengine takes seconds to import, and --help shall not wait for it.
+        # Only here: mmengine takes seconds to import, and --help should not wait for it.
         from mmengine.config import DictAction
         words, args.overrides = args.overrides, None
         try:

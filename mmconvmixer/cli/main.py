@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
-from mmconvmixer.cli.common import end
+from mmconvmixer.cli.common import end_process
 from mmconvmixer.version import __version__
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--version', action='version', version=f'mmconvmixer {__version__}')
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND',
                         help='one of the above; COMMAND --help explains it')
-    # What follows the command is the command's to parse.
+    # The command parses the arguments that follow its name.
     command = parser.parse_args(argv[:1]).command
     module = import_module(f'mmconvmixer.cli.{command.replace("-", "_")}')
     return module.main(argv[1:], prog=f'mmconvmixer {command}')
@@ -49,4 +49,4 @@ def main(argv: list[str] | None = None) -> int:
 
 def start() -> NoReturn:
     """Run the command line that this process was started with."""
-    end(main())
+    end_process(main())

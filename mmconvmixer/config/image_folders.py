@@ -173,7 +173,7 @@ def _check_are_classes(folder: Path, classes: Sequence[str]) -> None:
     inside = {tuple(class_folders(folder / name)) for name in classes}
     if len(inside) == 1 and len(*inside) > 1:
         raise DatasetNotFound(f'{folder} has {", ".join(classes)}, each with the same folders in '
-                              'it: these look like parts of a data set, not classes; call them '
+                              'it: these look like parts of a dataset, not classes; call them '
                               'train, val and test')
 
 

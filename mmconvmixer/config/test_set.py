@@ -1,4 +1,4 @@
-"""Changes of a config's test set and of what happens to its images."""
+"""Changes to a config's test set and to how its images are evaluated."""
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict

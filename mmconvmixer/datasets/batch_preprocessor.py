@@ -56,7 +56,7 @@ class BatchPreprocessor(ClsDataPreprocessor):
 
 @contextmanager
 def _separate_draws() -> Iterator[None]:
-    """Make the processes of a run, whose generators are in the same state, draw other numbers."""
+    """Make each process of a run draw different numbers; their generators have the same state."""
     rank, world_size = get_dist_info()
     if world_size == 1:
         yield

@@ -61,7 +61,7 @@ class Flowers(ImageFolder):
 def _make_folder(root: Path) -> None:
     # As in checkpoints.fetch, every process reaches the barrier once.
     if not is_main_process():
-        barrier()  # the folder exists now, unless this machine has its own disk
+        barrier()  # the folder exists now, unless this node has a separate disk
     try:
         _download(root)
     finally:

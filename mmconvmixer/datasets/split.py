@@ -2,9 +2,9 @@
 
 Of each class, one tenth is held out of training, to validate and tune on: `part='held-out'` is
 that tenth, `part='rest'` the other nine tenths, `part='all'` every image. The names of a class's
-images are put in order and the first tenth is taken, rounded down, but at least one image where
-there are two. Only the names decide, so that the split is the same in every run, on every
-machine and in whatever order a disk lists its files.
+images are put in order and the first tenth is taken, rounded down, but at least one if the class
+has two or more images. Only the names decide, so that the split is the same in every run, on
+every machine and in whatever order a disk lists its files.
 
 The order is `shuffled` with seed 0. It must never change: weights trained on 'rest' would be
 validated on images they were trained on.
@@ -41,7 +41,7 @@ def held_out(names: Iterable[str], order: Order = shuffled) -> set[str]:
 
     Args:
         names: the names of all images of the class, each once.
-        order: which of them come first.
+        order: how they are ordered; the first tenth is held out.
     """
     ordered = order(names)
     return set(ordered[:max(len(ordered) // 10, min(len(ordered) - 1, 1))])

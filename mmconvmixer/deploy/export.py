@@ -34,7 +34,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     """Write a classifier in another format, run it there, and compare the outputs.
 
     Args:
-        model: see `get_model`; or a model that it returned, which is not changed.
+        model: see `get_model`; or a model from get_model; it is not modified.
         format: a key of `mmconvmixer.deploy.FORMATS`.
         out: the file, or for 'savedmodel' the folder. What was there before is
             replaced after the comparison has passed.
@@ -71,8 +71,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     module = load_format(format)
     if dtype not in module.DTYPES:
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
-                            f'{", ".join(module.DTYPES)}. For int8 in onnx and openvino there is '
-                            'tools/quantize.py')
+                            f'{", ".join(module.DTYPES)}. Use tools/quantize.py for int8 in '
+                            'onnx and openvino')
     if (dtype == 'int8') != (calib is not None):
         raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
     suffix = module.SUFFIX
@@ -126,7 +126,7 @@ def _built(model: str | Path | Config | BaseModel, checkpoint: bool | str | Path
     """Return the model, its name, and a name for its weights."""
     if isinstance(model, BaseModel):
         if model_options or checkpoint is not None:
-            raise TypeError('a model that is built takes no further weights or options; give its '
+            raise TypeError('weights and options cannot be given with a built model; give its '
                             'name or config')
         return model, type(getattr(model, 'backbone', model)).__name__, 'as given'
     path = Path(model.filename or 'config.py' if isinstance(model, Config) else model)

@@ -24,7 +24,7 @@ def fuse(model: nn.Module, compile: bool = False) -> nn.Module:
     """Return a copy of a model for inference only, with fewer passes over memory.
 
     Args:
-        model: a classifier, or a ConvMixer by itself; it is not changed. Networks
+        model: a classifier, or a ConvMixer backbone; it is not modified. Networks
             other than ConvMixer are only copied.
         compile: compile the backbone with `torch.compile`, for the shapes it is given.
 

@@ -15,7 +15,7 @@ DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloa
 
 @dataclass(frozen=True)
 class Job:
-    """All that a format's writer is told.
+    """Everything that a format's writer needs.
 
     Attributes:
         model: the classifier.

@@ -10,7 +10,7 @@ from mmconvmixer.models import FeatureExtractor
 
 
 class Network(nn.Module):
-    """A classifier's backbone, neck and head by themselves, for inference only.
+    """A classifier's backbone, neck and head without its preprocessor, for inference only.
 
     Args:
         model: an `ImageClassifier`; it is not changed.

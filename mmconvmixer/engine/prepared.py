@@ -16,10 +16,10 @@ class Start:
     Attributes:
         path: of the file.
         content: all that the file holds.
-        weights: those in it, by mmpretrain's names.
-        strict: False loads what fits of weights for another network.
-        new_head: leave the head of the weights out: it is for another task.
-        resume: restore optimizer, schedules and counters too.
+        weights: those in the file, by mmpretrain's names.
+        strict: False loads only what fits, from weights for another network.
+        new_head: do not load the head: it is for another task.
+        resume: also restore the optimizer, schedules and counters.
     """
 
     path: str
@@ -32,7 +32,11 @@ class Start:
     @classmethod
     def of(cls, path: str | os.PathLike, content: dict, *, strict: bool = True,
            resume: bool = False) -> 'Start':
-        """Take what `read_checkpoint` returned; `state_dict_of` says what it raises."""
+        """Return the start from what `read_checkpoint` returned.
+
+        Raises:
+            BadCheckpoint: there are no weights in it; see `state_dict_of`.
+        """
         return cls(str(path), content, state_dict_of(content, str(path)), strict, resume=resume)
 
 
@@ -44,7 +48,7 @@ class Prepared:
         model: the network, not yet wrapped or moved to a device.
         randomness: the arguments of `Runner.set_randomness`, with the seed that was used.
         random_state: of the generators, right after they were seeded and the model
-            was built: the run draws on from there.
+            was built; the run continues from this state.
         start: the checkpoint to begin with; None for the model as it is.
         datasets: by the config keys of their loaders.
     """

@@ -46,7 +46,9 @@ class Runner(MMEngineRunner):
 
     Args:
         prepared: what was built and read before; the default builds and reads
-            what the config says. All other arguments are mmengine's.
+            what the config says.
+
+    All other arguments are mmengine's.
     """
 
     def __init__(self, *args: Any, prepared: Prepared | None = None, **kwargs: Any) -> None:
@@ -96,7 +98,7 @@ class Runner(MMEngineRunner):
         return super().build_model(model)
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set up the environment; start the process group without GPUs, too."""
+        """Set up the environment; start the process group also without GPUs."""
         start_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
         super().setup_env(env_cfg)
 
@@ -109,12 +111,12 @@ class Runner(MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to its device; freeze layers and wrap it for several processes."""
-        if not is_model_wrapper(model):  # a wrapper would wait for the frozen gradients
+        if not is_model_wrapper(model):  # DDP would wait for gradients of frozen parameters
             freeze_parameters(model, self.cfg.get('freeze'))
         on_cpu_group = self.distributed and not torch.cuda.is_available()
         if is_model_wrapper(model) or not on_cpu_group:
             return super().wrap_model(model_wrapper_cfg, model)
-        # SyncBatchNorm has no CPU kernel, and device_ids must not be given.
+        # SyncBatchNorm has no CPU kernel, and device_ids is only for GPUs.
         return MMDistributedDataParallel(
             revert_sync_batchnorm(model), broadcast_buffers=False,
             find_unused_parameters=self.cfg.get('find_unused_parameters', False))
@@ -206,8 +208,8 @@ class Runner(MMEngineRunner):
             checkpoint['meta'].pop('config', None)
         if start.new_head:
             own = with_own_head(self.model, weights)
-            self.logger.info(f'The head starts anew, for {describe_head(own)}: that of {filename} '
-                             f'({describe_head(weights)}) is left out.')
+            self.logger.info(f'The head is initialized for {describe_head(own)}; the one in '
+                             f'{filename} ({describe_head(weights)}) is not loaded.')
             weights = own
         # mmengine's hooks expect the weights under this key, and EMAHook replaces them
         # when a run is resumed.

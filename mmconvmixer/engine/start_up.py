@@ -30,7 +30,7 @@ class LazyVisualizer(UniversalVisualizer):
     """mmpretrain's visualizer, which imports Matplotlib when it gets an image to draw on."""
 
     def _initialize_fig(self, _fig_cfg: dict) -> tuple:
-        """Put the figure off until `set_image`."""
+        """Create the figure only in `set_image`."""
         return None, _NoFigure, None
 
     def set_image(self, image: np.ndarray) -> None:

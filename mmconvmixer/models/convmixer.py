@@ -35,9 +35,9 @@ class Arch:
     act: str = 'GELU'
 
 
-# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. A short name
-# is that of the released weights; a suffix such as `-p14-k3` gives patch and kernel
-# where they differ from those, and works for every width and depth.
+# The paper's ImageNet table (with the appendix), then its CIFAR-10 nets. A name without
+# a suffix is the released model. `-p14-k3` sets patch and kernel size; it works for any
+# width and depth.
 ARCHS = {
     '1536/20': Arch(1536, 20, patch_size=7, kernel_size=9),
     '1536/20-p7-k3': Arch(1536, 20, patch_size=7, kernel_size=3),
@@ -52,7 +52,7 @@ ARCHS = {
     '512/12': Arch(512, 12, patch_size=7, kernel_size=8),
     '256/8': Arch(256, 8, patch_size=2, kernel_size=5),
     '256/8-p1-k9': Arch(256, 8, patch_size=1, kernel_size=9),
-    # This project's own, for small images on a CPU.
+    # Added by this project, for small images on a CPU.
     '128/4': Arch(128, 4, patch_size=4, kernel_size=5),
     '64/4': Arch(64, 4, patch_size=1, kernel_size=3),
 }
@@ -75,7 +75,7 @@ def resolve_arch(arch: str | dict) -> Arch:
         sizes = re.fullmatch(r'(\d+)/(\d+)-p(\d+)-k(\d+)', arch)
         if sizes is None:
             raise UnknownArch(
-                f'arch {arch!r} is not a ConvMixer of the paper; nearest: '
+                f'arch {arch!r} is unknown; nearest: '
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
         arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))
@@ -139,7 +139,7 @@ class ConvMixerBlock(nn.Sequential):
                 drop_path),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
-    @execution.fastest
+    @execution.with_fastest_step
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) for x of that shape."""
         residual, mix_channels, act, norm = self
@@ -245,12 +245,12 @@ class ConvMixer(BaseModule):
         if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
             _log_fused()
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        steps = execution.choose(self.stages, x, self.impl, kind=ConvMixerBlock)
+        steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
         recompute = self.with_cp and torch.is_grad_enabled()
         outs, origin = [], None
         for index, block in enumerate(self.stages):
             if recompute:
-                x = execution.checkpointed(steps[index], block, x)
+                x = execution.recomputed_in_backward(steps[index], block, x)
             else:
                 x, origin = steps[index](block, x, origin)
             if index in self.out_indices:

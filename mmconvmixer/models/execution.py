@@ -1,4 +1,4 @@
-"""How a ConvMixer is executed: chosen here, once for each call of a model.
+"""Choose how a ConvMixer is executed, once for each call of a model.
 
 The same function can be computed in four ways:
 
@@ -8,7 +8,7 @@ The same function can be computed in four ways:
 - folded: `deploy.fuse` makes another module of a trained model.
 
 A block is executed in place or through kernels only if it is as this package builds it
-and nobody looks at its parts. Otherwise its modules are called.
+and none of its modules has hooks. Otherwise its modules are called.
 """
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,14 +25,15 @@ from mmconvmixer.ops import PointwiseConv2d, act_, act_norm_, affine_of, may_ove
 from mmconvmixer.ops.reference import Origin
 
 # Computes a block: (block, x, origin of x) -> (result, its origin). Only the kernels
-# know an origin, see `fused_block.train_block`.
+# use it, see `fused_block.train_block`.
 Step = Callable[[nn.Module, Tensor, Origin | None], tuple[Tensor, Origin | None]]
 
 
-def choose(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) -> list[Step]:
+def choose_steps(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) -> list[Step]:
     """Return how to compute each block of a model.
 
     Args:
+        blocks: the blocks of the model, in order.
         x: the first block's input; those of the others have its shape and dtype.
         impl: of the model, see `ConvMixer`.
         kind: class of the blocks. Blocks that were exchanged or wrapped are called.
@@ -47,8 +48,8 @@ def choose(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) -> lis
             if fused_block.is_as_made(block, kind) else _called for block in blocks]
 
 
-def fastest(forward: Callable) -> Callable:
-    """Let a block that is called by itself choose, too; `forward` is its reference."""
+def with_fastest_step(forward: Callable) -> Callable:
+    """Choose the fastest way also when a block is called directly; `forward` is its reference."""
     @wraps(forward)
     def chosen(block: nn.Module, x: Tensor) -> Tensor:
         step = _faster(block, x, fused_block.wanted(block.impl, x.device), may_overwrite(x))
@@ -68,8 +69,8 @@ def stem_act_norm(stem: nn.Module, x: Tensor) -> Tensor:
     return norm(act(x))
 
 
-def checkpointed(step: Step, block: nn.Module, x: Tensor) -> Tensor:
-    """Compute a block, and again in the backward pass instead of keeping its activations."""
+def recomputed_in_backward(step: Step, block: nn.Module, x: Tensor) -> Tensor:
+    """Compute a block, and recompute it in the backward pass to save memory."""
     return checkpoint(lambda x: step(block, x, None)[0], x, use_reentrant=False,
                       context_fn=lambda: (nullcontext(), _statistics_kept(block)))
 
@@ -98,7 +99,7 @@ def _faster(block: nn.Module, x: Tensor, fused: bool, in_place: bool) -> Step | 
     if mode == 'train':
         return fused_block.train_block
     if mode == 'infer':
-        return _inferred
+        return _fused_inference
     return _computed_in_place if in_place and _can_be_in_place(block, x) else None
 
 
@@ -106,7 +107,7 @@ def _called(block: nn.Module, x: Tensor, origin: Origin | None) -> tuple[Tensor,
     return block(x), None
 
 
-def _inferred(block: nn.Module, x: Tensor, origin: Origin | None) -> tuple[Tensor, None]:
+def _fused_inference(block: nn.Module, x: Tensor, origin: Origin | None) -> tuple[Tensor, None]:
     return fused_block.infer_block(block, x), None
 
 
@@ -136,7 +137,7 @@ def _can_be_in_place(block: nn.Module, x: Tensor) -> bool:
                     for each in (space_norm, norm)))
 
 
-class _OnEveryModule:
+class _GlobalHooks:
     """The hooks that are registered for all modules of the process."""
     _forward_hooks = nn.modules.module._global_forward_hooks
     _forward_pre_hooks = nn.modules.module._global_forward_pre_hooks
@@ -147,4 +148,4 @@ class _OnEveryModule:
 def _is_observed(module: nn.Module) -> bool:
     """Whether the module or one of its parts has hooks, which must see every part called."""
     return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks
-               or part._backward_pre_hooks for part in (*module.modules(), _OnEveryModule))
+               or part._backward_pre_hooks for part in (*module.modules(), _GlobalHooks))

@@ -96,7 +96,7 @@ def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
 
 
 def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
-    """Return the `mode` of a whole block; None, too, if a part was exchanged or wrapped."""
+    """Return the `mode` of a whole block, or None if a part was exchanged or wrapped."""
     residual, pointwise, act, norm = block
     if not has_usual_branch(residual):
         return None

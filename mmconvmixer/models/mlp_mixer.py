@@ -65,7 +65,7 @@ def resolve_mixer(arch: str | dict, patch_size: int | None) -> tuple[MixerArch, 
         size, _, own = str(arch).partition('/')
         size = _LONG.get(size.lower(), size.upper())
         if size not in SIZES or own and not re.fullmatch(r'[1-9]\d*', own):
-            raise UnknownArch(f'arch {arch!r} is not an MLP-Mixer of the paper; nearest: '
+            raise UnknownArch(f'arch {arch!r} is unknown; nearest: '
                               f'{nearest(str(arch), MIXERS)}. Known: {", ".join(MIXERS)}, '
                               f'{", ".join(_LONG)}, or a dict')
         sizes, own = SIZES[size], int(own) if own else None

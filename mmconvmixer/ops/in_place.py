@@ -1,7 +1,7 @@
 """Activation and BatchNorm in the memory of their input, for inference.
 
 A fresh tensor costs page faults, which take as long as the arithmetic. A tensor that a
-convolution has just computed is used by nobody else and may be overwritten.
+convolution has just computed is used nowhere else and may be overwritten.
 
 Shapes: x (B, C, H, W), in any memory format; the result has x's shape and format.
 """

@@ -32,7 +32,7 @@ class BlockWeights(NamedTuple):
 
 
 class BlockOptions(NamedTuple):
-    """Settings of a block: the two BatchNorms' eps, the activation, `act_norm`'s group."""
+    """A block's settings: its BatchNorms' eps, the activation, the process group for `act_norm`."""
     space_eps: float
     channel_eps: float
     act: str
@@ -108,7 +108,7 @@ def act_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, act: str,
         weight: BatchNorm's, (C,).
         bias: BatchNorm's, (C,).
         group: the processes whose batches the statistics are taken over (SyncBN). Only
-            `ops.fused` has it.
+            `ops.fused` supports it.
 
     Returns:
         The result, the statistics (mean and biased variance, (C,) in float32) and the
@@ -128,8 +128,8 @@ def block(x: Tensor, weights: BlockWeights, options: BlockOptions,
     """Compute a ConvMixer block in training: x + mix space, then mix channels.
 
     Args:
-        origin: where x comes from, so that `ops.fused` need not keep x for the
-            backward pass; it makes no difference here.
+        origin: where x comes from, so that `ops.fused` does not keep x for the
+            backward pass; the reference ignores it.
     """
     u = depthwise_conv(x, weights.depthwise_weight, weights.depthwise_bias)
     y, space_mean, space_var, count = act_norm(

@@ -40,7 +40,7 @@ class CSVVisBackend(BaseVisBackend):
 
     @property
     def experiment(self) -> 'CSVVisBackend':
-        """This backend: there is nothing else to write with."""
+        """This backend itself."""
         return self
 
     def _init_env(self) -> None:

@@ -62,7 +62,7 @@ def read_log(path: str | Path) -> Log:
 
     Raises:
         BadConfig: nothing is there, it is not a log, or it is damaged. (An incomplete last
-            line is left out and mentioned in `notes`: the run may be writing it.)
+            line is skipped and mentioned in `notes`: the run may be writing it.)
     """
     log = _read(Path(path))
     if not log.figures():

@@ -28,7 +28,7 @@ PANELS = (
     ('training loss', ('loss',)),
     TOP1,
     ('top-5 accuracy, %', ('accuracy/top5',)),
-    # base_lr if parameters have rates of their own: then lr is the first parameter's.
+    # base_lr if parameters have different rates: then lr is the first parameter's.
     ('learning rate', ('base_lr', 'lr')),
 )
 Panel = tuple[str, tuple[str, ...]]

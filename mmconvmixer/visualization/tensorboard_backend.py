@@ -48,7 +48,7 @@ class TensorboardVisBackend(MMEngineTensorboardVisBackend):
         except Exception as error:
             if self._required:
                 raise
-            # A broken package that nobody asked for must not end a run.
+            # A broken package must not end a run that did not ask for it.
             print_log(f'tensorboard is installed but cannot be used: {type(error).__name__}: '
                       f'{error}', 'current', logging.WARNING)
             self._off = True

@@ -67,8 +67,8 @@ def find(name: str) -> Model | None:
 def find_by_config(config: str | Path) -> Model | None:
     """Return the one model that a config file belongs to, None if none or several do.
 
-    The file is this package's own, or the same `configs/FAMILY/NAME.py` in another
-    checkout or in mmpretrain. The name alone does not count: mmengine writes each run's
+    The file may be in this package, in another checkout, or in mmpretrain, as
+    `configs/FAMILY/NAME.py`. The name alone does not count: mmengine writes each run's
     config into its work directory under the same name.
     """
     found = [entry for entry in models().values()

@@ -74,7 +74,7 @@ def a_name_of_over_255_letters(tmp_path):
 @pytest.mark.parametrize('case', [
     a_file_instead_of_a_folder, a_folder_instead_of_a_file, a_name_of_over_255_letters],
     ids=lambda case: case.__name__.replace('_', ' '))
-def test_a_path_that_can_not_be_written_is_named_in_one_line(tmp_path, case):
+def test_a_path_that_cannot_be_written_is_named_in_one_line(tmp_path, case):
     path = case(tmp_path)
     before = set(tmp_path.rglob('*'))
     with pytest.raises(OutputNotWritable) as caught, atomic_write(path) as part:
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 
 
 def test_an_error_inside_the_block_is_passed_on_unchanged(tmp_path):
-    """An OSError too: a network that is down does not mean that a folder is not writable."""
+    """This is also an OSError, but a network that is down says nothing about the folder."""
     error = DownloadError('no network')
     with pytest.raises(MMConvMixerError) as caught, atomic_write(tmp_path / 'x.pth'):
         raise error

@@ -196,8 +196,8 @@ def test_every_weight_is_checked(source, tmp_path, family, change):
 
 def test_two_names_of_one_weight_are_refused(source, tmp_path):
     path, weights = source('ConvMixer')
-    theirs = torch.load(convert(path, tmp_path / 'timm.pth', 'timm').path)['state_dict']
-    torch.save({**theirs, 'backbone.stem.2.bias': torch.ones(12)}, path)
+    timm_names = torch.load(convert(path, tmp_path / 'timm.pth', 'timm').path)['state_dict']
+    torch.save({**timm_names, 'backbone.stem.2.bias': torch.ones(12)}, path)
     with pytest.raises(BadCheckpoint, match='two tensors for one weight: backbone.stem.2.bias'):
         weights_of(path)
 

@@ -50,14 +50,14 @@ def mismatches():
     del both['norm.bias']
     return [
         pytest.param(state(net(7, depth=2)), [
-            '2 of another shape', 'head.weight (7, 4) where the network has (10, 4)',
+            '2 with another shape', 'head.weight (7, 4) where the network has (10, 4)',
             'head.bias (7,) where the network has (10,)'], id='class count'),
         pytest.param(missing, ['2 missing', '1.weight, 1.bias'], id='one block too few'),
-        pytest.param(state(net(depth=3)), ['2 unknown to it', '2.weight, 2.bias'],
+        pytest.param(state(net(depth=3)), ['2 not in the network', '2.weight, 2.bias'],
                      id='one block too many'),
-        pytest.param(both, ['2 of another shape', '1 missing (norm.bias)',
-                            '1 unknown to it (extra.bias)'], id='all three'),
-        pytest.param(renamed, ['11 unknown to it', 'old.0.weight',
+        pytest.param(both, ['2 with another shape', '1 missing (norm.bias)',
+                            '1 not in the network (extra.bias)'], id='all three'),
+        pytest.param(renamed, ['11 not in the network', 'old.0.weight',
                                '10 missing', 'and 7 more'], id='all renamed'),
         pytest.param({}, ['missing'], id='nothing'),
     ]
@@ -156,7 +156,7 @@ def test_building_a_network_does_not_change_its_config():
     (dict(type='ImageClasifier'), 'ImageClasifier'),
     (dict(backbone=dict(type='ConvMixer', arch='8/2-p4-k3', deth=3)), 'deth'),
     (dict(backbone=dict(type='ConvMixer', arch='8x2')), '8x2')])
-def test_a_config_that_can_not_be_built_is_an_error_that_names_the_cause(wrong, said):
+def test_a_config_that_cannot_be_built_is_an_error_that_names_the_cause(wrong, said):
     with pytest.raises(ValueError, match=said) as caught:
         build_model({**CLASSIFIER, **wrong})
     assert isinstance(caught.value, BadConfig | UnknownArch)

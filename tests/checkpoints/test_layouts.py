@@ -22,7 +22,7 @@ def weights(family):
 
 @pytest.mark.parametrize('layout', LAYOUTS, ids=lambda layout: f'{layout.name} {layout.family}')
 def test_names_and_axes_are_converted_there_and_back(layout):
-    """Block numbers with two digits too."""
+    """Also block numbers with two digits."""
     original = weights(layout.family)
     renamed = layout.from_mmpretrain(original)
     assert recognize(renamed) is layout

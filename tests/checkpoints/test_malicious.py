@@ -194,7 +194,7 @@ def test_nan_and_infinity_load_with_a_warning(path, weights, value, warned):
 def test_integers_are_not_weights(path, weights, dtype):
     weights['head.fc.weight'] = weights['head.fc.weight'].to(dtype)
     torch.save(weights, path)
-    with pytest.raises(CheckpointMismatch, match='1 of another kind of number.*head.fc.weight'):
+    with pytest.raises(CheckpointMismatch, match='1 with integer values.*head.fc.weight'):
         load_weights(build_model(LINE), state_dict_of(read_checkpoint(path)), str(path))
 
 

@@ -45,8 +45,8 @@ def test_weights_without_a_head_load_too(weights, seven):
 
 @pytest.mark.parametrize('spoil, said', [
     (lambda w: w.pop('backbone.stem.0.bias'), 'missing .backbone.stem.0.bias'),
-    (lambda w: w.update({'backbone.stem.0.bias': torch.ones(3)}), 'of another shape'),
-    (lambda w: w.update({'neck.fc.bias': torch.ones(3)}), 'unknown to it .neck.fc.bias')])
+    (lambda w: w.update({'backbone.stem.0.bias': torch.ones(3)}), 'with another shape'),
+    (lambda w: w.update({'neck.fc.bias': torch.ones(3)}), 'not in the network .neck.fc.bias')])
 def test_the_other_weights_still_have_to_fit(weights, seven, spoil, said):
     wrong = dict(weights)
     spoil(wrong)

@@ -45,7 +45,7 @@ def randomized(network):
     return network.double().eval()
 
 
-def ours(path):
+def read_network(path):
     """Build the network that the tensors of a file describe, and load them."""
     weights = state_dict_of(read_checkpoint(path), str(path))
     shape = read_architecture(weights)
@@ -68,7 +68,7 @@ def ours(path):
 
 @torch.no_grad()
 def same_outputs(path, crops, expected):
-    got = ours(path)(crops)
+    got = read_network(path)(crops)
     assert expected.std() > 1e-2  # the outputs differ
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 

@@ -21,7 +21,7 @@ def test_a_written_checkpoint_can_be_read(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['x.pth']
 
 
-def test_what_can_not_be_pickled_leaves_the_old_file(tmp_path):
+def test_what_cannot_be_pickled_leaves_the_old_file(tmp_path):
     write_checkpoint(checkpoint(), tmp_path / 'x.pth')
     with pytest.raises(Exception, match='pickle'):
         write_checkpoint(dict(weight=torch.ones(3), function=lambda: 0), tmp_path / 'x.pth')
@@ -33,7 +33,7 @@ def test_what_can_not_be_pickled_leaves_the_old_file(tmp_path):
     ('file/x.pth', lambda path: write_checkpoint(checkpoint(), path)),
     ('folder.pth', lambda path: write_checkpoint(checkpoint(), path)),
     ('file/x', lambda path: write_published(checkpoint(), path.parent, path.name))])
-def test_a_place_that_can_not_be_written_is_named(tmp_path, name, write):
+def test_a_place_that_cannot_be_written_is_named(tmp_path, name, write):
     (tmp_path / 'file').touch()
     (tmp_path / 'folder.pth').mkdir()
     before = set(tmp_path.rglob('*'))

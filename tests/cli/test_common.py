@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from mmconvmixer.cli.common import end, exit_code
+from mmconvmixer.cli.common import end_process, exit_code
 from mmconvmixer.engine import launch
 from mmconvmixer.errors import BadConfig
 
@@ -24,7 +24,7 @@ def test_a_tool_leaves_its_process_group_with_and_without_an_error(tmp_path, cap
 
 GROUP = '''
 import atexit, sys, torch
-from mmconvmixer.cli.common import end, exit_code
+from mmconvmixer.cli.common import end_process, exit_code
 def main():
     torch.distributed.init_process_group('gloo', init_method=sys.argv[1], rank=0, world_size=1)
     atexit.register(print, 'said at the end')
@@ -33,7 +33,7 @@ class StaysBehind:  # Python's shutdown deletes it last
         print('deleted')
 last = StaysBehind()
 exit_code(main)
-end(3)
+end_process(3)
 '''
 
 
@@ -46,7 +46,7 @@ def test_a_process_of_a_group_ends_before_pythons_shutdown(tmp_path):
 
 
 def test_any_other_process_ends_by_sys_exit(monkeypatch):
-    monkeypatch.setattr(launch, '_of_gloo', [])  # tests above joined groups
+    monkeypatch.setattr(launch, '_gloo_processes', [])  # tests above joined groups
     with pytest.raises(SystemExit) as ended:
-        end(3)
+        end_process(3)
     assert ended.value.code == 3

@@ -137,12 +137,13 @@ def test_a_config_changes_only_its_datasets_and_classes(repo, animals, name):
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 3
     for loader, part in (('train', 'rest'), ('val', 'held-out'), ('test', 'held-out')):
         loader = f'{loader}_dataloader'
-        mine, theirs = innermost(cfg[loader].dataset), innermost(before[loader].dataset)
-        assert mine.pop('pipeline') == theirs.pop('pipeline')
-        assert mine == dict(type='ImageFolder', data_root=str(animals), data_prefix='', part=part,
-                            classes=['cat', 'dog', 'emu'], test_mode=loader[:5] != 'train')
+        changed, original = innermost(cfg[loader].dataset), innermost(before[loader].dataset)
+        assert changed.pop('pipeline') == original.pop('pipeline')
+        assert changed == dict(
+            type='ImageFolder', data_root=str(animals), data_prefix='', part=part,
+            classes=['cat', 'dog', 'emu'], test_mode=loader[:5] != 'train')
         assert cfg[loader].batch_size == before[loader].batch_size
-        assert cfg[loader].dataset.type == (before[loader].dataset.type if mine is not
+        assert cfg[loader].dataset.type == (before[loader].dataset.type if changed is not
                                             cfg[loader].dataset else 'ImageFolder')
     assert cfg.val_evaluator.topk == (1,)  # top-5 makes no sense with three classes
     assert cfg.optim_wrapper == before.optim_wrapper

@@ -86,7 +86,7 @@ def test_of_a_plain_torch_dataset_only_the_length_is_known():
     assert fingerprint([1, 2, 3]) == dict(images=3, sha256=None, of=None)
 
 
-def test_an_image_that_can_not_be_decoded_is_not_an_error(folder):
+def test_an_image_that_cannot_be_decoded_is_not_an_error(folder):
     before = of_folder(folder)['sha256']
     (folder / 'class0/000.png').write_bytes(b'')
     after = of_folder(folder)

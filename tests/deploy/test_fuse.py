@@ -84,7 +84,7 @@ def test_a_norm_folded_into_the_next_depthwise_convolution_is_wrong_at_the_borde
 
 
 @torch.no_grad()
-def test_the_original_is_not_changed_and_the_copy_can_not_be_trained():
+def test_the_original_is_not_changed_and_the_copy_cannot_be_trained():
     model = with_statistics(ConvMixer(TINY)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     fused = fuse(model)

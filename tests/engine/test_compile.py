@@ -15,12 +15,12 @@ def test_compile_from_the_config_trains_the_same_network(train, trained, tmp_pat
         compiled.append(type(self).__name__), compile_module(self, *args, **kwargs)))
     train(tmp_path, {'compile': True}, validate=False)
     assert compiled == ['ConvMixer']
-    ours, eager = (read_checkpoint(path)['state_dict']
-                   for path in (tmp_path / 'epoch_1.pth', trained))
-    assert ours.keys() == eager.keys()
-    for key, value in eager.items():
+    compiled_weights, eager_weights = (read_checkpoint(path)['state_dict']
+                                       for path in (tmp_path / 'epoch_1.pth', trained))
+    assert compiled_weights.keys() == eager_weights.keys()
+    for key, value in eager_weights.items():
         # 75 steps apart by rounding only.
-        torch.testing.assert_close(ours[key], value, rtol=0.05, atol=5e-3)
+        torch.testing.assert_close(compiled_weights[key], value, rtol=0.05, atol=5e-3)
 
 
 def test_compile_options_reach_torch_and_false_compiles_nothing(train, tmp_path, monkeypatch):

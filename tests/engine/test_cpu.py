@@ -8,8 +8,8 @@ from mmconvmixer.engine.cpu import keep_freed_memory
 
 STEPS, TENSORS, SIZE = 10, 4, 16
 
-# glibc's own limits, held: else it raises them when large blocks are freed, and what it then
-# gives back depends on what else lies where.
+# glibc's default limits, set so that they stay fixed. Otherwise glibc raises them when large
+# blocks are freed, and how much memory it returns depends on the other blocks.
 LIMITS = 'glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072'
 
 MEASURE = f'''

@@ -32,9 +32,9 @@ def metrics_of(evaluator, all_samples, rank=0, world_size=1, batch=4):
     """Evaluate the share that `DefaultSampler` gives a rank, including padding."""
     size = len(all_samples)
     padded = all_samples + all_samples[:-size % world_size]
-    mine = [sample.to_dict() for sample in padded[rank::world_size]]
-    for start in range(0, len(mine), batch):
-        evaluator.process(mine[start:start + batch])
+    own_samples = [sample.to_dict() for sample in padded[rank::world_size]]
+    for start in range(0, len(own_samples), batch):
+        evaluator.process(own_samples[start:start + batch])
     return evaluator.evaluate(size)
 
 

@@ -120,7 +120,7 @@ def test_a_misspelled_option_is_a_type_error():
 
 # Variants
 
-# From design.md, all with a linear head.
+# Numbers of parameters, all with a linear head.
 @pytest.mark.parametrize('arch, classes, parameters', [
     ('768/32', 1000, 21_110_248),
     ('1024/20', 1000, 24_383_464),

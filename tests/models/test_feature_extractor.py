@@ -32,7 +32,7 @@ def test_it_returns_the_pooled_features_of_its_classifier(pair):
 def test_weights_of_another_backbone_are_refused(pair):
     other = get_model('convmixer-768-32_3rdparty_in1k',
                       backbone=dict(type='ConvMixer', arch='8/3-p4-k3'), head=dict(in_channels=8))
-    with pytest.raises(CheckpointMismatch, match='unknown to it'):
+    with pytest.raises(CheckpointMismatch, match='not in the network'):
         load_weights(pair[1], other.state_dict(), 'other.pth')
 
 
@@ -54,7 +54,7 @@ def test_modes_that_need_a_head_are_refused(pair, mode):
 
 
 def test_classifying_with_it_is_an_error(pair):
-    with pytest.raises(BadConfig, match='names no classes'):
+    with pytest.raises(BadConfig, match='predicts no classes'):
         inference_model(pair[1], 'image.jpg')
 
 
@@ -69,5 +69,5 @@ def test_a_missing_neck_is_an_error():
 
 
 def test_evaluating_it_is_an_error(tmp_path):
-    with pytest.raises(BadConfig, match='test the classifier'):
+    with pytest.raises(BadConfig, match='evaluate the classifier'):
         evaluate('sayakpaul/mixer_b16_i1k_fe/1', work_dir=str(tmp_path))

@@ -53,7 +53,7 @@ def test_mmpretrains_names_of_archs_work(name, patch_size, meant):
 
 @pytest.mark.parametrize('arch, patch_size, message', [
     ('b/16', 32, 'patches of 16, but patch_size is 32'),
-    ('xl', None, 'Known: S/32, S/16'), ('B/x', None, 'not an MLP-Mixer of the paper'),
+    ('xl', None, 'Known: S/32, S/16'), ('B/x', None, "arch 'B/x' is unknown"),
     (dict(TINY, depth=2), None, 'exactly the keys'), (TINY, 0.5, 'positive whole number'),
     ('b', 0, 'patch_size must be a positive whole number'),
     (dict(TINY, num_layers=0), None, 'num_layers must be a positive whole number')])
@@ -125,7 +125,7 @@ def test_eval_and_train_return_the_model():
 
 
 def test_weights_for_another_grid_are_refused_without_interpolate_tokens():
-    with pytest.raises(CheckpointMismatch, match='6 of another shape|9 of another shape'):
+    with pytest.raises(CheckpointMismatch, match='6 with another shape|9 with another shape'):
         load_weights(tiny(24), tiny(16).state_dict(), 'small.pth')
 
 
@@ -140,7 +140,7 @@ def test_interpolation_works_when_weights_fit_only_in_part():
     weights = dict(tiny(16).state_dict(), extra=torch.zeros(1))
     large = tiny(24, interpolate_tokens=True)
     before = large.layers[0].token_mix.layers[0][0].weight.clone()
-    with pytest.raises(CheckpointMismatch, match='1 unknown to it .extra.') as error:
+    with pytest.raises(CheckpointMismatch, match='1 not in the network .extra.') as error:
         load_weights(large, weights, 'small.pth')
     assert 'another shape' not in str(error.value)
     load_weights(large, weights, 'small.pth', strict=False)

@@ -20,7 +20,10 @@ from mmconvmixer.ops.fused import batch_norm
 from mmconvmixer.ops.fused.act_affine import affine_kernel
 from mmconvmixer.ops.fused.activations import ACTS
 from mmconvmixer.ops.fused.depthwise_conv import depthwise_kernel
-from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import depthwise_weight_kernel, taps
+from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import (
+    depthwise_weight_gradient_kernel,
+    taps,
+)
 from mmconvmixer.ops.fused.pointwise_act_affine import pointwise_kernel
 from mmconvmixer.ops.fused.tiles import depthwise_tile
 
@@ -59,7 +62,7 @@ plain = dict(ACT=ACTS['identity'], HAS_BIAS=False, HAS_AFFINE=False, HAS_ADDED=F
 whole = dict(ACT=ACTS['gelu'], HAS_BIAS=True, HAS_AFFINE=True, HAS_ADDED=True)
 for number_type in sys.argv[2:]:
     build(depthwise_kernel, **depthwise(number_type, 7, **whole))
-    build(depthwise_weight_kernel, **depthwise(number_type, 7, TAPS=taps(7)))
+    build(depthwise_weight_gradient_kernel, **depthwise(number_type, 7, TAPS=taps(7)))
     blocks = dict(ACT=ACTS['gelu'], BLOCK_ROWS=16, BLOCK_C=128)
     for kernel in (batch_norm.moments_kernel, batch_norm.gradient_sums_kernel,
                    batch_norm.gradient_kernel):
@@ -70,7 +73,7 @@ for number_type in sys.argv[2:]:
           BLOCK_ROWS=side, BLOCK_C=side, BLOCK_K=depth, warps=warps)
 
 build(depthwise_kernel, **depthwise('bf16', 9, **plain))
-build(depthwise_weight_kernel, **depthwise('bf16', 9, TAPS=taps(9)))
+build(depthwise_weight_gradient_kernel, **depthwise('bf16', 9, TAPS=taps(9)))
 '''
 
 

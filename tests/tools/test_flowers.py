@@ -71,7 +71,7 @@ def test_the_recipe_runs_from_download_to_prediction(
                 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0')
     assert done.code == 0, done.err
     assert published.asked.count('/flower_photos.tgz') == 1
-    assert 'for 5 classes' in done.out and '(1000 classes) is left out' in done.out
+    assert 'for 5 classes' in done.out and '(1000 classes) is not loaded' in done.out
 
     path = tmp_path / 'work_dirs/small/epoch_8.pth'
     saved = read_checkpoint(path)

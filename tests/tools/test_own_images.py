@@ -32,13 +32,13 @@ def digits_to_three(repo, images, tool, tmp_path):
     return call
 
 
-def test_a_run_logs_what_it_found_and_starts_the_head_anew(
+def test_a_run_logs_what_it_found_and_initializes_the_head(
         digits_to_three, images, tmp_path):
     done = digits_to_three()
     assert (f'{images}: 3 classes, 54 images to train on, 6 to validate on: there is no val '
             'folder, so a tenth of each class is held out') in done.out
-    said = [line for line in done.out.splitlines() if 'The head starts anew' in line]
-    assert len(said) == 1 and 'for 3 classes' in said[0] and '(10 classes) is left out' in said[0]
+    said = [line for line in done.out.splitlines() if 'The head is initialized for' in line]
+    assert len(said) == 1 and 'for 3 classes' in said[0] and '(10 classes) is not loaded' in said[0]
     checkpoint = read_checkpoint(tmp_path / 'work/epoch_1.pth')
     assert checkpoint['meta']['dataset_meta']['classes'] == ('class0', 'class1', 'class2')
     assert checkpoint['state_dict']['head.fc.weight'].shape == (3, 64)
@@ -74,7 +74,7 @@ def test_weights_for_the_same_classes_and_resumed_weights_keep_their_head(
                    'train_cfg.max_epochs=2', 'new_head=True')
     for done in (more, resumed):
         assert done.code == 0, done.err
-        assert 'starts anew' not in done.out
+        assert 'head is initialized' not in done.out
     assert 'Epoch(train) [2]' in resumed.out and 'Epoch(train) [1]' not in resumed.out
 
 
@@ -85,7 +85,7 @@ def test_without_data_another_head_is_an_error_unless_the_config_has_new_head(
                f'load_from={path}']
     strict, allowed = tool(*options), tool(*options, 'new_head=True')
     assert strict.code == 2 and said in strict.err
-    assert allowed.code == 0 and '(7 classes) is left out' in allowed.out
+    assert allowed.code == 0 and '(7 classes) is not loaded' in allowed.out
 
 
 @pytest.mark.parametrize('wrong', ['one block', 'three blocks', 'a function'])
@@ -132,7 +132,7 @@ def test_flowers_without_folder_and_network_are_one_line(
     assert 'data/flowers does not exist' in said and 'MMCONVMIXER_MIRROR' in said
 
 
-def test_two_processes_freeze_layers_and_start_the_head_anew(
+def test_two_processes_freeze_layers_and_initialize_the_head(
         shell, repo, images, tmp_path, free_port, weights_of):
     done = shell(['tools/dist_train.sh', repo / f'configs/convmixer/{DIGITS}.py', '2', '--data',
                   images, '--work-dir', tmp_path / 'work', '--cfg-options',

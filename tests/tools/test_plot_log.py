@@ -45,7 +45,7 @@ def test_it_prints_what_it_left_out(tool, work_dir, tmp_path):
     (['nowhere'], 'nowhere is not there; expected a work dir'),
     (['work_dirs'], 'found mine; did you mean a work dir in it?'),
     (['work_dirs/mine', '--out', 'x.bmp'], 'x.bmp: curves are drawn as .png or .svg'),
-    (['work_dirs/mine', '--out', '/proc/x.png'], '/proc/x.png can not be written'),
+    (['work_dirs/mine', '--out', '/proc/x.png'], '/proc/x.png cannot be written'),
 ])
 def test_a_wrong_input_is_one_line(bad_input, work_dir, arguments, said):
     assert said in bad_input('plot_log', *arguments, experiment=False)

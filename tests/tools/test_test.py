@@ -303,13 +303,13 @@ def test_an_unknown_arch_is_one_line_that_names_the_nearest(
 def test_an_unreachable_url_is_one_line(bad_input, toy_config, free_port):
     said = bad_input('test', toy_config, f'http://127.0.0.1:{free_port}/toy.pth')
     assert f'127.0.0.1:{free_port}' in said and 'refused' in said
-    assert 'can not be written' not in said
+    assert 'cannot be written' not in said
 
 
 def test_a_url_that_is_not_found_is_one_line(bad_input, toy_config, server):
     said = bad_input('test', toy_config, f'{server.url}/toy.pth')
     assert f'{server.url}/toy.pth' in said and 'not found' in said.lower()
-    assert 'can not be written' not in said
+    assert 'cannot be written' not in said
 
 
 def test_a_download_that_does_not_match_its_hash_is_not_kept(

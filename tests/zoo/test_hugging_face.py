@@ -86,7 +86,7 @@ def test_names_of_the_hub(hub, tmp_path):
         assert line.startswith(expected)
 
 
-def test_a_hub_that_can_not_be_reached_is_a_download_error(tmp_path):
+def test_a_hub_that_cannot_be_reached_is_a_download_error(tmp_path):
     pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
     done = subprocess.run(
         [sys.executable, '-c', ASK, 'hf-hub:a/good'], capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""What is downloaded, from where, and where it is kept: one copy with a checked hash."""
+"""Fetch files: from a cache, a mirror or their URL, with a checked hash."""
 import hashlib
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
     target = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / cache_name(url)
     promised = sha256.lower() or hash_in_name(target.name)
     if not is_main_process():
-        barrier()  # rank 0 has the file now, unless this machine has its own disk
+        barrier()  # rank 0 has the file now, unless this node has a separate disk
     try:
         if matches_hash(target, promised):
             return target
@@ -119,5 +119,5 @@ def fetch_to(target: Path, urls: list[str], promised: str) -> Path:
 
 
 def _is_missing(error: Exception) -> bool:
-    """Whether the server does not have the file: a mirror need not have all."""
+    """Whether the server does not have the file: a mirror may be incomplete."""
     return isinstance(error.__cause__, HTTPError) and error.__cause__.code in (404, 410)

@@ -110,7 +110,7 @@ def _open(url: str, start: int, version: str) -> http.client.HTTPResponse:
 
 
 def _version(response: http.client.HTTPResponse) -> str:
-    """Return the value for If-Range. Not a weak ETag, which other bytes may have too."""
+    """Return the value for If-Range. Not a weak ETag, which different bytes may share."""
     tag = response.headers.get('ETag', '')
     return tag if tag.startswith('"') else response.headers.get('Last-Modified', '')
 

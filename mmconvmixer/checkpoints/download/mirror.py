@@ -16,7 +16,7 @@ def file_in_mirror(name: str, promised: str) -> Path | None:
     """Return the path of a file in the mirror, if the mirror is a folder.
 
     The file is used in place: a large shared folder does not fill every user's disk, and
-    the cache need not be writable. Its hash is checked each time.
+    the cache may be read-only. Its hash is checked each time.
 
     Args:
         name: path in the mirror, from `download.fetch.mirror_name`.

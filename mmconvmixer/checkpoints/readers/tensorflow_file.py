@@ -36,7 +36,7 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
         found = [(each.full_name, torch.from_numpy(reader.get_tensor(each.checkpoint_key)))
                  for node in graph.nodes for each in node.attributes if '/' in each.full_name]
     except Exception as error:  # of protobuf or TensorFlow
-        raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables can not be '
+        raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables cannot be '
                             f'read: {" ".join(str(error).split())[:200]}') from error
     variables = dict(found)
     for name, value in found:  # the same variable may occur twice

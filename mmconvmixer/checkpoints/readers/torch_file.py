@@ -104,7 +104,7 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    # Unpickling a HistoryBuffer changes its class, so that is restored too.
+    # Unpickling a HistoryBuffer changes its class, so the class is also restored.
     statistics = dict(HistoryBuffer._statistics_methods)
     allowed = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(DATA_TYPES)
@@ -119,7 +119,7 @@ def _data_types_allowed() -> Iterator[None]:
 
 def _explain(path: Path, error: Exception) -> BadCheckpoint:
     if isinstance(error, PermissionError):
-        return BadCheckpoint(f'{path} can not be opened: {error.strerror}')
+        return BadCheckpoint(f'{path} cannot be opened: {error.strerror}')
     asked = re.search(r'GLOBAL ([\w.]+)', str(error))
     if asked:
         return UnsafeCheckpoint(

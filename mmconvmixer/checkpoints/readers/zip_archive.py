@@ -47,7 +47,7 @@ def check_archive(path: Path, compressed: bool) -> None:
 def _check_parts(path: Path, parts: list[zipfile.ZipInfo], compressed: bool) -> None:
     names = [part.filename for part in parts]
     for name in names:
-        # On Windows a backslash is a separator too.
+        # On Windows a backslash is also a separator.
         steps = PurePosixPath(name.replace('\\', '/'))
         if steps.is_absolute() or '..' in steps.parts or ':' in name:
             raise UnsafeCheckpoint(f'{path} was not loaded: it has a part {name!r}, which leads '

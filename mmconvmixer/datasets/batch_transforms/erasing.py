@@ -61,7 +61,7 @@ class MixThenErase:
     def _erase(self, image: Tensor) -> None:
         height, width = image.shape[1:]
         bound = math.log(self.min_aspect)
-        for _ in range(10):  # a rectangle may not fit; timm, too, gives up after ten tries
+        for _ in range(10):  # a rectangle may not fit; timm also gives up after ten tries
             area = random.uniform(*self.area) * height * width
             aspect = math.exp(random.uniform(bound, -bound))
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))

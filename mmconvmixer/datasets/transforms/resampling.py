@@ -113,7 +113,7 @@ def pillow_order(interpolation: str) -> Order | None:
     """Return the order in which the installed Pillow resizes height and width.
 
     None means that its pixels differ in either order: Pillow-SIMD, which can be installed in
-    place of Pillow, rounds differently, and a later Pillow may, too.
+    place of Pillow, rounds differently, and so may a later Pillow.
     """
     img = np.random.default_rng(0).integers(0, 256, (47, 67, 3), np.uint8)
     # The height loses exactly twice as many pixels as the width, then one pixel more; then

@@ -46,7 +46,7 @@ class StampedSampler(Sampler):
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell the inner sampler the epoch, if it has any use for it."""
+        """Tell the inner sampler the epoch, if it has `set_epoch`."""
         if hasattr(self.sampler, 'set_epoch'):
             self.sampler.set_epoch(epoch)
 

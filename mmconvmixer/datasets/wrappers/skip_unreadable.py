@@ -1,4 +1,4 @@
-"""Go on without corrupt images instead of ending the run."""
+"""Skip corrupt images instead of ending the run."""
 from typing import Any
 
 import mmcv

@@ -54,7 +54,7 @@ def _whole_batch(model: 'openvino.Model', options: dict, shape: tuple[int, ...])
 
 
 def _single_images(model: 'openvino.Model', options: dict, shape: tuple[int, ...]) -> Run:
-    """Return a function that computes each image by itself on one thread, several at once."""
+    """Return a function that computes each image on one thread, several images at once."""
     import openvino
     streams = options['INFERENCE_NUM_THREADS']
     compiled = _compiled(model, dict(options, NUM_STREAMS=streams), (1, *shape))

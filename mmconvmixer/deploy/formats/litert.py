@@ -1,7 +1,7 @@
 """LiteRT (TensorFlow Lite): one `.tflite` file, for phones and small boards.
 
 Inputs are images (N, H, W, C) float32, normalized. Inputs and outputs of int8 files are
-float32 too.
+also float32.
 """
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

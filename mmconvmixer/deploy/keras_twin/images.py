@@ -27,7 +27,7 @@ def decoded(content: 'tf.Tensor') -> 'tf.Tensor':
     """Return the image (H, W, 3) float32 RGB in 0..255 of one JPEG or PNG file's bytes."""
     import tensorflow as tf
     # The slower of TensorFlow's two methods is the one that other decoders use. The
-    # operator reads PNG files too.
+    # operator also reads PNG files.
     image = tf.io.decode_jpeg(content, channels=3, dct_method='INTEGER_ACCURATE')
     return tf.cast(image, tf.float32)
 

@@ -28,7 +28,7 @@ SUFFIX = onnx_file.SUFFIX
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
 _LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
-# After a GELU, which computes in float, these are faster in float too.
+# After a GELU, which computes in float, these are also faster in float.
 _ELEMENTWISE = ['Add', 'Mul']
 
 

@@ -90,7 +90,7 @@ class RecordHook(Hook):
         """Add the first part of the record to the checkpoint."""
         checkpoint['meta'].update(getattr(self, 'origin', {}))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if hasattr(model, 'numerics'):  # those of the weights that the run started from
+        if hasattr(model, 'numerics'):  # of the weights that the run started from
             checkpoint['meta']['converted'] = dict(numerics=model.numerics)
 
     def _begin_entry(self, runner: Runner) -> None:

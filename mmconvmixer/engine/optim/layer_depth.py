@@ -3,7 +3,7 @@ import re
 
 from torch import nn
 
-# How the backbones of this family and mmpretrain's name their blocks, and the layers before.
+# Names of the blocks, and of the layers before them, in this package's and mmpretrain's backbones.
 _BLOCK = re.compile(r'backbone\.(?:stages|layers|blocks)\.(\d+)\.')
 _STEM = re.compile(r'backbone\.(?:stem|patch_embed)\.')
 

@@ -152,7 +152,7 @@ class _SharpnessAware:
         gradients = self._first_gradients(weights, loss, **kwargs)
         with_gradient = [weight for weight, gradient in zip(weights, gradients, strict=True)
                          if gradient is not None]
-        # Buffers are restored too: BatchNorm's statistics, and others that a forward pass changes.
+        # Also restore buffers: BatchNorm's statistics, and others that a forward pass changes.
         with restored(with_gradient), restored(list(call.model.buffers())):
             perturb(with_gradient, [gradient for gradient in gradients if gradient is not None],
                     self.rho, self.adaptive, self.eta)

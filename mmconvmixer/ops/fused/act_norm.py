@@ -20,21 +20,21 @@ def group_name(group: ProcessGroup | None) -> str:
 
 
 def batch_statistics(x_RC: Tensor, act: str, group: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return act(x)'s mean (C,), biased variance (C,) and count (), over all of the group."""
-    mean, squares, count = batch_norm.moments(x_RC, act)
+    """Return act(x)'s mean, biased variance (C,) and count (), over the whole process group."""
+    mean, squared_deviations, count = batch_norm.moments(x_RC, act)
     if group:
         processes = _resolve_process_group(group)
-        own = torch.cat([mean, squares, count[None]])
+        own = torch.cat([mean, squared_deviations, count[None]])
         gathered = own.new_empty(processes.size() * len(own))
         all_gather_into_tensor(gathered, own, group=processes)
         gathered, channels = gathered.view(-1, len(own)), len(mean)
-        mean, squares, count = batch_norm.join_moments(
+        mean, squared_deviations, count = batch_norm.join_moments(
             gathered[:, :channels], gathered[:, channels:-1], gathered[:, -1])
-    return mean, squares / count, count
+    return mean, squared_deviations / count, count
 
 
-def normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
-               eps: float, act: str, added_RC: Tensor | None = None) -> Tensor:
+def act_normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
+                   eps: float, act: str, added_RC: Tensor | None = None) -> Tensor:
     """Return BatchNorm of act(x) with these statistics (+ added)."""
     scale = weight.float() * torch.rsqrt(variance + eps)
     return act_affine_rows(x_RC, scale, bias, act, added_RC, mean)
@@ -62,7 +62,7 @@ def _act_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, 
     x_RC = rows(x)
     mean, variance, count = batch_statistics(x_RC, act, group)
     added = None if residual is None else rows(residual)
-    out = normalized(x_RC, mean, variance, weight, bias, eps, act, added)
+    out = act_normalized(x_RC, mean, variance, weight, bias, eps, act, added)
     return from_rows(out, like=x), mean, variance, count
 
 
@@ -93,7 +93,7 @@ def _(grad: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, ...]
 
 
 def only_the_first_output_has_a_gradient(ctx: Any, output: tuple[Tensor, ...]) -> None:
-    """Mark the statistics as constants, for which autograd need not allocate zeros."""
+    """Mark the statistics as constants, so that autograd allocates no zeros for them."""
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
 

@@ -16,18 +16,18 @@ from torch import Tensor
 from mmconvmixer.ops.fused.activations import ACTS, activate, derivative
 from mmconvmixer.ops.fused.tiles import row_tile, split, vector
 
-# The number of channels decides how memory is read; the other sizes need no program of
-# their own.
+# The number of channels decides how memory is read; the other sizes do not recompile the
+# kernel.
 _for_any_rows = triton.jit(do_not_specialize=['rows', 'rows_each', 'c_blocks'])
 
 
 @_for_any_rows
 def moments_kernel(
-        x_ptr, mean_ptr, squares_ptr, count_ptr, rows, rows_each, channels, c_blocks,
+        x_ptr, mean_ptr, squared_deviations_ptr, count_ptr, rows, rows_each, channels, c_blocks,
         ACT: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_C: tl.constexpr):
     """Compute the mean of act(x) and the sum of squared distances to it, for each part of the rows.
 
-    x is (rows, C); mean and squares are (S, C), count is (S,), all in float32.
+    x is (rows, C); mean and squared_deviations are (S, C), count is (S,), all in float32.
     Each position of the block keeps a running mean (Welford), and these are joined
     at the end. A sum of squares would lose the variance where the mean is large.
     """
@@ -40,7 +40,7 @@ def moments_kernel(
 
     count = tl.zeros((BLOCK_ROWS,), tl.float32)
     mean = tl.zeros((BLOCK_ROWS, BLOCK_C), tl.float32)
-    squares = tl.zeros((BLOCK_ROWS, BLOCK_C), tl.float32)
+    squared_deviations = tl.zeros((BLOCK_ROWS, BLOCK_C), tl.float32)
     for start in range(first, last, BLOCK_ROWS):
         row = start + tl.arange(0, BLOCK_ROWS)
         inside = row < last
@@ -51,14 +51,14 @@ def moments_kernel(
         share = tl.where(inside, 1. / tl.maximum(count, 1.), 0.)
         away = tl.where(inside[:, None], value - mean, 0.)
         mean += away * share[:, None]
-        squares += away * (value - mean)
+        squared_deviations += away * (value - mean)
 
     total = tl.sum(count, axis=0)
     whole = tl.sum(mean * count[:, None], axis=0) / tl.maximum(total, 1.)
     away = mean - whole[None, :]
-    spread = tl.sum(squares + away * away * count[:, None], axis=0)
+    spread = tl.sum(squared_deviations + away * away * count[:, None], axis=0)
     tl.store(mean_ptr + part * channels + c, whole, mask=c_inside)
-    tl.store(squares_ptr + part * channels + c, spread, mask=c_inside)
+    tl.store(squared_deviations_ptr + part * channels + c, spread, mask=c_inside)
     tl.store(count_ptr + part, total)
 
 
@@ -136,18 +136,18 @@ def moments(x_RC: Tensor, act: str) -> tuple[Tensor, Tensor, Tensor]:
     All three are float32.
     """
     mean, launch = _in_parts(x_RC, act)
-    squares, counts = torch.empty_like(mean), mean.new_empty(len(mean))
-    launch(moments_kernel, x_RC, mean, squares, counts)
-    return join_moments(mean, squares, counts)
+    squared_deviations, counts = torch.empty_like(mean), mean.new_empty(len(mean))
+    launch(moments_kernel, x_RC, mean, squared_deviations, counts)
+    return join_moments(mean, squared_deviations, counts)
 
 
-def join_moments(mean_SC: Tensor, squares_SC: Tensor,
+def join_moments(mean_SC: Tensor, squared_deviations_SC: Tensor,
                  count_S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Join the moments of S parts into those of the whole (Chan et al., 1979)."""
     count = count_S.sum()
     mean = (mean_SC * count_S[:, None]).sum(0) / count.clamp(min=1)
     away = mean_SC - mean
-    return mean, (squares_SC + away.square() * count_S[:, None]).sum(0), count
+    return mean, (squared_deviations_SC + away.square() * count_S[:, None]).sum(0), count
 
 
 def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,

@@ -1,5 +1,8 @@
 """Depthwise convolution: stride 1, 'same' padding; reference: `ops.reference.depthwise_conv`.
 
+The gradient with respect to the input is also here: the transposed convolution by the same
+Triton kernel.
+
 Up to 9x9 the vector units are the limit, so every instruction that is not a
 multiply-add costs time. A tile is `COLUMNS` columns of one image; a thread holds
 two channels of one tile. It goes down the rows and reads each number once. An input
@@ -23,7 +26,7 @@ from mmconvmixer.ops.fused.operator import empty_like, operator, to_bchw, to_bhw
 from mmconvmixer.ops.fused.tiles import depthwise_tile, programs_wanted, vector
 
 
-# Images and batches of other sizes need no program of their own.
+# Images and batches of other sizes do not recompile the kernel.
 @triton.jit(do_not_specialize=['tiles', 'height', 'width', 'strip_height', 'strips', 'w_tiles',
                                'c_blocks'])
 def depthwise_kernel(

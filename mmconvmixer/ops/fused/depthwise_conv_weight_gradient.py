@@ -20,7 +20,7 @@ from mmconvmixer.ops.fused.tiles import depthwise_tile, split
 
 @triton.jit(do_not_specialize=['tiles', 'lines', 'lines_each', 'height', 'width', 'w_tiles',
                                'c_blocks', 'tap_blocks'])
-def depthwise_weight_kernel(
+def depthwise_weight_gradient_kernel(
         x_ptr, grad_ptr, weight_sums_ptr, bias_sums_ptr,
         tiles, lines, lines_each, height, width, w_tiles, c_blocks, tap_blocks,
         CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, TAPS: tl.constexpr,
@@ -99,8 +99,8 @@ def taps(kernel_size: int) -> int:
     return triton.cdiv(kernel_size, triton.cdiv(kernel_size, most))
 
 
-def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
-                     kernel_size: int) -> tuple[Tensor, Tensor]:
+def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,
+                              kernel_size: int) -> tuple[Tensor, Tensor]:
     """Return grad_weight (C, K, K) and grad_bias (C,), in float32."""
     batch, height, width, channels = x_BHWC.shape
     if not x_BHWC.numel():
@@ -114,7 +114,7 @@ def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
     weight_sums = x_BHWC.new_empty((count, kernel_size, kernel_size, channels),
                                    dtype=torch.float32)
     bias_sums = x_BHWC.new_empty((count, channels), dtype=torch.float32)
-    depthwise_weight_kernel[(count * tap_blocks * c_blocks,)](
+    depthwise_weight_gradient_kernel[(count * tap_blocks * c_blocks,)](
         x_BHWC, grad_BHWC, weight_sums, bias_sums, batch * w_tiles, lines, lines_each, height,
         width, w_tiles, c_blocks, tap_blocks, CHANNELS=channels, K=kernel_size,
         BEFORE=(kernel_size - 1) // 2, TAPS=taps(kernel_size), TILES=block_tiles,
@@ -127,7 +127,7 @@ def depthwise_weight(x_BHWC: Tensor, grad_BHWC: Tensor,
 def depthwise_conv_weight_gradient(x: Tensor, grad: Tensor,
                                    kernel_size: int) -> tuple[Tensor, Tensor]:
     """Return grad_weight (C, 1, K, K) and grad_bias (C,) for x and grad (B, C, H, W)."""
-    grad_weight, grad_bias = depthwise_weight(to_bhwc(x), to_bhwc(grad), kernel_size)
+    grad_weight, grad_bias = depthwise_weight_gradient(to_bhwc(x), to_bhwc(grad), kernel_size)
     return grad_weight[:, None].contiguous(), grad_bias
 
 

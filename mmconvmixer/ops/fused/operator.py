@@ -24,7 +24,7 @@ def operator(schema: str) -> Callable[[Callable], CustomOpDef]:
     def register(implementation: Callable) -> CustomOpDef:
         @wraps(implementation)
         def on_device(x: Tensor, *rest: Any) -> Any:
-            # Triton launches on the current GPU, which need not be the tensor's.
+            # Triton launches on the current GPU, which may differ from the tensor's.
             with torch.cuda.device_of(x):
                 return implementation(x, *rest)
         return torch.library.custom_op(f'mmconvmixer::{name}', on_device, mutates_args=(),
@@ -40,7 +40,7 @@ def to_bhwc(x: Tensor) -> Tensor:
 def to_bchw(x_BHWC: Tensor) -> Tensor:
     """Return (B, H, W, C) as a channels-last (B, C, H, W) in the same memory."""
     # autograd does not let users change a view in place if an operator returned it;
-    # this is a tensor of its own.
+    # this tensor is not a view.
     view = x_BHWC.permute(0, 3, 1, 2)
     return x_BHWC.new_empty(0).set_(
         view.untyped_storage(), view.storage_offset(), view.shape, view.stride())

@@ -88,7 +88,7 @@ def test_a_transfer_that_always_breaks_at_the_same_place_fails(host, answer, tmp
 
 @pytest.mark.parametrize('if_range', [True, False], ids=['answers 200', 'ignores If-Range'])
 @pytest.mark.parametrize('name', [GOOD, 'net.pth'])
-def test_a_file_that_changed_between_two_parts_is_downloaded_anew(
+def test_a_file_that_changed_between_two_parts_is_downloaded_again(
         host, answer, tmp_path, name, if_range):
     new = dict(headers={'ETag': '"2"'}, if_range=if_range)
     host.answers = [answer(OTHER, cut=3000), answer(CONTENT, **new)]
@@ -96,7 +96,7 @@ def test_a_file_that_changed_between_two_parts_is_downloaded_anew(
     assert list(files(tmp_path)) == [name]
 
 
-def test_a_file_that_shrank_below_its_part_is_downloaded_anew(host, answer, tmp_path):
+def test_a_file_that_shrank_below_its_part_is_downloaded_again(host, answer, tmp_path):
     host.answers = [answer(OTHER * 2, cut=6000, headers={}), answer(CONTENT, headers={})]
     assert fetch(f'{host.url}/{GOOD}', tmp_path).read_bytes() == CONTENT
     assert host.asked('Range') == [None, 'bytes=6000-', None]
@@ -322,7 +322,7 @@ def test_in_a_distributed_run_rank_0_downloads_and_none_hangs_if_it_fails(
         stdout=subprocess.PIPE, text=True, cwd=repo) for rank in range(2)]
     said = [rank.communicate(timeout=120)[0].strip() for rank in ranks]
     assert said == 2 * [str(tmp_path / 'cache' / GOOD) if status == 200 else 'failed']
-    assert len(host.requests) == requests  # the second rank may have its own disk
+    assert len(host.requests) == requests  # the second rank may have a separate disk
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='no SIGKILL')

@@ -107,7 +107,7 @@ def test_metrics_that_are_not_numbers_do_not_end_a_run(train, toy_config, tmp_pa
     assert len(entry['metrics']['confusion_matrix/result']) == 10
 
 
-def test_a_dataset_that_can_not_be_fingerprinted_does_not_end_a_run(
+def test_a_dataset_that_cannot_be_fingerprinted_does_not_end_a_run(
         train, tmp_path, monkeypatch):
     from mmconvmixer.engine.hooks import record_hook
 
