@@ -13,7 +13,6 @@ from functools import cache
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
-from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models import execution, fused_block
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth
+from mmconvmixer.models.residual import Residual
 from mmconvmixer.ops import PointwiseConv2d, gradient_channels_last
 
 
@@ -107,19 +107,6 @@ class Stem(nn.Sequential):
         # returns a contiguous tensor.
         x = patches(x).contiguous(memory_format=torch.channels_last)
         return execution.stem_act_norm(self, x)
-
-
-class Residual(nn.Module):
-    """x + fn(x); the name `fn` is part of the saved keys."""
-
-    def __init__(self, fn: nn.Module, drop_path: float = 0.) -> None:
-        super().__init__()
-        self.fn = fn
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x + fn(x), without fn(x) for the samples that drop_path drops."""
-        return x + self.drop_path(self.fn(x))
 
 
 class ConvMixerBlock(nn.Sequential):
