@@ -13,6 +13,7 @@ from functools import cache
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -123,7 +124,7 @@ class ConvMixerBlock(nn.Sequential):
         super().__init__(
             Residual(
                 nn.Sequential(mix_space, act, build_norm_layer(norm_cfg, dims)[1]),
-                drop_path),
+                DropPath(drop_path) if drop_path else None),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
     @execution.fastest

@@ -1,15 +1,15 @@
 """The residual branch of a ConvMixer block, and what of it the faster paths rely on."""
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 
 class Residual(nn.Module):
     """x + fn(x); the name `fn` is part of the saved keys."""
 
-    def __init__(self, fn: nn.Module, drop_path: float = 0.) -> None:
+    def __init__(self, fn: nn.Module, drop_path: nn.Module | None = None) -> None:
         super().__init__()
         self.fn = fn
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.drop_path = nn.Identity() if drop_path is None else drop_path
+        self.kind_of_drop_path = type(self.drop_path)  # as it was built, for `is_usual`
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x + fn(x), without fn(x) for the samples that drop_path drops."""
@@ -27,10 +27,9 @@ def is_usual(residual: nn.Module) -> bool:
     """Whether neither the residual nor its branch was exchanged, wrapped or changed in length."""
     return (behaves_as(residual, Residual) and behaves_as(residual.fn, nn.Sequential)
             and len(residual.fn) == 3
-            and (behaves_as(residual.drop_path, nn.Identity)
-                 or behaves_as(residual.drop_path, DropPath)))
+            and behaves_as(residual.drop_path, residual.kind_of_drop_path))
 
 
 def drops_samples(residual: Residual) -> bool:
     """Whether stochastic depth is active. It can be without the other parts being in training."""
-    return isinstance(residual.drop_path, DropPath) and residual.drop_path.training
+    return residual.drop_path.training and not isinstance(residual.drop_path, nn.Identity)
