@@ -10,7 +10,7 @@ from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.models import ConvMixer, fused_block
 from mmconvmixer.models.convmixer import Residual
 
-pytest.importorskip('triton', reason='Triton is not installed')
+pytestmark = pytest.mark.kernels
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=5)
