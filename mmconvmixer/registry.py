@@ -79,8 +79,12 @@ def register() -> None:
             return
         _done.add('register')
         _undo.callback(_done.clear)
-    _undo.callback(after_import('mmpretrain.registry', _watch_lookups))
-    _undo.callback(after_import('mmpretrain.apis.model', _extend_hub))
+    try:
+        _undo.callback(after_import('mmpretrain.registry', _watch_lookups))
+        _undo.callback(after_import('mmpretrain.apis.model', _extend_hub))
+    except BaseException:
+        unregister()  # the next call tries again
+        raise
 
 
 def unregister() -> None:
@@ -128,7 +132,6 @@ def _register_classes() -> None:
     with _lock:
         if 'classes' in _done:
             return
-        _done.add('classes')
         _undo.callback(setattr, CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
         CheckpointLoader.register_scheme(SCHEMES, loader=_read_checkpoint, force=True)
         for (registry_name, name, _), cls in zip(ENTRIES, classes, strict=True):
@@ -138,6 +141,7 @@ def _register_classes() -> None:
             else:
                 _undo.callback(registry.module_dict.pop, name)
             registry.register_module(name=name, module=cls, force=True)
+        _done.add('classes')  # at the end: the first line above does not wait for the lock
 
 
 def _read_checkpoint(filename: str, map_location: object = None, **_options: object) -> dict:
@@ -172,10 +176,11 @@ def _extend_hub(host: ModuleType) -> None:
         with _lock:
             read_own()
             if 'names' not in _done:
-                _done.add('names')
+                added = {**models(), **aliases()}
                 _undo.callback(cls._models_dict.update, dict(cls._models_dict))
                 _undo.callback(cls._models_dict.clear)
-                cls._models_dict.update({**models(), **aliases()})
+                cls._models_dict.update(added)
+                _done.add('names')
 
     hub._register_mmpretrain_models = classmethod(read_both)
     _undo.callback(setattr, hub, '_register_mmpretrain_models', read_own)

@@ -47,6 +47,14 @@ train_cfg = dict(max_epochs=1, val_interval=1)
 """
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('kernels'):
+        from mmconvmixer.models.fused_block import missing
+        lacking = missing(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+        if lacking:
+            pytest.skip(f'the fused kernels need {lacking.rstrip(",")}')
+
+
 @pytest.fixture(autouse=True)
 def environment_kept():
     """Restore the environment: the tools set LOCAL_RANK, and launchers set more."""

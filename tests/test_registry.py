@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+import threading
 
 import mmpretrain
 import mmpretrain.registry
@@ -11,6 +12,7 @@ from mmpretrain.registry import MODELS
 
 import mmconvmixer
 from mmconvmixer import list_models
+from mmconvmixer import registry as registration
 from mmconvmixer.models import ConvMixer
 from mmconvmixer.registry import ENTRIES, register, unregister
 
@@ -146,3 +148,42 @@ def test_a_name_that_there_is_not_is_an_attribute_error():
         mmconvmixer.get_modle  # noqa: B018
     assert {'get_model', 'Predictor', 'deploy', '__version__'} <= set(dir(mmconvmixer))
     assert all(getattr(mmconvmixer, name) for name in mmconvmixer.__all__)
+
+
+def test_a_lookup_in_another_thread_waits_for_a_registration_to_end(
+        plain_mmpretrain, monkeypatch):
+    real, found, threads = MODELS.register_module, [], []
+
+    def while_another_looks_up(*args, **options):
+        if not threads:
+            threads.append(threading.Thread(target=lambda: found.append(MODELS.get('ConvMixer'))))
+            threads[0].start()
+            threads[0].join(1)
+        return real(*args, **options)
+    monkeypatch.setattr(MODELS, 'register_module', while_another_looks_up)
+    register()
+    threads[0].join()
+    assert found == [ConvMixer]
+
+
+def test_an_interrupted_registration_is_not_taken_for_a_complete_one(
+        plain_mmpretrain, monkeypatch):
+    def fails(*args, **options):
+        raise MemoryError
+    with monkeypatch.context() as patch:
+        patch.setattr(MODELS, 'register_module', fails)
+        with pytest.raises(MemoryError):
+            register()
+    register()
+    assert MODELS.get('ConvMixer') is ConvMixer
+
+
+def test_a_failed_import_of_the_package_can_be_repeated(plain_mmpretrain, monkeypatch):
+    def fails(*args):
+        raise ImportError
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, 'after_import', fails)
+        with pytest.raises(ImportError):
+            register()
+    register()
+    assert MODELS.get('ConvMixer') is ConvMixer

@@ -17,7 +17,8 @@ from mmconvmixer.cli.common import exit_code
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(prog=f'python tools/{Path(__file__).name}',
+                                     description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path, help='folder of images')
     parser.add_argument('--config', default='convmixer-768-32_3rdparty_in1k',

@@ -8,6 +8,7 @@ The ratio is the cost of reading and augmenting.
 """
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmconvmixer.cli.checkout import load_benchmark
 from mmconvmixer.cli.common import exit_code
@@ -15,7 +16,8 @@ from mmconvmixer.cli.common import exit_code
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(prog=f'python tools/{Path(__file__).name}',
+                                     description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config, or name of a model')
     parser.add_argument('--rounds', type=int, default=15, help='timings of each')

@@ -31,7 +31,8 @@ TINY_PARTS = {'checks': 0.3, 'kernels': 0.6, 'tiny': 1.}
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options; --part and --share are for the processes of the parts."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(prog=f'python tools/{Path(__file__).name}',
+                                     description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', default='gpu_report', help='name of the files, without the ending')
     parser.add_argument('--minutes', type=float, default=7.5, help='time for all parts together')

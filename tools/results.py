@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmconvmixer.cli.common import exit_code
-from mmconvmixer.visualization import epochs_table, plot_logs, read_records, results_table
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(prog=f'python tools/{Path(__file__).name}',
+                                     description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', help='folder of the records')
     parser.add_argument('--curves', help='image to write, .png or .svg')
@@ -27,6 +27,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def run(folder: str, curves: str | None, metric: str) -> None:
     """Draw the curves and print the tables."""
+    # Not before the arguments are parsed, because it takes seconds.
+    from mmconvmixer.visualization import epochs_table, plot_logs, read_records, results_table
     runs = read_records(folder)
     if curves:
         plot_logs(runs, [curves], metric)
@@ -37,7 +39,8 @@ def run(folder: str, curves: str | None, metric: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; return its exit code."""
-    return exit_code(lambda: run(**vars(parse_args(argv))))
+    args = parse_args(argv)
+    return exit_code(lambda: run(**vars(args)))
 
 
 if __name__ == '__main__':

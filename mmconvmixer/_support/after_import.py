@@ -25,7 +25,7 @@ def after_import(name: str, action: Callable[[ModuleType], None]) -> Callable[[]
     sys.meta_path.insert(0, finder)
     # Another thread may be importing the package. Either it has not looked for the
     # module yet and will find it by the finder, or the next line waits for it.
-    if name.partition('.')[0] in sys.modules:
+    if sys.modules.get(name.partition('.')[0]) is not None:  # None blocks an import
         finder.act(import_module(name))
     return finder.cancel
 

@@ -5,6 +5,7 @@ import mmengine
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import is_main_process
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
 from mmconvmixer._support.atomic_write import atomic_write, check_writable
@@ -23,6 +24,9 @@ from mmconvmixer.zoo.config import config_path
 
 # Importing Numba takes 0.6 s; then it saves 1.2 ms per image of ImageNet's size.
 MANY_IMAGES = 500
+# The formats that each `out_item` can be written in.
+_SUFFIXES = dict(pred=('.json', '.pkl', '.pickle'),
+                 metrics=('.json', '.pkl', '.pickle', '.yml', '.yaml'))
 
 
 def evaluate(config: str | Path,
@@ -44,7 +48,7 @@ def evaluate(config: str | Path,
              backend: str | None = None,
              precision: str = 'float32',
              calib: str | None = None,
-             launcher: str = 'none') -> dict[str, float]:
+             launcher: str = 'none') -> dict[str, float | dict[str, float]]:
     """Return the metrics of a checkpoint on the test set of a config.
 
     Everything a user can get wrong is checked before the run makes its folder.
@@ -74,9 +78,11 @@ def evaluate(config: str | Path,
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Returns:
-        Metric names and values, e.g. `{'accuracy/top1': 98.3}`, in percent.
+        Metric names and values, e.g. `{'accuracy/top1': 98.3}`; accuracies are in percent.
+        `accuracy/per_class` is a dict with the value of each class.
 
     Raises:
+        UnknownOption: `out_item` or the combination of options does not exist.
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     cfg = open_config(config, overrides, work_dir, 'model', 'test_dataloader', 'test_evaluator')
@@ -124,8 +130,10 @@ def evaluate(config: str | Path,
 def _speed_up(dataset: object, dataset_cfg: dict) -> None:
     """Let a dataset of many images use a faster pipeline, which makes the same images."""
     if isinstance(dataset, BaseDataset) and len(dataset) >= MANY_IMAGES:
-        dataset.pipeline = Compose([TRANSFORMS.build(step) for step in
-                                    faster_pipeline(dataset_cfg.get('pipeline', ()))])
+        # TestTimeAug looks its own transforms up in the default scope.
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            dataset.pipeline = Compose([TRANSFORMS.build(step) for step in
+                                        faster_pipeline(dataset_cfg.get('pipeline', ()))])
 
 
 def as_text(metrics: dict) -> str:
@@ -150,20 +158,21 @@ def _check_backend(backend: str | None, precision: str, calib: str | None,
                    amp_or_tta: bool) -> None:
     if backend is not None:
         if amp_or_tta:
-            raise UnknownOption('--backend goes with neither --amp (see --precision) nor --tta')
+            raise UnknownOption('backend goes with neither amp (see precision) nor tta')
         from mmconvmixer.deploy.backends import check_options
-        check_options(backend, precision)
+        check_options(backend, precision, calib)
     elif (precision, calib) != ('float32', None):
-        raise UnknownOption('--precision and --calib are for a --backend; for mixed precision of '
-                            'the model itself, use --amp')
+        raise UnknownOption('precision and calib are for a backend; for mixed precision of the '
+                            'model itself, use amp (--amp)')
 
 
 def _check_out(out: str, out_item: str) -> None:
-    suffixes = dict(pred=('.json', '.pkl', '.pickle'),
-                    metrics=('.json', '.pkl', '.pickle', '.yml', '.yaml'))[out_item]
+    suffixes = _SUFFIXES.get(out_item)
+    if suffixes is None:
+        raise UnknownOption(f'out_item is {out_item!r}, expected one of {", ".join(_SUFFIXES)}')
     if not out.endswith(suffixes):
-        raise OutputNotWritable(f'--out {out}: {out_item} are written as '
+        raise OutputNotWritable(f'out (--out) is {out}, but {out_item} are written as '
                                 f'{", ".join(suffixes)}; give a file with one of these suffixes')
     if Path(out).is_dir():
-        raise OutputNotWritable(f'--out {out} is a folder; give a file')
+        raise OutputNotWritable(f'out (--out) is {out}, which is a folder; give a file')
     check_writable(Path(out).parent)

@@ -75,7 +75,8 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = build_model(model_cfg)
     state = random_state()
-    frozen_parameters(model, cfg.get('freeze'))
+    if 'train_dataloader' in loaders:  # evaluation freezes nothing
+        frozen_parameters(model, cfg.get('freeze'))
     if start is not None and start.strict:
         load_weights(model, with_own_head(model, start.weights) if start.new_head
                      else start.weights, start.path)

@@ -104,4 +104,4 @@ def config_of(recorded: object, given: str | None, checkpoint: str | Path) -> Pa
         if path.is_file() and path.is_relative_to(configs):
             return path
     raise BadConfig(f'{checkpoint} names {recorded or "no config"}, which is not one of this '
-                    "package's configs; give --config PATH")
+                    "package's configs; give config (--config PATH)")

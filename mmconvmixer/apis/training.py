@@ -74,7 +74,7 @@ def train(config: str | Path,
     for name in loaders:
         check_folders(cfg[name].dataset)
     _check_optim_wrapper(cfg.optim_wrapper, amp)
-    if auto_scale_lr:
+    if auto_scale_lr or (cfg.get('auto_scale_lr') or {}).get('enable'):
         _scale_learning_rate(cfg)
     join_processes(cfg, launcher)
 
@@ -93,9 +93,11 @@ def train(config: str | Path,
 
 
 def _scale_learning_rate(cfg: Config) -> None:
-    if 'auto_scale_lr' not in cfg:
-        raise BadConfig(f'--auto-scale-lr was given, but {cfg.filename} does not say which batch '
-                        'size its learning rate is for: set auto_scale_lr.base_batch_size')
+    size = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    if not isinstance(size, int) or size < 1:
+        raise BadConfig(f'auto_scale_lr (--auto-scale-lr) was given, but {cfg.filename} does not '
+                        'say which batch size its learning rate is for: set '
+                        'auto_scale_lr.base_batch_size to a positive whole number')
     cfg.auto_scale_lr.enable = True
 
 
@@ -152,4 +154,4 @@ def _check_has_training_state(start: Start) -> None:
     if (not isinstance(meta, dict) or 'epoch' not in meta
             or not {'message_hub', 'optimizer'} <= start.content.keys()):
         raise BadConfig(f'{start.path} has weights but no training state to resume from; to start '
-                        'from its weights, use --cfg-options load_from=PATH')
+                        'from its weights, set load_from=PATH (with --cfg-options)')

@@ -156,8 +156,8 @@ def _as_safetensors(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
 def _as_npz(tensors: dict[str, Tensor], meta: dict, to: str) -> bytes:
     halves = [key for key, value in tensors.items() if value.dtype is torch.bfloat16]
     if halves:
-        raise BadConfig(f'numpy has no bfloat16, the type of {halves[0]}; use --dtype float32 or '
-                        'float16')
+        raise BadConfig(f'numpy has no bfloat16, the type of {halves[0]}; use dtype '
+                        'float32 or float16')
     buffer = io.BytesIO()
     np.savez(buffer, **{key: value.numpy() for key, value in tensors.items()})
     return buffer.getvalue()

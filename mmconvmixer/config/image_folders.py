@@ -64,8 +64,8 @@ def find_parts(folder: str | Path) -> Parts:
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise DatasetNotFound(f'--data {folder} is not there; give a folder that holds one folder '
-                              'per class, or train and val that do')
+        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
+                              'that holds one folder per class, or train and val that do')
     train, val, test = _split_folders(root)
     if train is None:
         raise DatasetNotFound(f'{root} has {val or test}, but no train; put the training images '
@@ -126,8 +126,8 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise DatasetNotFound(f'--data {folder} is not there; give a folder that holds one folder '
-                              'per class, or test or val that do')
+        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
+                              'that holds one folder per class, or test or val that do')
     train, val, test = _split_folders(root)
     part = Part(test or val) if test or val else Part(train, 'held-out')
     if classes is None:
@@ -188,8 +188,8 @@ def _check_classes(folder: Path, classes: Sequence[str]) -> None:
 def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
     head = cfg.model.get('head')
     if not head or 'num_classes' not in head:
-        raise BadConfig(f'--data needs a classifier, but the model of {cfg.filename} has no head '
-                        'with num_classes')
+        raise BadConfig(f'data (--data) needs a classifier, but the model of {cfg.filename} has '
+                        'no head with num_classes')
     head.num_classes = len(classes)
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
@@ -210,8 +210,8 @@ def _use_part(cfg: Config, name: str, root: Path, part: Part,
     while 'dataset' in owner.dataset:  # InMemory and other wrappers
         owner = owner.dataset
     if 'pipeline' not in owner.dataset:
-        raise BadConfig(f'--data keeps the pipeline of {name}_dataloader, but {cfg.filename} has '
-                        'none there')
+        raise BadConfig(f'data (--data) keeps the pipeline of {name}_dataloader, but '
+                        f'{cfg.filename} has none there')
     owner.dataset = dict(type='ImageFolder', data_root=str(root), **vars(part),
                          classes=list(classes), pipeline=owner.dataset.pipeline,
                          test_mode=name != 'train')

@@ -16,7 +16,7 @@ def data_root_override(cfg: Config, data: str) -> dict[str, str]:
     while 'dataset' in dataset:  # wrappers
         key, dataset = f'{key}.dataset', dataset.dataset
     if 'data_root' not in dataset:
-        raise BadConfig(f'--data {data} was given, but the test set of {cfg.filename} '
+        raise BadConfig(f'data (--data) is {data}, but the test set of {cfg.filename} '
                         f'({dataset.type}) is not read from a folder; leave it out')
     return {f'{key}.data_root': data}
 

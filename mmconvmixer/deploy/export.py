@@ -16,6 +16,7 @@ from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.compare import compare_outputs, compare_raw_images
 from mmconvmixer.deploy.formats import FORMATS, load_format
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.network import check_is_classifier
 from mmconvmixer.deploy.output import checked_out, move_into_place
 from mmconvmixer.deploy.preprocessing import Preprocessing, preprocessing_of
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
@@ -81,6 +82,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     out = checked_out(Path(out), suffix)
     built, name, weights = _built(model, checkpoint, model_options)
     features = features or isinstance(built, FeatureExtractor)
+    check_is_classifier(built, features)
     _check_self_contained(self_contained, features, topk)
     if dynamic_batch is None:
         dynamic_batch = FORMATS[format].dynamic_batch

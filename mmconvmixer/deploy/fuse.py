@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmconvmixer.models.convmixer import ConvMixer, ConvMixerBlock, Stem
+from mmconvmixer.models.residual import behaves_as, is_usual
 from mmconvmixer.ops import PointwiseConv2d, act_, affine_of, may_overwrite
 
 
@@ -31,8 +32,8 @@ def fuse(model: nn.Module, compile: bool = False) -> nn.Module:
     Returns:
         The copy, in eval mode and without gradients for its parameters. `ConvMixer` is
         replaced by `InferenceConvMixer`, whose outputs differ by rounding only (by 1e-5
-        of the largest). Blocks are folded only if their norms are BatchNorm with running
-        statistics.
+        of the largest). Blocks are folded only if they are as `ConvMixer` builds them, and
+        their norms are BatchNorm with running statistics.
     """
     model = deepcopy(model).eval().requires_grad_(False)
     if isinstance(model, ConvMixer):
@@ -53,9 +54,10 @@ class InferenceConvMixer(nn.Module):
     def __init__(self, backbone: ConvMixer) -> None:
         super().__init__()
         self.embed_dims, self.out_indices = backbone.embed_dims, backbone.out_indices
-        self.stem = InferenceStem(backbone.stem) if _folds(backbone.stem[2]) else backbone.stem
+        self.stem = (InferenceStem(backbone.stem) if _stem_folds(backbone.stem)
+                     else backbone.stem)
         self.stages = nn.Sequential(*(
-            InferenceBlock(block) if _folds(block[0].fn[2]) and _folds(block[3]) else block
+            InferenceBlock(block) if _block_folds(block) else block
             for block in backbone.stages))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -127,8 +129,22 @@ class Affine(nn.Module):
         return x * self.scale + self.shift
 
 
-def _folds(norm: nn.Module) -> bool:
-    return isinstance(norm, _BatchNorm) and norm.affine and norm.running_var is not None
+def _stem_folds(stem: nn.Module) -> bool:
+    return behaves_as(stem, Stem) and len(stem) == 3 and _norm_folds(stem[2])
+
+
+def _block_folds(block: nn.Module) -> bool:
+    if not (behaves_as(block, ConvMixerBlock) and len(block) == 4 and is_usual(block[0])):
+        return False
+    residual, pointwise, act, norm = block
+    _, space_act, space_norm = residual.fn
+    return (space_act is act and behaves_as(pointwise, PointwiseConv2d)
+            and pointwise.bias is not None and _norm_folds(space_norm) and _norm_folds(norm))
+
+
+def _norm_folds(norm: nn.Module) -> bool:
+    return ((behaves_as(norm, nn.BatchNorm2d) or behaves_as(norm, nn.SyncBatchNorm))
+            and norm.affine and norm.running_var is not None)
 
 
 def _affine_of(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

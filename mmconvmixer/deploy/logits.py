@@ -9,6 +9,7 @@ from torch import Tensor
 from mmconvmixer.datasets.image_input import ImageInput
 from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.network import check_is_classifier
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
@@ -25,11 +26,13 @@ def logits_function(model: BaseModel, backend: str, precision: str,
         backend, precision, calib, batch_size: see `mmconvmixer.Predictor`.
 
     Raises:
+        BadConfig: see `check_is_classifier`.
         UnknownOption: the backend does not run on the model's device; or see
             `build_backend`.
         MissingPackage: see `build_backend`.
         DatasetNotFound, BadImage: see `calibration_batches`.
     """
+    check_is_classifier(model)
     device = next(model.parameters()).device
     if device.type == 'cuda':
         if backend not in ('torch', 'compile', 'auto') or precision == 'int8':

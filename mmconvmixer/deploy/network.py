@@ -9,6 +9,17 @@ from mmconvmixer.errors import BadConfig
 from mmconvmixer.models import FeatureExtractor
 
 
+def check_is_classifier(model: BaseModel, features: bool = False) -> None:
+    """Check that a model has a backbone and, unless its features are wanted, a head.
+
+    Raises:
+        BadConfig: it has not.
+    """
+    if not isinstance(model, ImageClassifier) or not (model.with_head or features):
+        raise BadConfig(f'{type(model).__name__} is not an image classifier with a '
+                        f'{"backbone" if features else "head"}')
+
+
 class Network(nn.Module):
     """A classifier's backbone, neck and head without its preprocessor, for inference only.
 
@@ -18,15 +29,14 @@ class Network(nn.Module):
         dtype: of the weights and the arithmetic; inputs and outputs are float32.
 
     Raises:
-        BadConfig: the model is not an image classifier with a head.
+        BadConfig: see `check_is_classifier`.
     """
 
     def __init__(self, model: BaseModel, features: bool = False,
                  dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         features = features or isinstance(model, FeatureExtractor)
-        if not isinstance(model, ImageClassifier) or not (model.with_head or features):
-            raise BadConfig(f'{type(model).__name__} is not an image classifier with a head')
+        check_is_classifier(model, features)
         fused = fuse(model)
         self.backbone, self.neck = fused.backbone, fused.neck
         self.head = None if features else fused.head

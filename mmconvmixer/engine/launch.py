@@ -41,9 +41,9 @@ def start_process_group(launcher: str, dist_cfg: dict) -> None:
     except (KeyError, ValueError) as error:
         if not isinstance(error, KeyError) and 'environment variable' not in str(error):
             raise
-        raise BadConfig(f'--launcher {launcher} was given, but the environment lacks what '
+        raise BadConfig(f'launcher (--launcher) is {launcher}, but the environment lacks what '
                         f'it sets ({error}); start with tools/dist_*.sh, tools/slurm_*.sh '
-                        'or torchrun, or leave --launcher out') from error
+                        'or torchrun, or leave it out') from error
 
 
 def leave_process_group(after_error: bool = False) -> None:

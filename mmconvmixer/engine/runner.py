@@ -111,7 +111,11 @@ class Runner(MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to its device; freeze layers and wrap it for several processes."""
-        if not is_model_wrapper(model):  # DDP would wait for gradients of frozen parameters
+        only_tests = (self._prepared is not None
+                      and 'train_dataloader' not in self._prepared.datasets)
+        # Freezing comes first: DDP would wait for gradients of frozen parameters. Tests
+        # need none, and the names in a model for test-time augmentation are not the config's.
+        if not (is_model_wrapper(model) or only_tests):
             freeze_parameters(model, self.cfg.get('freeze'))
         on_cpu_group = self.distributed and not torch.cuda.is_available()
         if is_model_wrapper(model) or not on_cpu_group:

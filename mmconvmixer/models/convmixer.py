@@ -22,6 +22,7 @@ from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models import execution, fused_block
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth
+from mmconvmixer.models.residual import Residual
 from mmconvmixer.ops import PointwiseConv2d, gradient_channels_last
 
 
@@ -109,19 +110,6 @@ class Stem(nn.Sequential):
         return execution.stem_act_norm(self, x)
 
 
-class Residual(nn.Module):
-    """x + fn(x); the name `fn` is part of the saved keys."""
-
-    def __init__(self, fn: nn.Module, drop_path: float = 0.) -> None:
-        super().__init__()
-        self.fn = fn
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x + fn(x), without fn(x) for the samples that drop_path drops."""
-        return x + self.drop_path(self.fn(x))
-
-
 class ConvMixerBlock(nn.Sequential):
     """Mix space (depthwise, residual), then channels (pointwise).
 
@@ -136,7 +124,7 @@ class ConvMixerBlock(nn.Sequential):
         super().__init__(
             Residual(
                 nn.Sequential(mix_space, act, build_norm_layer(norm_cfg, dims)[1]),
-                drop_path),
+                DropPath(drop_path) if drop_path else None),
             PointwiseConv2d(dims, dims), act, build_norm_layer(norm_cfg, dims)[1])
 
     @execution.with_fastest_step

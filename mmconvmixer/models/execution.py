@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmconvmixer.models import fused_block
-from mmconvmixer.models.fused_block import behaves_as
+from mmconvmixer.models.residual import behaves_as, drops_samples, is_usual
 from mmconvmixer.ops import PointwiseConv2d, act_, act_norm_, affine_of, may_overwrite
 from mmconvmixer.ops.reference import Origin
 
@@ -126,11 +126,11 @@ def _computed_in_place(block: nn.Module, x: Tensor,
 def _can_be_in_place(block: nn.Module, x: Tensor) -> bool:
     """Whether the block is a function of running statistics and made of the usual parts."""
     residual, mix_channels, act, norm = block
-    if (block.training or not fused_block.has_usual_branch(residual)
-            or residual.drop_path.training):
+    if block.training or not is_usual(residual) or drops_samples(residual):
         return False
     mix_space, space_act, space_norm = residual.fn
-    return (behaves_as(mix_channels, PointwiseConv2d) and isinstance(mix_space, nn.Conv2d)
+    return (behaves_as(mix_channels, PointwiseConv2d) and mix_channels.bias is not None
+            and behaves_as(mix_space, nn.Conv2d)
             and behaves_as(space_act, type(space_act)) and behaves_as(act, type(act))
             and all(behaves_as(each, nn.BatchNorm2d) and not each.training and each.affine
                     and each.running_var is not None and each.weight.dtype == x.dtype

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from mmconvmixer.errors import FusedKernelsUnavailable
+from mmconvmixer.models.residual import behaves_as, drops_samples, is_usual
 from mmconvmixer.ops import PointwiseConv2d
 from mmconvmixer.ops.reference import BlockOptions, BlockWeights, Origin
 
@@ -28,17 +29,17 @@ def wanted(impl: str, device: torch.device) -> bool:
     if impl == 'reference' or (impl == 'auto' and device.type != 'cuda') \
             or torch.jit.is_tracing():  # traces have to run on every device
         return False
-    missing = _missing(device)
-    if missing and impl == 'fused':
+    lacks = missing(device)
+    if lacks and impl == 'fused':
         raise FusedKernelsUnavailable(
-            f"impl='fused' needs {missing}; the input is on {device}. Use impl='auto'.")
-    return not missing
+            f"impl='fused' needs {lacks}; the input is on {device}. Use impl='auto'.")
+    return not lacks
 
 
 @torch.compiler.assume_constant_result
 @cache
-def _missing(device: torch.device) -> str:
-    """Return what the kernels need and do not find, '' if they run."""
+def missing(device: torch.device) -> str:
+    """Return what the kernels need and do not find on a device, '' if they run there."""
     if find_spec('triton') is None:
         return 'Triton'
     import triton
@@ -60,13 +61,6 @@ def supports(act: nn.Module, norm: nn.Module) -> bool:
 def is_as_made(module: nn.Module, kind: type) -> bool:
     """Whether calling the module only runs `forward` of the class `kind`, hooks aside."""
     return behaves_as(module, kind) and module._compiled_call_impl is None
-
-
-def behaves_as(module: nn.Module, kind: type) -> bool:
-    """Whether the module's `forward` is that of the class `kind`: not overridden, not wrapped."""
-    # Comparing types would fail in torch.export, which turns modules into subclasses.
-    return (isinstance(module, kind) and type(module).forward is kind.forward
-            and 'forward' not in vars(module))
 
 
 def act_name(act: nn.Module) -> str | None:
@@ -98,7 +92,7 @@ def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
 def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
     """Return the `mode` of a whole block, or None if a part was exchanged or wrapped."""
     residual, pointwise, act, norm = block
-    if not has_usual_branch(residual):
+    if not is_usual(residual):
         return None
     depthwise, space_act, space_norm = residual.fn
     if not (behaves_as(depthwise, nn.Conv2d) and behaves_as(pointwise, PointwiseConv2d)
@@ -109,12 +103,9 @@ def block_mode(block: nn.Sequential, x: Tensor) -> str | None:
             and depthwise.kernel_size[0] == depthwise.kernel_size[1] <= _LARGEST_KERNEL
             and depthwise.bias is not None and pointwise.bias is not None):
         return None
-    return mode(x, act, space_norm, norm)
-
-
-def has_usual_branch(residual: nn.Module) -> bool:
-    """Whether neither the residual nor its branch was exchanged or wrapped."""
-    return behaves_as(residual.fn, nn.Sequential) and 'forward' not in vars(residual)
+    found = mode(x, act, space_norm, norm)
+    # The kernels for inference leave stochastic depth out.
+    return None if found == 'infer' and drops_samples(residual) else found
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

@@ -92,4 +92,6 @@ def find_by_weights(address: str) -> Model | None:
 
 def published_hash(entry: Model) -> str:
     """Return the sha256 of a model's weights, or its first digits; '' if it is not published."""
+    if not entry.weights:
+        return ''
     return str(entry.data.get('SHA256', '')).lower() or hash_in_name(Path(entry.weights).name)

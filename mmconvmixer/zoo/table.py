@@ -36,6 +36,8 @@ def _accuracy(entry: Model, k: int) -> str:
 
 
 def _weights(entry: Model) -> str:
+    if not entry.weights:
+        return ''
     if '://' not in entry.weights:
         return 'in the package'
     return f'[{entry.data.get("SHA256") or Path(entry.weights).name}]({entry.weights})'

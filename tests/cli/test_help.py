@@ -11,8 +11,6 @@ from mmconvmixer.cli.main import COMMANDS
 
 TOOLS = sorted(Path(__file__).parents[2].glob('tools/*.py'))
 HEAVY = {'torch', 'numpy', 'mmengine', 'mmpretrain', 'mmcv', 'cv2', 'PIL', 'modelindex'}
-# They are measurements themselves, and import what they measure.
-SCRIPTS = {'benchmark_pipeline', 'benchmark_sam', 'benchmark_training', 'gpu_report', 'results'}
 
 
 def help_of(*command):
@@ -46,8 +44,6 @@ def test_the_list_of_commands_is_one_screen_at_once():
                for command in COMMANDS)
 
 
-@pytest.mark.parametrize('tool', [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(reason='imports first')]
-                 if path.stem in SCRIPTS else []) for path in TOOLS])
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.stem)
 def test_a_tool_explains_itself_on_one_screen_at_once(tool):
     check(*help_of(tool), f'python tools/{tool.name}')

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseModel
 from PIL import Image
 
 from mmconvmixer import Predictor, get_model
@@ -363,3 +364,16 @@ def test_litert_int8_is_calibrated_on_images(convmixer, tmp_path):
     assert 1e-3 < record['check']['max_difference'] / record['check']['largest'] < 0.5
     with pytest.raises(UnknownOption, match='belong together'):
         export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8')
+
+
+def test_a_model_without_a_backbone_is_an_error_that_says_so(convmixer, tmp_path):
+    class Whole(BaseModel):
+        def forward(self, images):
+            return images
+
+    model = Whole(convmixer().data_preprocessor)
+    model._config = convmixer()._config
+    with pytest.raises(BadConfig, match='Whole is not an image classifier with a head'):
+        export(model, 'torch', tmp_path / 'net.pt2')
+    with pytest.raises(BadConfig, match='Whole is not an image classifier with a backbone'):
+        export(model, 'torch', tmp_path / 'net.pt2', features=True)

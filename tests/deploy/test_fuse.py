@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from mmconvmixer.deploy import fuse
 from mmconvmixer.deploy.fuse import InferenceConvMixer
 from mmconvmixer.models import ConvMixer
+from mmconvmixer.models.convmixer import Residual
 from mmconvmixer.ops import affine_of
 
 TINY = dict(embed_dims=12, depth=3, patch_size=2, kernel_size=5)
@@ -41,6 +42,40 @@ def test_every_feature_map_equals_the_originals(act, kernel_size):
     assert largest_difference(fuse(model)(images), expected) <= 1e-5
     exact = fuse(model.double())(images.double())
     assert largest_difference(exact, model(images.double())) <= 1e-13
+
+
+class Doubled(Residual):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def wrapped(module):
+    forward = type(module).forward
+    module.forward = lambda x: 2 * forward(module, x)
+
+
+CHANGES = {
+    'subclass of the residual': lambda block: block.__setitem__(0, Doubled(block[0].fn)),
+    'no residual': lambda block: block.__setitem__(0, nn.Identity()),
+    'another module for drop path': lambda block: setattr(block[0], 'drop_path', nn.Tanh()),
+    'longer branch': lambda block: block[0].fn.append(nn.Tanh()),
+    'shorter branch': lambda block: block[0].fn.__delitem__(2),
+    'another activation in space': lambda block: block[0].fn.__setitem__(1, nn.Tanh()),
+    'no bias in channels': lambda block: block[1].register_parameter('bias', None),
+    'wrapped pointwise convolution': lambda block: wrapped(block[1]),
+    'wrapped norm': lambda block: wrapped(block[3]),
+}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+@torch.no_grad()
+def test_a_changed_block_is_left_as_it_is(change):
+    model = with_statistics(ConvMixer(TINY))
+    CHANGES[change](model.stages[1])
+    images = torch.randn(2, 3, 14, 18)
+    with torch.enable_grad():
+        expected = model(images)
+    assert largest_difference(fuse(model)(images), [each.detach() for each in expected]) <= 1e-5
 
 
 @torch.no_grad()

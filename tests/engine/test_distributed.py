@@ -221,7 +221,7 @@ def test_a_launcher_without_its_variables_is_a_one_line_error(
             monkeypatch.delenv(name)
     done = tool('test', toy_config, trained, '--launcher', launcher)
     assert done.code == 2
-    assert done.err.startswith(f'error: --launcher {launcher}')
+    assert done.err.startswith(f'error: launcher (--launcher) is {launcher}')
     assert len(done.err.splitlines()) == 1
 
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.models import ConvMixer, fused_block
+from mmconvmixer.models.convmixer import Residual
 
-pytest.importorskip('triton', reason='Triton is not installed')
+pytestmark = pytest.mark.kernels
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=5)
@@ -164,6 +165,11 @@ def wrapped(module):
     module.forward = lambda x: 2 * forward(module, x)
 
 
+class Doubled(Residual):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
 # What is changed in the second block, and how many blocks still go through the kernels.
 CHANGES = {
     'dilated': (lambda block: setattr(block[0].fn[0], 'dilation', (2, 2)), 2),
@@ -176,6 +182,13 @@ CHANGES = {
     'another activation in channels': (lambda block: block.__setitem__(2, nn.ReLU()), 2),
     'another activation in both': (lambda block: (block[0].fn.__setitem__(1, nn.ReLU()),
                                                   block.__setitem__(2, nn.ReLU())), 3),
+    'subclass of the residual': (lambda block: block.__setitem__(0, Doubled(block[0].fn)), 2),
+    'no residual': (lambda block: block.__setitem__(0, nn.Identity()), 2),
+    'another module for drop path': (lambda block: setattr(block[0], 'drop_path', nn.Tanh()), 2),
+    'wrapped drop path': (lambda block: wrapped(block[0].drop_path), 2),
+    'longer branch': (lambda block: block[0].fn.append(nn.Tanh()), 2),
+    'shorter branch': (lambda block: block[0].fn.__delitem__(2), 2),
+    'no bias in channels': (lambda block: block[1].register_parameter('bias', None), 2),
 }
 
 
@@ -203,6 +216,40 @@ def test_inference_in_place_computes_a_changed_block_as_it_is(change):
     with torch.enable_grad():
         expected, = plain(x)
     same(plain(x)[0], expected.detach())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('change', CHANGES)
+def test_inference_through_the_kernels_computes_a_changed_block_as_it_is(change, kernels_called):
+    fused, plain = pair()
+    make, by_kernels = CHANGES[change]
+    for model in (fused, plain):
+        make(model.stages[1])
+        model.eval()
+    x = images()
+    with torch.enable_grad():
+        expected, = plain(x)
+    same(fused(x)[0], expected.detach())
+    assert kernels_called.count('infer_block') == by_kernels
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('impl', ['fused', 'reference'])
+def test_stochastic_depth_over_running_statistics_drops_samples(impl):
+    """As in networks whose BatchNorms are kept in eval mode while the rest is in training."""
+    chosen, plain = pair(drop_path_rate=0.5)
+    chosen = chosen if impl == 'fused' else plain
+    for model in (chosen, plain):
+        model.eval()
+        for block in model.stages:
+            block[0].drop_path.train()
+    x = images(8)
+    torch.manual_seed(1)
+    got, = chosen(x)
+    torch.manual_seed(1)
+    with torch.enable_grad():
+        expected, = plain(x)
+    same(got, expected.detach())
 
 
 def test_mmengines_checkpointing_of_blocks_is_not_bypassed(monkeypatch):
@@ -282,7 +329,7 @@ def test_unsupported_modules_are_an_error_that_says_what_is_supported():
 
 
 def test_fused_where_the_kernels_do_not_run_is_an_error(monkeypatch):
-    monkeypatch.setattr(fused_block, '_missing', lambda device: 'a CUDA device')
+    monkeypatch.setattr(fused_block, 'missing', lambda device: 'a CUDA device')
     with pytest.raises(FusedKernelsUnavailable, match="a CUDA device.*impl='auto'"):
         ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 8, 8))
 

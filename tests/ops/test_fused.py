@@ -6,6 +6,7 @@ from benchmarks.accuracy import largest_allowed, largest_error
 from mmconvmixer.ops import reference
 
 fused = pytest.importorskip('mmconvmixer.ops.fused', reason='Triton is not installed')
+pytestmark = pytest.mark.kernels
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 ACTS = sorted(reference.ACTS)

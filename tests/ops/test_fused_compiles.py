@@ -1,14 +1,13 @@
 """The kernels compile for GPUs and keep their sums in registers; the test needs no GPU."""
-import importlib.util
 import os
 import subprocess
 import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec('triton') is None or sys.platform != 'linux',
-    reason='Triton is not installed')
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.skipif(sys.platform != 'linux', reason='Triton compiles on Linux only')]
 
 # It runs in another process, because in this one the kernels are interpreted.
 COMPILE = '''

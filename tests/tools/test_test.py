@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmconvmixer.datasets import ResizeCenterCrop
-from mmconvmixer.errors import CheckpointMismatch
+from mmconvmixer.errors import CheckpointMismatch, UnknownOption
 
 
 def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
@@ -25,9 +25,9 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
     (['--backend', 'tensorrt'], 'these are: auto, torch'),
     (['--backend', 'torch', '--precision', 'int4'], 'these are: float32, bfloat16, int8'),
     (['--backend', 'torch', '--precision', 'int8'], 'backend torch has no precision int8'),
-    (['--precision', 'bfloat16'], 'for a --backend'),
-    (['--backend', 'torch', '--amp'], 'neither --amp'),
-    (['--backend', 'torch', '--tta'], 'nor --tta'),
+    (['--precision', 'bfloat16'], 'for a backend'),
+    (['--backend', 'torch', '--amp'], 'neither amp'),
+    (['--backend', 'torch', '--tta'], 'nor tta'),
 ])
 def test_invalid_backend_options_are_refused(bad_input, options, said):
     assert said in bad_input('test', 'convmixer-64-4_digits', *options)
@@ -403,3 +403,17 @@ def test_as_a_process_an_error_is_one_line_and_2(shell, toy_config, repo, tmp_pa
     assert done.stdout == '' and list(tmp_path.iterdir()) == []
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith('error: checkpoint missing.pth')
+
+
+def test_an_unknown_out_item_is_an_error_that_names_the_choices(evaluate, trained, tmp_path):
+    with pytest.raises(UnknownOption, match="'preds', expected one of pred, metrics"):
+        evaluate(trained, tmp_path / 'work', out=str(tmp_path / 'out.json'), out_item='preds')
+    assert not (tmp_path / 'work').exists()
+
+
+@pytest.mark.parametrize('freeze', ['head', 'last-1'])
+def test_frozen_layers_do_not_matter_in_an_evaluation(evaluate, trained, tmp_path, freeze):
+    plain = evaluate(trained, tmp_path, tta=True)
+    assert evaluate(trained, tmp_path, tta=True, overrides=dict(freeze=freeze)) == plain
+    assert evaluate(trained, tmp_path, overrides=dict(freeze=freeze)) == evaluate(
+        trained, tmp_path)

@@ -250,6 +250,18 @@ def test_auto_scale_lr_without_a_base_batch_size_is_one_line(bad_input, toy_conf
     assert 'auto_scale_lr.base_batch_size' in said
 
 
+@pytest.mark.parametrize('setting', [
+    'auto_scale_lr=None', 'auto_scale_lr.enable=False', 'auto_scale_lr.base_batch_size=0'])
+def test_auto_scale_lr_with_an_incomplete_config_is_one_line(bad_input, toy_config, setting):
+    said = bad_input('train', toy_config, '--auto-scale-lr', '--cfg-options', setting)
+    assert 'auto_scale_lr.base_batch_size' in said
+
+
+def test_auto_scale_lr_enabled_in_an_incomplete_config_is_one_line(bad_input, toy_config):
+    said = bad_input('train', toy_config, '--cfg-options', 'auto_scale_lr.enable=True')
+    assert 'auto_scale_lr.base_batch_size' in said
+
+
 def test_amp_in_float16_on_a_cpu_is_one_line(bad_input, toy_config):
     said = bad_input('train', toy_config, '--amp', '--cfg-options',
                      'optim_wrapper.dtype=float16')

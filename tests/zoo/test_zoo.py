@@ -14,6 +14,7 @@ from mmconvmixer import get_model, zoo
 from mmconvmixer.checkpoints.download.fetch import cache_name, mirror_name
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 from mmconvmixer.models import ConvMixer, FeatureExtractor
+from mmconvmixer.zoo import index, table
 
 CONFIGS = zoo.package_root() / 'configs'
 DIGITS = 'convmixer-64-4_digits'
@@ -218,3 +219,11 @@ def test_no_two_published_files_share_a_place_in_the_cache_or_a_mirror(name_in):
     """An existing file without a published hash is used unchecked."""
     urls = {entry.weights for entry in map(zoo.find, zoo.names()) if '://' in entry.weights}
     assert len({name_in(url) for url in urls}) == len(urls)
+
+
+def test_a_model_without_weights_has_no_hash_and_an_empty_cell_in_the_table(monkeypatch):
+    entry = index.find(DIGITS)
+    monkeypatch.setattr(entry, 'weights', None)
+    assert index.published_hash(entry) == ''
+    row = next(line for line in table.model_table().splitlines() if f'`{DIGITS}`' in line)
+    assert row.endswith('|  |')

@@ -31,10 +31,10 @@ def write(job: Job, path: Path) -> None:
     import onnx
     from onnx import compose, parser
     if type(job.model.head).predict is not ClsHead.predict:
-        raise UnknownOption(f'--self-contained predicts one class for an image, by softmax; a '
+        raise UnknownOption(f'self_contained predicts one class for an image, by softmax; a '
                             f'{type(job.model.head).__name__} predicts differently')
     if job.preprocessing.resize == 'none':
-        raise UnknownOption('--self-contained is for images of any size, but the test pipeline '
+        raise UnknownOption('self_contained is for images of any size, but the test pipeline '
                             'does not resize them')
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
@@ -123,7 +123,7 @@ def _resize(steps: Preprocessing) -> str:
     if steps.interpolation == 'area':
         return _resize_by_area()
     if steps.interpolation not in _ATTRIBUTES:
-        raise UnknownOption(f'--self-contained has no {steps.interpolation!r} interpolation; '
+        raise UnknownOption(f'self_contained has no {steps.interpolation!r} interpolation; '
                             f'it has {", ".join(_ATTRIBUTES)}, area')
     smooth, sharp = _ATTRIBUTES[steps.interpolation]
     whole_sizes = """leading = Shape <start = 0, end = 2> (pixels)

@@ -20,10 +20,12 @@ def layer_depth(model: nn.Module, name: str) -> tuple[int, int]:
         name: the name of one of the model's parameters.
 
     Raises:
-        ValueError: the backbone has no `get_layer_depth`, and no parameter is named after a
-            block.
+        ValueError: the model has no backbone, or the backbone has no `get_layer_depth`, and no
+            parameter is named after a block.
     """
-    backbone = model.backbone
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        raise ValueError(f'{type(model).__name__} has no backbone')
     if hasattr(backbone, 'get_layer_depth'):
         return backbone.get_layer_depth(name, 'backbone.')
     numbers = [int(match[1]) for key, _ in model.named_parameters()

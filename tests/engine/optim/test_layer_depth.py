@@ -127,3 +127,8 @@ def test_the_names_are_in_mmpretrains_registries():
     assert MODELS.get('ConvMixer').__module__.startswith('mmconvmixer')
     assert OPTIM_WRAPPER_CONSTRUCTORS.get('LearningRateDecayOptimWrapperConstructor') is (
         LearningRateDecayOptimWrapperConstructor)
+
+
+def test_a_model_without_a_backbone_has_no_blocks_to_freeze():
+    with pytest.raises(BadConfig, match='Linear has no backbone'):
+        freeze_parameters(torch.nn.Linear(2, 2), 'last-1')
