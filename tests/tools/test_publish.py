@@ -77,7 +77,7 @@ def test_a_missing_checkpoint_is_one_line_and_leaves_nothing(bad_input, tmp_path
 def test_a_checkpoint_that_names_no_config_asks_for_one(bad_input, tmp_path, weights_of, trained):
     torch.save(dict(state_dict=weights_of(trained)), tmp_path / 'bare.pth')
     said = bad_input('publish', tmp_path / 'bare.pth', tmp_path / 'out', 'toy', experiment=False)
-    assert 'names no config' in said and 'give --config' in said
+    assert 'names no config' in said and 'give config (--config PATH)' in said
 
 
 def test_data_for_a_test_set_without_a_folder_is_refused(

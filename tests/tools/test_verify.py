@@ -126,7 +126,7 @@ def test_a_config_that_a_checkpoint_names_is_run_only_if_it_is_the_packages(
         named.format(folder=tmp_path) if isinstance(named, str) else named)
     torch.save(checkpoint, tmp_path / 'strange.pth')
     said = bad_input('verify', tmp_path / 'strange.pth', experiment=False)
-    assert "not one of this package's configs; give --config" in said
+    assert "not one of this package's configs; give config (--config PATH)" in said
 
 
 @pytest.mark.parametrize('said', ['text', dict(metrics=3), dict(metrics={})])
