@@ -29,6 +29,7 @@ def load_benchmark(name: str, tool: str | None = None) -> ModuleType:
             sys.path.insert(0, str(root))
     elif tool is not None or find_spec('benchmarks') is None:
         raise MissingPackage(
-            f'{Path(tool or "benchmark.py").name} needs the folder benchmarks/, which is part of '
-            'the checkout and not of the installed package; clone the repository and run it there')
+            f'{Path(tool).name if tool else "mmconvmixer benchmark"} needs the folder benchmarks/, '
+            'which is part of the checkout and not of the installed package; clone the repository '
+            'and run it there')
     return import_module(f'benchmarks.{name}')

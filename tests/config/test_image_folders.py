@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_folder_is_named(make, tmp_path, folders, error, sa
 
 def test_a_missing_folder_is_named(tmp_path):
     for call in (find_parts, lambda folder: use_for_testing({}, folder, None)):
-        with pytest.raises(DatasetNotFound, match='nowhere is not there'):
+        with pytest.raises(DatasetNotFound, match='nowhere, which is not there'):
             call(tmp_path / 'nowhere')
 
 

@@ -223,7 +223,7 @@ def test_what_a_self_contained_file_cannot_express_is_refused(tmp_path, made):
     model = get_model('convmixer-64-4_digits', **(dict(head=head) if made == 'other head' else {}))
     if made == 'no resize':
         model._config.test_dataloader.dataset.pipeline[1] = dict(type='CenterCrop', crop_size=8)
-    with pytest.raises(UnknownOption, match='self-contained'):
+    with pytest.raises(UnknownOption, match='self_contained'):
         export(model, 'onnx', tmp_path / 'net.onnx', self_contained=True)
 
 

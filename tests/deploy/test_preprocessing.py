@@ -71,5 +71,5 @@ def test_steps_that_numbers_cannot_express_are_refused(steps):
 def test_a_model_without_a_config_is_an_error():
     model = get_model('convmixer-64-4_digits')
     del model._config
-    with pytest.raises(BadConfig, match=r'build it with get_model'):
+    with pytest.raises(BadConfig, match=r'build the model with get_model'):
         preprocessing_of(model)
