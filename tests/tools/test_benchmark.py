@@ -1,6 +1,7 @@
 """`tools/benchmark.py`: rows are compared before they are timed."""
 import importlib.util
 import json
+import multiprocessing
 import shutil
 from functools import partial
 
@@ -13,6 +14,19 @@ from benchmarks.rows import Plan
 from benchmarks.worker import Worker
 
 NAME = 'convmixer-64-4_digits'
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Fork the rows' processes: they then start without importing torch and mmpretrain again."""
+    monkeypatch.setattr('benchmarks.worker.get_context',
+                        lambda method: multiprocessing.get_context('fork'))
+
+
+@pytest.fixture
+def small_products(monkeypatch):
+    """Measure the processor's peak with matrices of 64 x 64."""
+    monkeypatch.setattr(runtimes, 'matrix_peak', partial(plans.matrix_peak, size=64))
 
 
 @pytest.mark.parametrize(('name', 'arguments'), [
@@ -32,9 +46,9 @@ def test_a_copy_in_an_installed_package_says_that_benchmarks_are_in_the_checkout
                            'checkout')
 
 
-def test_rows_of_one_function_are_timed_in_one_run(tool, processor, tmp_path, monkeypatch):
+def test_rows_of_one_function_are_timed_in_one_run(
+        tool, processor, forked, small_products, tmp_path):
     processor('with VNNI and bfloat16')  # its bfloat16 rows are slow on other processors
-    monkeypatch.setattr(runtimes, 'matrix_peak', partial(plans.matrix_peak, size=64))
     out = tmp_path / 'figures.json'
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
                 '--peers', 'mmpretrain', 'timm', '--batch-size', 2, '--rounds', 2, '--threads', 1,
@@ -54,7 +68,8 @@ def test_rows_of_one_function_are_timed_in_one_run(tool, processor, tmp_path, mo
     assert 'threads on cores' in done.out
 
 
-def test_a_precision_that_the_processor_lacks_has_no_rows_and_that_is_said(tool, processor):
+def test_a_precision_that_the_processor_lacks_has_no_rows_and_that_is_said(
+        tool, processor, forked, small_products):
     processor('with AVX2 alone')
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', 'bfloat16',
                 '--peers', '--rounds', 1, '--threads', 1, experiment=False)
@@ -63,7 +78,7 @@ def test_a_precision_that_the_processor_lacks_has_no_rows_and_that_is_said(tool,
     assert 'torch float32' in done.out and 'torch bfloat16' not in done.out
 
 
-def test_a_training_step(tool):
+def test_a_training_step(tool, small_products):
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', '--peers',
                 'mmpretrain', '--batch-size', 12, '--rounds', 1, '--threads', 1, '--train',
                 experiment=False)
@@ -72,7 +87,7 @@ def test_a_training_step(tool):
     assert 'ms a step' in done.out
 
 
-def test_a_row_that_computes_another_function_is_not_timed(tmp_path):
+def test_a_row_that_computes_another_function_is_not_timed(forked, tmp_path):
     from mmconvmixer import get_model
     torch.manual_seed(0)
     paths = []
@@ -88,7 +103,7 @@ def test_a_row_that_computes_another_function_is_not_timed(tmp_path):
     assert 'not timed: another function' in table([same, other])
 
 
-def test_a_row_that_cannot_be_built_says_why_and_the_rest_goes_on(tmp_path):
+def test_a_row_that_cannot_be_built_says_why_and_the_rest_goes_on(forked, tmp_path):
     from mmconvmixer import get_model
     path = str(tmp_path / 'weights.pth')
     torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
@@ -99,7 +114,8 @@ def test_a_row_that_cannot_be_built_says_why_and_the_rest_goes_on(tmp_path):
     assert 'none.pth' in bad.failure
 
 
-def test_a_row_whose_process_dies_does_not_stop_the_others(tmp_path, monkeypatch):
+def test_a_row_whose_process_dies_does_not_stop_the_others(
+        forked, tmp_path, monkeypatch):
     from mmconvmixer import get_model
     path = str(tmp_path / 'weights.pth')
     torch.save(dict(state_dict=get_model(NAME).state_dict()), path)
