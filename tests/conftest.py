@@ -26,6 +26,7 @@ from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
+from mmconvmixer.engine.launch import end_process, leave_process_group
 
 # Rounding depends on the number of threads, and runs in this process are compared
 # with runs in others.
@@ -139,6 +140,28 @@ def evaluate(toy_config):
         return evaluate(config, checkpoint, work_dir=str(work_dir),
                         overrides=own_name(overrides), **options)
     return run
+
+
+@pytest.fixture
+def in_two_processes(free_port):
+    """Call a function with the same arguments in two processes, as torchrun starts them.
+
+    They are forked, so they need not import torch and mmpretrain again. The scripts that users
+    start processes with are run in tests/engine/test_distributed.py.
+    """
+    def call(function, *args, **options):
+        torch.multiprocessing.start_processes(
+            _as_rank, (free_port, partial(function, *args, **options)), nprocs=2,
+            start_method='fork')
+    return call
+
+
+def _as_rank(rank, port, function):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    function()
+    leave_process_group()
+    end_process(0)
 
 
 @pytest.fixture(scope='session')

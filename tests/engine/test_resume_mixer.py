@@ -21,19 +21,17 @@ PLAIN, SAM = '', "optim_wrapper = dict(type='SAMOptimWrapper', rho=0.15)"
 @pytest.mark.parametrize('processes', [1, 2])
 @pytest.mark.parametrize('optim_wrapper', [PLAIN, SAM], ids=['plain', 'SAM'])
 def test_a_mixer_resumed_after_2_steps_ends_in_the_weights_of_an_uninterrupted_one(
-        tmp_path, toy_config, train, shell, free_port, weights_of, same_weights, processes,
+        tmp_path, toy_config, train, in_two_processes, weights_of, same_weights, processes,
         optim_wrapper):
     config = tmp_path / 'mixer.py'
     config.write_text(MIXER.format(toy=toy_config, optim_wrapper=optim_wrapper))
 
     def train_in(folder, resume):
+        options = dict(config=config, validate=False, resume=resume)
         if processes == 1:
-            train(folder, config=config, validate=False, resume=resume)
-            return
-        done = shell(['tools/dist_train.sh', config, '2', '--work-dir', folder, '--no-validate',
-                      *(['--resume'] if resume else [])],
-                     env={**shell.keywords['env'], 'PORT': str(free_port)})
-        assert done.returncode == 0, done.stderr
+            train(folder, **options)
+        else:
+            in_two_processes(train, folder, launcher='pytorch', **options)
 
     train_in(tmp_path / 'whole', resume=False)
     (tmp_path / 'cut').mkdir()

@@ -484,14 +484,9 @@ def test_a_run_resumed_after_2_steps_ends_with_the_weights_of_an_uninterrupted_o
 
 
 def test_two_resumed_processes_end_with_the_weights_of_an_uninterrupted_run(
-        shell, sam_config, free_port, weights_of, same_weights, resumed):
-    def train_in(folder, resume):
-        done = shell(['tools/dist_train.sh', sam_config, '2', '--work-dir', folder,
-                      '--no-validate', *(['--resume'] if resume else [])],
-                     env={**shell.keywords['env'], 'PORT': str(free_port)})
-        assert done.returncode == 0, done.stderr
-
-    whole, cut = resumed(train_in)
+        train, sam_config, in_two_processes, weights_of, same_weights, resumed):
+    whole, cut = resumed(lambda folder, resume: in_two_processes(
+        train, folder, config=sam_config, validate=False, resume=resume, launcher='pytorch'))
     assert same_weights(weights_of(whole), weights_of(cut))
 
 
