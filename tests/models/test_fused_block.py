@@ -13,7 +13,7 @@ from mmconvmixer.models.convmixer import Residual
 pytestmark = pytest.mark.kernels
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=5)
+SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=3)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ def test_the_metafile_says_what_the_file_says(name):
                            'Top 5 Accuracy': round(in_file['accuracy/top5'], 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PACKAGED)
 def test_verify_reaches_every_figure(name, tool, unpacked):
     run = tool('verify', name, '--data', unpacked(name.split('_')[-1], 'test'), experiment=False)
@@ -26,6 +27,7 @@ def test_verify_reaches_every_figure(name, tool, unpacked):
     assert 'test data: the published images' in run.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PACKAGED)
 def test_the_test_tool_prints_the_published_accuracy(name, tool, unpacked, tmp_path):
     entry = zoo.find(name)
