@@ -104,8 +104,9 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    # Unpickling a HistoryBuffer changes its class, so the class is also restored.
-    statistics = dict(HistoryBuffer._statistics_methods)
+    # Unpickling a HistoryBuffer changes its class, so the class is also restored. What
+    # the first buffer of a process registers there has to stay, and so one is made.
+    statistics = dict(HistoryBuffer()._statistics_methods)
     allowed = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(DATA_TYPES)
     try:
