@@ -55,6 +55,8 @@ def exit_code(main: Callable[[], int | None]) -> int:
             print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
         leave_process_group(after_error=True)
         return 2
+    except SystemExit as stopped:  # a signal stopped a training, in all processes alike
+        code = stopped.code
     leave_process_group()
     return code or 0
 

@@ -1,0 +1,43 @@
+"""Decisions and errors that all processes of a run share."""
+from collections.abc import Callable
+from typing import TypeVar
+
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+
+from mmconvmixer.errors import MMConvMixerError
+
+Result = TypeVar('Result')
+
+
+def by_first_process(function: Callable[[], Result]) -> Result:
+    """Call a function in the first process; return its result, or raise its error, in all.
+
+    Args:
+        function: its result can be pickled.
+    """
+    answer: list = [None, None]
+    if is_main_process():
+        try:
+            answer[0] = function()
+        except MMConvMixerError as error:
+            answer[1] = error
+    broadcast_object_list(answer)
+    if answer[1] is not None:
+        raise answer[1]
+    return answer[0]
+
+
+def in_every_process(function: Callable[[], Result]) -> Result:
+    """Call a function in every process; if it fails in one, raise its error in all.
+
+    Otherwise the processes without an error would wait for the others.
+    """
+    result, error = None, None
+    try:
+        result = function()
+    except MMConvMixerError as caught:
+        error = caught
+    first = next(filter(None, all_gather_object(error)), None)
+    if first is not None:
+        raise first
+    return result
