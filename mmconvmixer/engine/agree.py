@@ -37,7 +37,7 @@ def in_every_process(function: Callable[[], Result]) -> Result:
         result = function()
     except MMConvMixerError as caught:
         error = caught
-    first = next(filter(None, all_gather_object(error)), None)
-    if first is not None:
-        raise first
+    for rank, each in enumerate(all_gather_object(error)):
+        if each is not None:
+            raise type(each)(f'{each} (seen by process {rank})' if rank else str(each))
     return result
