@@ -78,6 +78,9 @@ RELIED_ON = {
     ('torch.nn.modules.module', '_global_forward_hooks'): 'as above',
     ('torch.nn.modules.module', '_global_forward_pre_hooks'): 'as above',
     ('torch:ops.mkldnn', '_is_mkldnn_bf16_supported'): 'the only question torch answers about it',
+    ('torch.utils.data.dataloader', '_MultiProcessingDataLoaderIter'):
+        'one that could not be made fails again when it is taken down',
+    ('torch.utils.data.dataloader:_MultiProcessingDataLoaderIter', '_shutdown'): 'as above',
     ('torch.cuda', '_sleep'): 'keeps the GPU busy while the timed work is queued',
     # Python
     ('argparse:ArgumentParser', '_actions'): 'a usage line without the options explained below it',

@@ -22,6 +22,7 @@ from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.optim.sam import check_radius
 from mmconvmixer.engine.prepared import Start
+from mmconvmixer.engine.resources import exhaustion_named
 from mmconvmixer.errors import BadCheckpoint, BadConfig, CheckpointNotFound
 from mmconvmixer.zoo import resolve_checkpoint
 
@@ -81,7 +82,7 @@ def train(config: str | Path,
         _scale_learning_rate(cfg)
     join_processes(cfg, launcher)
 
-    with ExitStack() as stack:
+    with ExitStack() as stack, exhaustion_named():
         by_first_process(lambda: stack.enter_context(claimed(Path(cfg.work_dir))))
         start = _find_start(cfg, resume, strict, folder.classes if folder else None)
         fill_in(cfg, [*loaders, 'test_dataloader'], pin_memory, persistent_workers)
@@ -176,8 +177,7 @@ def _read_latest_of_first_process(work_dir: str) -> tuple[Path, dict] | None:
     if not all(all_gather_object(latest is not None)):
         if is_main_process():
             print_log(f'resumes from {path}, which this process sends to those that lack it')
-        content = by_first_process(lambda: latest[1])
-        latest = latest or (Path(path), content)
+        latest = by_first_process(lambda: latest)
     return latest
 
 

@@ -35,8 +35,8 @@ def read_latest(work_dir: str | Path) -> tuple[Path, dict] | None:
              if (match := _STEP.fullmatch(path.name)) and path.is_file()}
     record, last = read_run_record(work_dir) or {}, _recorded(work_dir)
     before = _step(last)
-    older = (path for path in sorted(steps, key=steps.get, reverse=True)
-             if path != last and (before is None or steps[path] < before))
+    older = [path for path in sorted(steps, key=lambda path: steps[path], reverse=True)
+             if path != last and (before is None or steps[path] < before)]
     for path in [*([last] if last else []), *older]:
         try:
             content = read_checkpoint(path)
@@ -75,7 +75,8 @@ def _name_others(steps: dict[Path, int], chosen: Path | None) -> None:
     step = _step(chosen) if chosen in steps else None
     if chosen is not None and step is None:  # its name has no number to compare
         return
-    others = sorted((path for path in steps if step is None or steps[path] > step), key=steps.get)
+    others = [path for path in sorted(steps, key=lambda path: steps[path])
+              if step is None or steps[path] > step]
     if others:
         of_run = f'the run saved {chosen.name} last' if chosen else 'the run has saved none'
         _warn(f'left aside: {", ".join(path.name for path in others)} in {others[0].parent}, '

@@ -1,6 +1,6 @@
 """Decisions and errors that all processes of a run share."""
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 
@@ -15,7 +15,7 @@ def by_first_process(function: Callable[[], Result]) -> Result:
     Args:
         function: its result can be pickled.
     """
-    answer: list = [None, None]
+    answer: list[Any] = [None, None]
     if is_main_process():
         try:
             answer[0] = function()
@@ -32,12 +32,13 @@ def in_every_process(function: Callable[[], Result]) -> Result:
 
     Otherwise the processes without an error would wait for the others.
     """
-    result, error = None, None
+    answer: list[Result] = []
+    error = None
     try:
-        result = function()
+        answer.append(function())
     except MMConvMixerError as caught:
         error = caught
     for rank, each in enumerate(all_gather_object(error)):
         if each is not None:
             raise type(each)(f'{each} (seen by process {rank})' if rank else str(each))
-    return result
+    return answer[0]

@@ -62,13 +62,13 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def go_to(self, position: dict[str, int]) -> None:
         """Continue where `position` says."""
-        sampler, batch = self.dataloader.sampler, _batches(self.dataloader, position)
-        if not _can_skip(self.dataloader):
+        batch, sampler = _batches(self.dataloader, position), _sampler(self.dataloader)
+        if sampler is None:
             return  # mmengine loads all batches up to this iteration and drops them
-        self.dataloader_iterator = None  # ends the loader processes, which have read ahead
+        del self.dataloader_iterator  # ends the loader processes, which have read ahead
         sampler.restart()
         # mmengine's DistSamplerSeedHook sets the epoch of the first pass, before each start.
-        sampler.skip(batch * self.dataloader.batch_size, epoch=position['passes'])
+        sampler.skip(batch * (self.dataloader.batch_size or 1), epoch=position['passes'])
         batches = _InfiniteDataloaderIterator(self.dataloader)
         batches._epoch = position['passes']
         self.dataloader_iterator = _Passes(batches, batch, not_loaded=self.iter)
@@ -105,18 +105,21 @@ class _Passes:
         return batch
 
 
-def _can_skip(loader: DataLoader) -> bool:
-    return isinstance(loader.sampler, ResumableSampler) and type(
-        loader.batch_sampler) is BatchSampler
+def _sampler(loader: DataLoader) -> ResumableSampler | None:
+    """Return the sampler of a loader that can skip batches: they all have one size."""
+    sampler = loader.sampler
+    plain = type(loader.batch_sampler) is BatchSampler
+    return sampler if plain and isinstance(sampler, ResumableSampler) else None
 
 
 def _from_batch(loader: DataLoader, first: int) -> Iterable[tuple[int, Any]]:
     """Yield the number and the content of each batch from `first` on."""
     if first and first == len(loader):
         return iter(())
-    if not _can_skip(loader):  # another batch sampler, whose batches may have any size
+    sampler = _sampler(loader)
+    if sampler is None:
         return islice(enumerate(loader), first, None)
-    loader.sampler.skip(first * loader.batch_size)
+    sampler.skip(first * (loader.batch_size or 1))
     return enumerate(loader, first)
 
 

@@ -18,7 +18,8 @@ class ResumableSampler(Sampler):
 
     def __init__(self, sampler: dict, dataset: Any, seed: int | None) -> None:
         self._config, self._dataset = sampler, dataset
-        self._skipped, self._epoch = 0, None
+        self._skipped = 0
+        self._epoch: int | None = None
         self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
 
     def __iter__(self) -> Iterator[int]:

@@ -43,9 +43,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         # First: once the new best is recorded in this checkpoint, nobody would remove the old.
         self._remove_surpassed()
-        kept = getattr(self, 'keep_ckpt_ids', None)
+        kept = deque(old for old in getattr(self, 'keep_ckpt_ids', ()) if old != step)
+        kept.append(step)
         if self.max_keep_ckpts > 0:
-            kept = deque([*(old for old in kept if old != step), step])
             runner.message_hub.update_info('keep_ckpt_ids', list(kept))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -77,7 +77,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         for key, path in before.items():
             if now[key] is None:
                 self._set_best_path(key, path)
-            elif path not in (None, now[key]):
+            elif path is not None and path != now[key]:
                 self._remove(path)
 
     def _best_paths(self) -> dict[str | None, str | None]:

@@ -149,7 +149,7 @@ class RecordHook(Hook):
             self._seconds_before = max(file.get('seconds', 0.), resumed.get('seconds', 0.))
             self._since -= resumed.get('entry_seconds', 0.)
         # The first process decides: the work dir of the others may be another one.
-        decided = [self._run, self.history, self.validated]
+        decided: list[Any] = [self._run, self.history, self.validated]
         broadcast_object_list(decided)
         self._run, self.history, self.validated = decided
         self._first_iter = self.history[-1]['iter'] if self.history else 0
