@@ -76,6 +76,14 @@ class OutputNotWritable(MMConvMixerError, OSError):
     """An output file or folder that can't be written."""
 
 
+class InUse(MMConvMixerError, BlockingIOError):
+    """A folder to which another run is writing."""
+
+
+class OutOfResources(MMConvMixerError, RuntimeError):
+    """The system has no memory or file handles left for a run."""
+
+
 class FusedKernelsUnavailable(MMConvMixerError, RuntimeError):
     """The fused kernels were required, but don't run here."""
 

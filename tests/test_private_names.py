@@ -22,6 +22,8 @@ RELIED_ON = {
     # mmengine
     ('mmengine.hooks.hook:Hook', '_after_iter'): 'one method for training, validation and test',
     ('mmengine.hooks.hook:Hook', '_before_epoch'): 'one method for training, validation and test',
+    ('mmengine.hooks:CheckpointHook', '_save_best_checkpoint'):
+        'the best checkpoint before must be kept until its successor is whole',
     ('mmengine.hooks:CheckpointHook', '_save_checkpoint_with_step'):
         'the only place where the old checkpoint can be kept until the new one is whole',
     ('mmengine.logging:HistoryBuffer', '_statistics_methods'):
@@ -32,6 +34,12 @@ RELIED_ON = {
     ('mmengine.optim:OptimWrapper', '_inner_count'): "SAM's two backward passes are one iteration",
     ('mmengine.optim:AmpOptimWrapper', '_scale_update_param'): 'set by the constructor passed over',
     ('mmengine.runner:CheckpointLoader', '_schemes'): 'the readers to restore on unregister',
+    ('mmengine.runner:EpochBasedTrainLoop', '_decide_current_val_interval'):
+        'whether a validation was due where a run was stopped',
+    ('mmengine.runner:EpochBasedTrainLoop', '_epoch'): 'the loop has no public way to set it',
+    ('mmengine.runner.loops', '_InfiniteDataloaderIterator'):
+        "begins the next pass over the data in the way of mmengine's loop",
+    ('mmengine.runner:Runner', '_load_from'): 'which checkpoint a run is resumed from',
     ('mmengine.runner:Runner', '_has_loaded'): 'a resumed run must not load its weights twice',
     ('mmengine.runner:Runner', '_maybe_compile'): 'compile the backbone, not the whole step',
     ('mmengine.runner:Runner', '_resume'): 'hooks must tell resuming from load_from',
@@ -70,6 +78,9 @@ RELIED_ON = {
     ('torch.nn.modules.module', '_global_forward_hooks'): 'as above',
     ('torch.nn.modules.module', '_global_forward_pre_hooks'): 'as above',
     ('torch:ops.mkldnn', '_is_mkldnn_bf16_supported'): 'the only question torch answers about it',
+    ('torch.utils.data.dataloader', '_MultiProcessingDataLoaderIter'):
+        'one that could not be made fails again when it is taken down',
+    ('torch.utils.data.dataloader:_MultiProcessingDataLoaderIter', '_shutdown'): 'as above',
     ('torch.cuda', '_sleep'): 'keeps the GPU busy while the timed work is queued',
     # Python
     ('argparse:ArgumentParser', '_actions'): 'a usage line without the options explained below it',

@@ -18,6 +18,7 @@ from mmconvmixer.datasets import check_folders, faster_pipeline
 from mmconvmixer.engine import Runner
 from mmconvmixer.engine.predictions import DumpPredictions
 from mmconvmixer.engine.prepared import Start
+from mmconvmixer.engine.resources import exhaustion_named
 from mmconvmixer.errors import BadConfig, OutputNotWritable, UnknownOption
 from mmconvmixer.zoo import resolve_checkpoint
 from mmconvmixer.zoo.config import config_path
@@ -120,7 +121,8 @@ def evaluate(config: str | Path,
     if out and out_item == 'pred':
         classes = runner.test_dataloader.dataset.metainfo.get('classes')
         runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
-    metrics = runner.test()
+    with exhaustion_named():
+        metrics = runner.test()
     if out and out_item == 'metrics' and is_main_process():
         with atomic_write(out) as part:
             mmengine.dump(metrics, str(part))

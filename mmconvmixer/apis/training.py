@@ -1,25 +1,29 @@
 """Train a model; `tools/train.py` calls this."""
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
 from mmconvmixer._support.atomic_write import check_writable, remove_leftovers
+from mmconvmixer._support.lock import claimed
 from mmconvmixer.apis.prepare import join_processes, open_config, prepare
 from mmconvmixer.checkpoints import read_checkpoint, read_latest
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
 from mmconvmixer.datasets import check_folders
 from mmconvmixer.engine import Runner
+from mmconvmixer.engine.agree import by_first_process, in_every_process
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
 from mmconvmixer.engine.optim.amp import check_dtype
 from mmconvmixer.engine.optim.sam import check_radius
 from mmconvmixer.engine.prepared import Start
-from mmconvmixer.errors import BadConfig
+from mmconvmixer.engine.resources import exhaustion_named
+from mmconvmixer.errors import BadCheckpoint, BadConfig, CheckpointNotFound
 from mmconvmixer.zoo import resolve_checkpoint
 
 
@@ -78,18 +82,20 @@ def train(config: str | Path,
         _scale_learning_rate(cfg)
     join_processes(cfg, launcher)
 
-    start = _find_start(cfg, resume, strict, folder.classes if folder else None)
-    fill_in(cfg, [*loaders, 'test_dataloader'], pin_memory, persistent_workers)
-    prepared = prepare(cfg, loaders, start)
-    if start is not None and start.resume:
-        _check_has_training_state(start)
-    if is_main_process():
-        if folder:
-            print_log(str(folder))
-        remove_leftovers(cfg.work_dir)
-    if get_device() == 'cpu':
-        keep_freed_memory()
-    return Runner.from_cfg(cfg, prepared).train()
+    with ExitStack() as stack, exhaustion_named():
+        by_first_process(lambda: stack.enter_context(claimed(Path(cfg.work_dir))))
+        start = _find_start(cfg, resume, strict, folder.classes if folder else None)
+        fill_in(cfg, [*loaders, 'test_dataloader'], pin_memory, persistent_workers)
+        prepared = prepare(cfg, loaders, start)
+        if start is not None and start.resume:
+            _check_has_training_state(start)
+        if is_main_process():
+            if folder:
+                print_log(str(folder))
+            remove_leftovers(cfg.work_dir)
+        if get_device() == 'cpu':
+            keep_freed_memory()
+        return Runner.from_cfg(cfg, prepared).train()
 
 
 def _scale_learning_rate(cfg: Config) -> None:
@@ -131,7 +137,7 @@ def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
     """
     load_from, resumes, latest = cfg.get('load_from'), bool(resume or cfg.get('resume')), None
     if resume is True or (resumes and not resume and not load_from):
-        latest = read_latest(cfg.work_dir)
+        latest = _read_latest_of_first_process(cfg.work_dir)
         resumes = latest is not None
         if latest is None and is_main_process():
             print_log(f'nothing to resume in {cfg.work_dir}: training from the start')
@@ -140,13 +146,46 @@ def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
     if latest is None:
         if not load_from:
             return None
-        path = resolve_checkpoint(load_from)
-        latest = path, read_checkpoint(path)
+        latest = in_every_process(lambda: _read(load_from))
     start = Start.of(*latest, strict=strict, resume=resumes)
     if not resumes:
         start.new_head = bool(cfg.get('new_head', (
             classes is not None and class_names(start.content) != tuple(classes))))
     return start
+
+
+def _read(name: str | Path) -> tuple[Path, dict]:
+    path = resolve_checkpoint(name)
+    return path, read_checkpoint(path)
+
+
+def _read_latest_of_first_process(work_dir: str) -> tuple[Path, dict] | None:
+    """Return the checkpoint that the first process finds; see `read_latest`.
+
+    The work dir of other processes may be on another machine: those that do not have this
+    checkpoint get it from the first process.
+    """
+    latest = read_latest(work_dir) if is_main_process() else None
+    chosen = by_first_process(lambda: latest and (str(latest[0]), _identity(latest[1])))
+    if chosen is None:
+        return None
+    path, identity = chosen
+    if latest is None:
+        with suppress(BadCheckpoint, CheckpointNotFound):
+            own = read_checkpoint(path)
+            latest = (Path(path), own) if _identity(own) == identity else None
+    if not all(all_gather_object(latest is not None)):
+        if is_main_process():
+            print_log(f'resumes from {path}, which this process sends to those that lack it')
+        latest = by_first_process(lambda: latest)
+    return latest
+
+
+def _identity(checkpoint: dict) -> list:
+    """Return what differs between two checkpoints of one name."""
+    meta = checkpoint.get('meta')
+    return [meta.get(key) for key in ('run', 'seed', 'epoch', 'iter', 'time')] if isinstance(
+        meta, dict) else []
 
 
 def _check_has_training_state(start: Start) -> None:

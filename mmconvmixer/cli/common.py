@@ -6,12 +6,20 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from mmconvmixer.errors import BadImage, EmptyDataset, MMConvMixerError, OutputNotWritable
+from mmconvmixer.errors import (
+    BadImage,
+    EmptyDataset,
+    MMConvMixerError,
+    OutOfResources,
+    OutputNotWritable,
+)
 
 # Libraries warn of these at every start, and we cannot fix them.
 for _noise in ('Fail to import ``MultiScaleDeformable', 'pkg_resources is deprecated'):
     warnings.filterwarnings('ignore', message=_noise)
 
+# Errors that can occur in one of several processes only.
+IN_ONE_PROCESS = (BadImage, EmptyDataset, OutOfResources, OutputNotWritable)
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 # The names of dtypes that weights are saved in. (checkpoints.convert has the dtypes.)
 DTYPES = ('float32', 'float16', 'bfloat16')
@@ -48,13 +56,14 @@ def exit_code(main: Callable[[], int | None]) -> int:
         code = main()
     except MMConvMixerError as error:
         # All processes usually meet the same error, and only the first one prints it.
-        # These errors can occur in one process only.
         rank = next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
-        if rank == 0 or isinstance(error, BadImage | EmptyDataset | OutputNotWritable):
+        if rank == 0 or isinstance(error, IN_ONE_PROCESS):
             who = f' (rank {rank})' if rank else ''
             print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
         leave_process_group(after_error=True)
         return 2
+    except SystemExit as stopped:  # a signal stopped a training, in all processes alike
+        code = int(stopped.code or 0)
     leave_process_group()
     return code or 0
 

@@ -2,6 +2,8 @@
 import copy
 import inspect
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 from mmengine.hooks import Hook, SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.visualization import Visualizer
 from torch import nn
@@ -20,7 +23,12 @@ from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.download.http import is_url
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
-from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
+from mmconvmixer.datasets import (
+    ResumableSampler,
+    SeedEachSample,
+    SkipUnreadable,
+    StampedSampler,
+)
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.evaluator import Evaluator
@@ -28,8 +36,11 @@ from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
+from mmconvmixer.engine.hooks.resume_hook import ResumeHook
+from mmconvmixer.engine.hooks.stop_hook import StopHook, shield_loader_process
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
+from mmconvmixer.engine.loops import with_own_loop
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 
@@ -129,15 +140,25 @@ class Runner(MMEngineRunner):
                        custom_hooks: list[Hook | dict] | None = None) -> None:
         """Register mmengine's hooks and this project's."""
         super().register_hooks(default_hooks, custom_hooks)
-        self._random_state_hook = RandomStateHook()
+        self._random_state_hook, self._stop_hook = RandomStateHook(), StopHook()
         # SyncBuffersHook: each process has its own BatchNorm statistics, but only one
         # checkpoint is saved. Without this hook, the other processes would validate
         # networks that differ from the checkpoint.
+        record = RecordHook()
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
-                     ProgressHook(), RecordHook()):
+                     ProgressHook(), record, ResumeHook(record), self._stop_hook):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
             self.register_hook(FreezeHook())
+
+    def train(self) -> nn.Module:
+        """Train, and stop after an iteration on SIGINT or SIGTERM; see `StopHook`."""
+        with self._stop_hook.listening():
+            return super().train()
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop, which can resume inside an epoch."""
+        return super().build_train_loop(with_own_loop(loop) if isinstance(loop, dict) else loop)
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:
@@ -155,16 +176,19 @@ class Runner(MMEngineRunner):
             dataset = build_dataset(dataset)
         if isinstance(dataset, InMemory):
             changes.update(collate_fn=dict(type=identity_collate))
+            sampler = ResumableSampler
         else:
             readable = SkipUnreadable(dataset, self.cfg.get('on_unreadable', 'skip'))
             dataset = SeedEachSample(readable, self.seed)
-            changes.update(sampler=dict(type=StampedSampler, sampler=dataloader['sampler']))
+            sampler = StampedSampler
+        changes.update(sampler=dict(type=sampler, sampler=dataloader['sampler']))
         # A function hands the dataset over: mmengine deep-copies everything else in a config.
         changes.update(dataset=dict(type=lambda: dataset))
         loader = MMEngineRunner.build_dataloader({**dataloader, **changes}, seed, diff_rank_seed)
         # Use a separate generator: otherwise every new iterator draws a number from the
         # run's, and the number of iterators depends on the number of workers.
         loader.generator = torch.Generator().manual_seed(self.seed)
+        loader.worker_init_fn = partial(_begin_loader_process, loader.worker_init_fn)
         return loader
 
     def build_evaluator(self, evaluator: dict | list | MMEngineEvaluator) -> MMEngineEvaluator:
@@ -241,7 +265,7 @@ class Runner(MMEngineRunner):
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Write a checkpoint atomically; all ranks must call this."""
         # mmengine's own method runs on rank 0 only.
-        self._random_state_hook.gather()
+        self._random_state_hook.gather(self)
         if not is_main_process():
             return
         if not Path(out_dir).is_dir():  # a remote store, which cannot rename
@@ -249,3 +273,9 @@ class Runner(MMEngineRunner):
             return
         with atomic_write(Path(out_dir, filename)) as part:
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)
+
+
+def _begin_loader_process(prepare: Callable[[int], None] | None, number: int) -> None:
+    shield_loader_process()
+    if prepare is not None:
+        prepare(number)

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 import threading
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mmconvmixer._support import lock as locking
-from mmconvmixer._support.lock import locked
-from mmconvmixer.errors import OutputNotWritable
+from mmconvmixer._support.lock import claimed, locked
+from mmconvmixer.errors import InUse, OutputNotWritable
 
 
 def test_only_one_thread_at_a_time_holds_the_lock_and_the_file_is_removed(tmp_path, monkeypatch):
@@ -96,3 +97,47 @@ def test_a_folder_that_the_last_holder_removed_is_created_again(tmp_path, monkey
         path.parent.rmdir()
         other.result(timeout=20)
     assert held.is_set()
+
+
+def test_a_folder_is_claimed_by_one_at_a_time_and_left_as_it_was(tmp_path):
+    folder = tmp_path / 'new/run'
+    with claimed(folder):
+        with pytest.raises(InUse, match=f'another run is writing to {folder}'), claimed(folder):
+            pass
+        with pytest.raises(InUse), claimed(folder):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with claimed(folder):
+        (folder / 'result').touch()
+    assert [path.name for path in folder.iterdir()] == ['result']
+
+
+def test_a_killed_process_gives_its_folder_up_while_its_children_live(tmp_path):
+    killed = """if 1:
+        import os, signal, sys, time
+        from pathlib import Path
+        from mmconvmixer._support.lock import claimed
+        with claimed(Path(sys.argv[1])):
+            if os.fork() == 0:
+                time.sleep(3)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    subprocess.run([sys.executable, '-c', killed, str(tmp_path)], timeout=60)
+    with claimed(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize('error', [
+    OSError(errno.ENOLCK, 'No locks available'), NotImplementedError('flock')])
+def test_a_file_system_without_locks_is_used_without_one(tmp_path, monkeypatch, capsys, error):
+    def fails(*_, **_options):
+        raise error
+    monkeypatch.setattr(locking, '_acquire', fails)
+    with claimed(tmp_path / 'run'):
+        assert 'file system without locks' in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_files_cannot_be_claimed(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OutputNotWritable), claimed(tmp_path / 'file'):
+        pass

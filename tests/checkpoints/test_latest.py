@@ -1,7 +1,9 @@
+import json
+
 import pytest
 import torch
 
-from mmconvmixer.checkpoints import latest_checkpoint
+from mmconvmixer.checkpoints import latest_checkpoint, write_checkpoint
 
 
 def save(path):
@@ -87,3 +89,96 @@ def test_without_a_complete_checkpoint_there_is_none(tmp_path, name):
         (tmp_path / existing).mkdir()
     half_written(tmp_path / 'damaged/epoch_1.pth')
     assert latest_checkpoint(tmp_path / name) is None
+
+
+@pytest.fixture
+def run_dir(tmp_path, monkeypatch):
+    """A work dir with `save(name, run)`, `record(run)` and `last(name)`."""
+    class RunDir:
+        path = tmp_path / 'work'
+        said = []
+
+        def save(self, name, run=None):
+            meta = {} if run is None else dict(run=run)
+            write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta=meta), self.path / name)
+
+        def record(self, run):
+            (self.path / 'run.json').write_text(
+                json.dumps(dict(run=run, history=[], seconds=1.)))
+
+        def last(self, name):
+            (self.path / 'last_checkpoint').write_text(f'/somewhere/else/{name}')
+
+        @property
+        def latest(self):
+            path = latest_checkpoint(self.path)
+            return path and path.name
+
+    RunDir.path.mkdir()
+    monkeypatch.setattr('mmconvmixer.checkpoints.latest.print_log',
+                        lambda text, *_: RunDir.said.append(text))
+    return RunDir()
+
+
+def test_a_run_resumes_from_what_it_saved_last_and_not_from_the_highest_number(run_dir):
+    for epoch in range(1, 7):
+        run_dir.save(f'epoch_{epoch}.pth', 'new' if epoch < 3 else 'old')
+    run_dir.record('new')
+    run_dir.last('epoch_2.pth')
+    assert run_dir.latest == 'epoch_2.pth'
+    said, = run_dir.said
+    assert 'left aside: epoch_3.pth, epoch_4.pth, epoch_5.pth, epoch_6.pth' in said
+    assert 'the run saved epoch_2.pth last' in said and '--resume PATH' in said
+
+
+def test_the_files_of_an_earlier_run_are_left_aside_before_the_run_has_saved_any(run_dir):
+    run_dir.save('epoch_6.pth', 'old')
+    run_dir.save('epoch_5.pth')
+    run_dir.record('new')
+    assert run_dir.latest is None
+    assert 'left aside: epoch_5.pth, epoch_6.pth' in run_dir.said[-1]
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_it_of_the_same_run(run_dir):
+    run_dir.save('epoch_6.pth', 'old')
+    run_dir.save('epoch_1.pth', 'new')
+    run_dir.save('epoch_2.pth', 'old')
+    (run_dir.path / 'epoch_3.pth').write_bytes(b'PK')
+    run_dir.record('new')
+    run_dir.last('epoch_3.pth')
+    assert run_dir.latest == 'epoch_1.pth'
+
+
+@pytest.mark.parametrize('record', ['', '{', '[]', '{"history": 3}', '\xff',
+                                    '{"history": [{}], "seconds": 1}'])
+def test_without_a_readable_record_the_last_checkpoint_decides(run_dir, record):
+    run_dir.save('epoch_6.pth', 'old')
+    run_dir.save('epoch_2.pth', 'new')
+    run_dir.last('epoch_2.pth')
+    (run_dir.path / 'run.json').write_text(record, encoding='latin1')
+    assert run_dir.latest == 'epoch_2.pth'
+
+
+@pytest.mark.parametrize('last', [None, ''])
+def test_without_either_the_highest_number_decides(run_dir, last):
+    run_dir.save('epoch_9.pth')
+    run_dir.save('epoch_10.pth')
+    run_dir.save('best_accuracy_top1_epoch_11.pth')
+    if last is not None:
+        (run_dir.path / 'last_checkpoint').write_text(last)
+    assert run_dir.latest == 'epoch_10.pth'
+
+
+def test_in_a_copied_folder_the_copy_counts(run_dir, tmp_path):
+    run_dir.save('epoch_1.pth')
+    original = tmp_path / 'original'
+    original.mkdir()
+    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), original / 'epoch_1.pth')
+    (run_dir.path / 'last_checkpoint').write_text(str(original / 'epoch_1.pth'))
+    assert latest_checkpoint(run_dir.path) == run_dir.path / 'epoch_1.pth'
+
+
+def test_checkpoints_saved_elsewhere_are_found(run_dir, tmp_path):
+    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), tmp_path / 'epoch_1.pth')
+    (run_dir.path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    assert latest_checkpoint(run_dir.path) == tmp_path / 'epoch_1.pth'

@@ -87,6 +87,15 @@ def test_reading_does_not_change_the_statistics_of_histories(from_mmengine):
     assert HistoryBuffer([1., 3.], [1, 1]).statistics('max') == 3
 
 
+def test_histories_can_compute_in_a_process_that_has_made_none_before(
+        from_mmengine, monkeypatch):
+    monkeypatch.setattr(HistoryBuffer, '_statistics_methods', {})
+    hub = read_checkpoint(from_mmengine[0])['message_hub']
+    history = hub['log_scalars']['train/loss']
+    for name in ('mean', 'min', 'max', 'current'):
+        assert history.statistics(name) == getattr(history, name)()
+
+
 @pytest.mark.parametrize('dtype', [np.bool_, np.uint8, np.int64, np.float32, np.float64])
 def test_numpy_arrays_and_scalars_load(path, dtype):
     torch.save(dict(weights=WEIGHTS, array=np.array([[0, 1], [2, 3]], dtype),

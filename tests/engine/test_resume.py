@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 import sys
@@ -155,7 +156,8 @@ def test_after_kill_9_a_run_resumes_from_the_last_complete_checkpoint(
     options = [f'{key}={value}' for key, value in KEEP_ALL.items()]
     command = [sys.executable, 'tools/train.py', config, '--work-dir', work_dir,
                '--cfg-options', *options]
-    environment = {**shell.keywords['env'], 'PYTHONPATH': str(tmp_path)}
+    environment = {**shell.keywords['env'], 'PYTHONPATH': os.pathsep.join(
+        [str(tmp_path), os.environ.get('PYTHONPATH', '')])}
     died = shell(command, env=environment)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert [path.name for path in work_dir.glob('epoch_*')] == ['epoch_1.pth']

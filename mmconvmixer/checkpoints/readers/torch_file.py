@@ -11,6 +11,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
@@ -64,6 +65,7 @@ def read_torch(path: Path, map_location: str) -> Any:
         with _data_types_allowed():
             content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # for a damaged pickle torch may raise anything
+        raise_if_exhausted(error)
         raise _explain(path, error) from error
     _check_claims(path, content)
     return content
@@ -104,8 +106,9 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def _data_types_allowed() -> Iterator[None]:
-    # Unpickling a HistoryBuffer changes its class, so the class is also restored.
-    statistics = dict(HistoryBuffer._statistics_methods)
+    # Unpickling a HistoryBuffer changes its class, so the class is also restored. What
+    # the first buffer of a process registers there has to stay, and so one is made.
+    statistics = dict(HistoryBuffer()._statistics_methods)
     allowed = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(DATA_TYPES)
     try:

@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
 # Trained weights hardly compress. Zeros do, by a factor of a thousand.
@@ -37,6 +38,7 @@ def check_archive(path: Path, compressed: bool) -> None:
             RuntimeError) as error:
         if isinstance(error, BadCheckpoint):
             raise
+        raise_if_exhausted(error)
         raise BadCheckpoint(f'{path} is cut short or damaged ({path.stat().st_size} bytes: '
                             f'{error}); copy or download it again') from error
     if damaged:

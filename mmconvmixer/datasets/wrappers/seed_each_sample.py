@@ -6,49 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_dist_info
-from mmpretrain.registry import DATA_SAMPLERS
-from torch.utils.data import Sampler, get_worker_info
+from torch.utils.data import get_worker_info
 
 from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
-
-
-class StampedIndex(int):
-    """The index of a sample, with the epoch and the position in which it was drawn."""
-
-    stamp = (0, 0)
-
-
-class StampedSampler(Sampler):
-    """A sampler whose indices are stamped with the epoch and the position of the draw.
-
-    The indices bring both to the loader processes, which live longer than an epoch and have
-    no other way to know them.
-
-    Args:
-        sampler: config of the inner sampler, e.g. `dict(type='DefaultSampler', shuffle=True)`.
-        dataset, seed: arguments of the inner sampler, which the runner fills in.
-    """
-
-    def __init__(self, sampler: dict, dataset: Any, seed: int | None) -> None:
-        self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
-
-    def __iter__(self) -> Iterator[StampedIndex]:
-        rank, world_size = get_dist_info()
-        for draw, index in enumerate(self.sampler):
-            stamped = StampedIndex(index)
-            # The position counts the draws of all processes, so that it does not depend on
-            # their number.
-            stamped.stamp = getattr(self.sampler, 'epoch', 0), draw * world_size + rank
-            yield stamped
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Tell the inner sampler the epoch, if it has `set_epoch`."""
-        if hasattr(self.sampler, 'set_epoch'):
-            self.sampler.set_epoch(epoch)
 
 
 class SeedEachSample(DatasetWrapper):

@@ -4,6 +4,7 @@ from typing import Any
 import mmcv
 from mmengine.fileio import get
 
+from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
@@ -22,6 +23,7 @@ class SkipUnreadable(DatasetWrapper):
     Raises:
         BadImage: an image can't be decoded and `on_unreadable` is 'raise'.
         EmptyDataset: no image can be decoded.
+        OutOfResources: the system has no file handles or memory to open an image.
         ValueError: `on_unreadable` is neither of the two.
     """
 
@@ -40,6 +42,7 @@ class SkipUnreadable(DatasetWrapper):
                 sample = self.dataset[(index + step) % len(self)]
                 break
             except Exception as error:
+                raise_if_exhausted(error)
                 path = self._path_of((index + step) % len(self))
                 if path is None or is_readable(path):
                     raise
