@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch.serialization import MAP_LOCATION
+
 from mmconvmixer.checkpoints.readers import (
     looks_like_npz,
     looks_like_safetensors,
@@ -21,7 +23,7 @@ META = 'mmconvmixer'
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 
 
-def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
+def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu') -> dict:
     """Return the contents of a checkpoint file; no code in it is ever run.
 
     The kind of file is recognized by its content, never by its name.
@@ -29,7 +31,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     Args:
         path: a file written by `torch.save`, `numpy.savez` or safetensors, the folder of a
             copied Hugging Face repository, or a TensorFlow SavedModel.
-        map_location: device of the tensors.
+        map_location: device of the tensors, or what else `torch.load` takes.
 
     Returns:
         The dict that was given to `torch.save`; for other kinds of file a dict with the
@@ -61,7 +63,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     if not isinstance(checkpoint, Mapping):
         raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
                             'dict with the key state_dict, or a dict of tensors')
-    return dict(checkpoint)
+    # As it is: an OrderedDict of torch knows the versions of the modules it comes from.
+    return checkpoint if isinstance(checkpoint, dict) else dict(checkpoint)
 
 
 def holds_weights(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmconvmixer.errors import BadCheckpoint
 
@@ -25,17 +26,24 @@ def looks_like_safetensors(path: Path) -> bool:
             and struct.unpack('<Q', start[:8])[0] <= _LONGEST_HEADER)
 
 
-def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path, map_location: MAP_LOCATION
+                     ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the metadata.
+
+    Args:
+        path: the file.
+        map_location: device of the tensors. The file knows none, so rules for devices
+            that `torch.load` takes mean the CPU.
 
     Raises:
         BadCheckpoint: the file is cut short or damaged, or two tensors have one name.
     """
     # Imported in the functions, because importing this package must stay fast.
     from safetensors import SafetensorError, safe_open
+    device = str(map_location) if isinstance(map_location, str | torch.device) else 'cpu'
     try:
         header, data_start = _header(path)
-        with safe_open(path, framework='pt', device=map_location) as file:
+        with safe_open(path, framework='pt', device=device) as file:
             metadata = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except BadCheckpoint:

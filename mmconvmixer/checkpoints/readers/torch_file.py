@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
@@ -45,7 +46,7 @@ DATA_TYPES = [
 _MOST_CLAIMED = 1 << 30  # bytes
 
 
-def read_torch(path: Path, map_location: str) -> Any:
+def read_torch(path: Path, map_location: MAP_LOCATION) -> Any:
     """Return the content of the file.
 
     Args:
