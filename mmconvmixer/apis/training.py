@@ -138,7 +138,7 @@ def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
     elif resume:
         load_from = resume
     if latest is None:
-        if not load_from:
+        if load_from is None or load_from is False:  # but not '', an empty variable
             return None
         path = resolve_checkpoint(load_from)
         latest = path, read_checkpoint(path)

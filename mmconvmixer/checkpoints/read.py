@@ -19,6 +19,7 @@ from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
 # Key in the metadata of safetensors files written here. Its value is a .pth file's `meta`, as JSON.
 META = 'mmconvmixer'
+_LONGEST_META = 4_000_000  # characters; with the names of ImageNet-21k's classes it has 1,000,000
 # Names of the weights in a repository of the Hugging Face hub.
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 
@@ -73,8 +74,9 @@ def holds_weights(folder: Path) -> bool:
 
 
 def _meta_of(metadata: dict[str, str]) -> dict:
+    text = metadata.get(META, '{}')
     try:
-        meta = json.loads(metadata.get(META, '{}'))
+        meta = json.loads(text) if len(text) <= _LONGEST_META else None
     except (ValueError, RecursionError):
         return {}  # written by another project under the same key
     return meta if isinstance(meta, dict) else {}

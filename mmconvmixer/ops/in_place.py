@@ -15,6 +15,8 @@ def may_overwrite(x: Tensor) -> bool:
 
     Autocast counts as well: results have another dtype than the weights then.
     """
+    if x.device.type == 'meta':  # no results, and autocast does not know this device
+        return False
     return not (torch.is_grad_enabled() or torch.compiler.is_compiling()
                 or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type))
 

@@ -39,6 +39,9 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
                                      'CHECKPOINT: a path, a URL or a name from list_models()')
         checkpoint = entry.weights
     text = str(checkpoint)
+    if not text.strip():  # as a path, this would be the current folder
+        raise CheckpointNotFound(f'the checkpoint is {text!r}; give a path, an http(s) URL or a '
+                                 'name from list_models()')
     if is_url(text):
         entry = find_by_weights(text)
         return fetch(text, sha256=published_hash(entry) if entry else '')

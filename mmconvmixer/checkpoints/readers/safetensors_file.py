@@ -13,6 +13,8 @@ from torch.serialization import MAP_LOCATION
 from mmconvmixer.errors import BadCheckpoint
 
 _LONGEST_HEADER = 100_000_000  # bytes; a limit of the format
+# Parsing takes thirty times the size in memory. This is enough for 200,000 tensors.
+_LONGEST_PARSED = 20_000_000
 # The key of a checksum of everything else in the file, in the metadata of files written here.
 # The format itself has no checksum.
 DIGEST = 'sha256_of_the_rest'
@@ -74,6 +76,9 @@ def _header(path: Path) -> tuple[dict, int]:
     """Return the header and the offset of the data in bytes."""
     with open(path, 'rb') as file:
         length, = struct.unpack('<Q', file.read(8))
+        if length > _LONGEST_PARSED:
+            raise BadCheckpoint(f'{path} was not loaded: its header has {length} bytes, far more '
+                                'than the names and shapes of weights need')
         text = file.read(length)
 
     def unique(pairs: list[tuple]) -> dict:
