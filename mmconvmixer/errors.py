@@ -133,5 +133,5 @@ class AccuracyDrop(MMConvMixerError, ValueError):
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    close = get_close_matches(name.lower(), by_lower, n=count, cutoff=0.3)
+    close = get_close_matches(name[:200].lower(), by_lower, n=count, cutoff=0.3)
     return ', '.join(by_lower[candidate] for candidate in close) or 'none is near'

@@ -128,7 +128,7 @@ def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, 
         raise BadConfig(f'{weights.family} has no {to} format; use another of '
                         f'{", ".join(FORMATS)}')
     renamed = layout.from_mmpretrain(tensors)
-    kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES') if key in meta}
+    kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES', 'resizing') if key in meta}
     content = _container(target, to)(renamed, {**kept, 'converted': note}, to)
     if to == 'mmpretrain':
         digest = hashlib.sha256(content).hexdigest()[:8]

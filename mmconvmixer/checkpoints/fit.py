@@ -71,7 +71,8 @@ def config_errors() -> Iterator[None]:
         yield
     except (KeyError, TypeError) as error:
         reason = str(error)
-        if 'unexpected keyword argument' not in reason and 'is not in the' not in reason:
+        if not any(part in reason for part in (
+                'unexpected keyword argument', 'is not in the', 'cannot inherit from base')):
             raise
         raise BadConfig(f'the model cannot be built: {reason}') from error
 

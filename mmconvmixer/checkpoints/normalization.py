@@ -27,8 +27,10 @@ def normalization_of(meta: Mapping, source: str = 'the checkpoint') -> dict | No
         source: name of the checkpoint, for the warning about values that can't be used.
     """
     converted = meta.get('converted')
-    if isinstance(converted, Mapping) and isinstance(converted.get('preprocessing'), Mapping):
-        return _usable(converted['preprocessing'], source)
+    for noted in (converted.get('preprocessing') if isinstance(converted, Mapping) else None,
+                  meta.get('normalization')):  # of timm, see `hub_config`
+        if isinstance(noted, Mapping):
+            return _usable(noted, source)
     for text in (meta.get(key) for key in _TEXTS):
         if not isinstance(text, str):
             continue

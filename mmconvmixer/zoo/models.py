@@ -20,6 +20,7 @@ from mmconvmixer.zoo.checkpoint import resolve_checkpoint
 from mmconvmixer.zoo.config import load_config
 from mmconvmixer.zoo.hub import look_up
 from mmconvmixer.zoo.index import find_by_config
+from mmconvmixer.zoo.resizing import use_resizing
 
 
 def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | None = None,
@@ -94,6 +95,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
             built._dataset_meta = described
         if 'data_preprocessor' not in model_options:
             use_normalization(built, meta, str(path))
+        use_resizing(built, meta, str(path))
     return built.to(device) if device is not None else built
 
 

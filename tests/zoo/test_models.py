@@ -96,6 +96,12 @@ def test_a_config_of_the_users_own_is_checked_too():
         get_model(config)
 
 
+def test_a_dict_in_place_of_a_name_is_an_error_in_one_line():
+    arch = dict(embed_dims=8, depth=1, patch_size=1, kernel_size=3)
+    with pytest.raises(BadConfig, match='arch=.* cannot inherit from base .*_delete_=True'):
+        get_model(DIGITS, backbone=dict(arch=arch))
+
+
 def test_class_names_of_another_type_are_ignored(tmp_path):
     path = tmp_path / 'net.pth'
     weights = get_model(DIGITS, pretrained=True).state_dict()
