@@ -3,10 +3,44 @@
 Each message says in one line what was given, what was expected and what to do next.
 Each class also derives from the built-in exception that a caller would expect, so
 that `except ValueError` works.
+
+Names in a message come from files and from users, so they can be of any length and hold
+any character. `one_line` bounds them, for all errors at once.
 """
 import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# Characters. Paths may have 4096, but those that people type and copy are shorter.
+LONGEST_WORD = 500
+LONGEST_MESSAGE = 4000
+# Unicode's controls, halves of characters (bytes that are not UTF-8), and ends of lines.
+_UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp')
+
+
+def one_line(message: str, word: int = LONGEST_WORD, most: int = LONGEST_MESSAGE) -> str:
+    """Return a message in one line that every terminal and log file can print.
+
+    Args:
+        message: any text. Characters that are not printable are escaped.
+        word: how many characters without a blank are kept; the middle of a longer word is
+            left out.
+        most: how many characters are kept altogether.
+    """
+    # What would be cut out anyway is not worth a pass over megabytes.
+    text = _shortened(message, 10 * most)
+    text = ' '.join(text.split()) if len(text.splitlines()) > 1 else text
+    text = ''.join(char.encode('unicode_escape').decode()
+                   if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
+    text = re.sub(rf'\S{{{word + 1},}}', lambda found: _shortened(found[0], word), text)
+    return _shortened(text, most)
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f'{text[:2 * most // 3]}[... {len(text)} characters ...]{text[-most // 4:]}'
 
 
 class MMConvMixerError(Exception):
@@ -17,7 +51,7 @@ class MMConvMixerError(Exception):
         # mmengine puts the class that its registry was building before it.
         if message.startswith('Caught ') and 'Original Traceback' in message:
             message = message.rstrip().rsplit(f'{type(self).__name__}: ', 1)[-1]
-        super().__init__(re.sub(r'^(class `\w+` in \S+: )+', '', message))
+        super().__init__(one_line(re.sub(r'^(class `\w+` in \S+: )+', '', message)))
 
 
 class UnknownModel(MMConvMixerError, ValueError):
@@ -107,5 +141,5 @@ class AccuracyDrop(MMConvMixerError, ValueError):
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known names most like `name`, comma-separated, for a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    close = get_close_matches(name.lower(), by_lower, n=count, cutoff=0.3)
+    close = get_close_matches(name[:200].lower(), by_lower, n=count, cutoff=0.3)
     return ', '.join(by_lower[candidate] for candidate in close) or 'none is near'

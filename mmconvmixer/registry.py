@@ -1,14 +1,13 @@
 """Everything that importing this package changes in mmpretrain and mmengine.
 
-`ENTRIES`: classes in mmpretrain's registries. `SCHEMES`: how mmengine reads
-checkpoints. mmpretrain's `ModelHub` also gets the names of this package's
+`ENTRIES`: classes in mmpretrain's registries. `zoo.mmengine_loaders.READERS`: how mmengine
+reads checkpoints. mmpretrain's `ModelHub` also gets the names of this package's
 model-index.yml, replacing mmpretrain's entries with the same names.
 
 `register` imports neither torch nor mmpretrain. It waits until mmpretrain is imported,
 and imports the classes only at the first lookup in a registry, which is also when
 mmpretrain imports its own.
 """
-import logging
 import threading
 import warnings
 from contextlib import ExitStack
@@ -58,11 +57,6 @@ ENTRIES = [
     ('VISBACKENDS', 'CSVVisBackend', 'mmconvmixer.visualization.csv_backend'),
     ('VISBACKENDS', 'TensorboardVisBackend', 'mmconvmixer.visualization.tensorboard_backend'),
 ]
-
-# Local files and URLs in mmengine's CheckpointLoader, which `init_cfg` and mmpretrain's own
-# get_model use. mmengine's readers of them fail on checkpoints that mmengine wrote, or run
-# the code in a file.
-SCHEMES = ('', 'http://', 'https://')
 
 _lock = threading.RLock()
 _undo = ExitStack()  # what `unregister` calls, newest change first
@@ -126,6 +120,8 @@ def _register_classes() -> None:
         import_quietly(module)
     from mmengine.runner import CheckpointLoader
     from mmpretrain import registry as host
+
+    from mmconvmixer.zoo.mmengine_loaders import READERS
     # The lock is not held while modules are imported: another thread that is importing
     # one of them could wait for it.
     classes = [getattr(import_module(module), name) for _, name, module in ENTRIES]
@@ -133,7 +129,8 @@ def _register_classes() -> None:
         if 'classes' in _done:
             return
         _undo.callback(setattr, CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-        CheckpointLoader.register_scheme(SCHEMES, loader=_read_checkpoint, force=True)
+        for scheme, reader in READERS.items():
+            CheckpointLoader.register_scheme(scheme, reader, force=True)
         for (registry_name, name, _), cls in zip(ENTRIES, classes, strict=True):
             registry = getattr(host, registry_name)
             if name in registry.module_dict:
@@ -142,24 +139,6 @@ def _register_classes() -> None:
                 _undo.callback(registry.module_dict.pop, name)
             registry.register_module(name=name, module=cls, force=True)
         _done.add('classes')  # at the end: the first line above does not wait for the lock
-
-
-def _read_checkpoint(filename: str, map_location: object = None, **_options: object) -> dict:
-    """Read a checkpoint of any kind for mmengine, and run no code that is in it."""
-    from mmengine.logging import print_log
-
-    from mmconvmixer.checkpoints import fetch, has_weights, read_checkpoint, state_dict_of
-    from mmconvmixer.checkpoints.download.http import is_url
-    path = fetch(filename) if is_url(filename) else filename
-    checkpoint = read_checkpoint(path, map_location or 'cpu')
-    if not has_weights(checkpoint):
-        return checkpoint
-    weights = state_dict_of(checkpoint, filename)
-    if weights.numerics:
-        print_log(f'{filename} comes from {weights.numerics}, whose GELU or LayerNorm differs '
-                  'slightly (docs/checkpoints.md); load it with load_from or get_model to get '
-                  'the same outputs', 'current', logging.WARNING)
-    return {**checkpoint, 'state_dict': dict(weights)}
 
 
 def _extend_hub(host: ModuleType) -> None:

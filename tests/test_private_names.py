@@ -60,6 +60,10 @@ RELIED_ON = {
     ('mmpretrain.engine:VisualizationHook', '_visualizer'): 'the visualizer of that hook',
     ('mmpretrain.models:ClsDataPreprocessor', '_enable_normalize'): 'whether it normalizes at all',
     # torch
+    ('torch', '_C'): 'holds the next one',
+    ('torch._C', '_are_functorch_transforms_active'):
+        'whether torch.func is at work; torch.autograd.Function asks this too',
+    ('torch.autograd.forward_ad', '_current_level'): 'whether forward-mode AD is at work',
     ('torch', '_foreach_abs'): 'SAM in a few kernels, as torch.optim does it',
     ('torch', '_foreach_add_'): 'as above',
     ('torch', '_foreach_mul_'): 'as above',

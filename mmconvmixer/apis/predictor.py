@@ -72,9 +72,10 @@ class Predictor:
             self.model = model.to(device) if device is not None else model
         else:
             self.model = get_model(model, pretrained, device, strict=strict, **model_options)
-        if isinstance(self.model, FeatureExtractor):
-            raise BadConfig('a feature extractor predicts no classes; call it with normalized '
-                            'images (N, C, H, W), or use the name without -features')
+        if isinstance(self.model, FeatureExtractor) or getattr(self.model, 'head', True) is None:
+            raise BadConfig('a network without a head predicts no classes; call it with normalized '
+                            'images (N, C, H, W), or use the name without -features and without '
+                            'head=None')
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
         self._prepare = ImagePipeline(self.model)

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from mmconvmixer.checkpoints import build_model, load_weights
+from mmconvmixer.checkpoints.head import check_head
 from mmconvmixer.checkpoints.new_head import with_own_head
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.engine import start_process_group
@@ -60,7 +61,7 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
 
     Raises:
         CheckpointMismatch: the checkpoint does not fit the network.
-        MMConvMixerError: see `build_model`, `frozen_parameters` and `build_dataset`.
+        MMConvMixerError: see `build_model`, `check_head`, `frozen_parameters` and `build_dataset`.
     """
     randomness = dict(cfg.get('randomness') or {})
     if randomness.get('seed') is None and start is not None and start.resume:
@@ -74,6 +75,7 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
     if cfg.get('data_preprocessor') is not None:  # as mmengine's Runner does
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = build_model(model_cfg)
+    check_head(model)
     state = random_state()
     if 'train_dataloader' in loaders:  # evaluation freezes nothing
         frozen_parameters(model, cfg.get('freeze'))

@@ -144,7 +144,7 @@ def _find_start(cfg: Config, resume: str | Path | bool, strict: bool,
     elif resume:
         load_from = resume
     if latest is None:
-        if not load_from:
+        if load_from is None or load_from is False:  # but not '', an empty variable
             return None
         latest = in_every_process(lambda: _read(load_from))
     start = Start.of(*latest, strict=strict, resume=resumes)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
+from mmconvmixer.checkpoints.meta import meta_of
 from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import META, read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
@@ -79,14 +80,14 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
     checkpoint = read_checkpoint(source)
     weights = state_dict_of(checkpoint, str(source), ema)
     shape = read_architecture(weights, str(source))
-    meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
+    meta = meta_of(checkpoint)
     act, act_from = (act, '--act') if act else _act_of(meta, shape, weights)
     tensors = {key: rounded(key, value, dtype) if dtype else value
                for key, value in weights.items()
                if not (strip_head and key.startswith('head.'))}
     note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
                 averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name,
-                preprocessing=normalization_of(meta))
+                preprocessing=normalization_of(meta, str(source)))
     path = _write(tensors, weights, Path(target), to, meta, note)
     return Converted(path, weights.layout, shape, act, act_from, weights.averaged)
 
@@ -127,7 +128,7 @@ def _write(tensors: dict[str, Tensor], weights: Weights, target: Path, to: str, 
         raise BadConfig(f'{weights.family} has no {to} format; use another of '
                         f'{", ".join(FORMATS)}')
     renamed = layout.from_mmpretrain(tensors)
-    kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES') if key in meta}
+    kept = {key: meta[key] for key in ('dataset_meta', 'CLASSES', 'resizing') if key in meta}
     content = _container(target, to)(renamed, {**kept, 'converted': note}, to)
     if to == 'mmpretrain':
         digest = hashlib.sha256(content).hexdigest()[:8]

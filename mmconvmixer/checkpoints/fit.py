@@ -12,7 +12,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.numerics import use_numerics
-from mmconvmixer.errors import BadConfig, CheckpointMismatch
+from mmconvmixer.errors import BadConfig, CheckpointMismatch, one_line
 from mmconvmixer.ops.token_grid import resampled
 
 
@@ -43,7 +43,7 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
                                  'config or name that the weights were made with, or load '
                                  'what fits with --no-strict (strict=False)')
     if report:
-        print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
+        print_log(one_line(f'{source} fits only in part: {report}'), 'current', logging.WARNING)
         own = model.state_dict()
         state_dict = {key: value for key, value in state_dict.items()
                       if key not in own
@@ -71,7 +71,8 @@ def config_errors() -> Iterator[None]:
         yield
     except (KeyError, TypeError) as error:
         reason = str(error)
-        if 'unexpected keyword argument' not in reason and 'is not in the' not in reason:
+        if not any(part in reason for part in (
+                'unexpected keyword argument', 'is not in the', 'cannot inherit from base')):
             raise
         raise BadConfig(f'the model cannot be built: {reason}') from error
 

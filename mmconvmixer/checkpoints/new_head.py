@@ -1,4 +1,4 @@
-"""Weights for fine-tuning on other classes: all but those of the head."""
+"""Weights for networks with another head, or without one: all but those of the head."""
 from collections.abc import Mapping
 
 from mmengine.model import is_model_wrapper
@@ -28,10 +28,16 @@ def with_own_head(model: nn.Module, weights: Mapping[str, Tensor]) -> Weights:
     if not own:
         raise BadConfig('new_head = True initializes a new head, but the model has none; remove '
                         'new_head')
-    changed = Weights({key: value for key, value in weights.items()
-                       if not key.startswith(_HEAD)} | own)
-    changed.__dict__.update(getattr(weights, '__dict__', {}))
+    changed = without_head(weights)
+    changed.update(own)
     return changed
+
+
+def without_head(weights: Mapping[str, Tensor]) -> Weights:
+    """Return all weights but those of the head; they know where they come from as before."""
+    rest = Weights({key: value for key, value in weights.items() if not key.startswith(_HEAD)})
+    rest.__dict__.update(getattr(weights, '__dict__', {}))
+    return rest
 
 
 def describe_head(weights: Mapping[str, Tensor]) -> str:

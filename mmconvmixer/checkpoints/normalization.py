@@ -1,38 +1,45 @@
-"""Read how images are normalized for a checkpoint from the config text in it.
-
-The text is parsed, never executed.
-"""
-import ast
-from collections.abc import Iterator, Mapping
-from typing import Any
+"""How images are normalized for a checkpoint, as the file says."""
+import logging
+from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
 
-# Names of the normalization in configs of mmpretrain 1.x and mmcls 0.x, and of the configs in
-# the meta of their checkpoints.
+from mmconvmixer.checkpoints.config_text import dicts_named
+from mmconvmixer.errors import one_line
+
+# Names of the normalization in configs of mmpretrain 1.x and mmcls 0.x, and the keys of the
+# configs in the meta of their checkpoints.
 _NAMES = ('data_preprocessor', 'img_norm_cfg')
 _TEXTS = ('cfg', 'config')
+# Of pixels from 0 to 255. Beyond these, what the network sees is not an image any more.
+_LARGEST = 1e6
+_SMALLEST_STD = 1e-6
 
 
-def normalization_of(meta: Mapping) -> dict | None:
-    """Return mean, std (lists, one value per channel, in 0..255) and to_rgb; None if unknown."""
+def normalization_of(meta: Mapping, source: str = 'the checkpoint') -> dict | None:
+    """Return mean, std (lists, one value per channel, in 0..255) and to_rgb; None if unknown.
+
+    Args:
+        meta: the checkpoint's meta.
+        source: name of the checkpoint, for the warning about values that can't be used.
+    """
     converted = meta.get('converted')
-    if isinstance(converted, Mapping) and _is_normalization(converted.get('preprocessing')):
-        return converted['preprocessing']
+    for noted in (converted.get('preprocessing') if isinstance(converted, Mapping) else None,
+                  meta.get('normalization')):  # of timm, see `hub_config`
+        if isinstance(noted, Mapping):
+            return _usable(noted, source)
     for text in (meta.get(key) for key in _TEXTS):
         if not isinstance(text, str):
             continue
         try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # not a config
-        for value in _values(tree):
-            found = {'to_rgb': False, **_literals(value)}
-            found = {key: found.get(key) for key in ('mean', 'std', 'to_rgb')}
-            if _is_normalization(found):
-                return found
+            for found in dicts_named(_NAMES, text):
+                if 'mean' in found and 'std' in found:
+                    return _usable({'to_rgb': False, **found}, source)
+        except ValueError as error:
+            _warn(f'{source}: {error}; how images are normalized was not read from it')
     return None
 
 
@@ -44,13 +51,19 @@ def use_normalization(model: nn.Module, meta: Mapping, source: str) -> None:
         meta: the checkpoint's meta.
         source: name of the checkpoint, for the log.
     """
-    found, preprocessor = normalization_of(meta), getattr(model, 'data_preprocessor', None)
+    found, preprocessor = normalization_of(meta, source), getattr(model, 'data_preprocessor', None)
     if found is None or not getattr(preprocessor, '_enable_normalize', False):
         return
     own = dict(mean=preprocessor.mean.flatten().tolist(), std=preprocessor.std.flatten().tolist(),
                to_rgb=preprocessor.to_rgb)
-    if len(own['mean']) != len(found['mean']) or (
-            _close(own['mean'], found['mean']) and _close(own['std'], found['std'])
+    channels = len(own['mean'])
+    if len(found['mean']) == 1:  # for all channels, in mmengine
+        found = dict(found, mean=found['mean'] * channels, std=found['std'] * channels)
+    if len(found['mean']) != channels:
+        _warn(f'{source} has a mean of {len(found["mean"])} values, but the model normalizes '
+              f'{channels} channels; it keeps its own mean and std')
+        return
+    if (_close(own['mean'], found['mean']) and _close(own['std'], found['std'])
             and own['to_rgb'] == found['to_rgb']):
         return
     for name in ('mean', 'std'):
@@ -61,51 +74,45 @@ def use_normalization(model: nn.Module, meta: Mapping, source: str) -> None:
               f'{"RGB" if found["to_rgb"] else "BGR"}; the model now normalizes them so', 'current')
 
 
-def _values(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is assigned to one of the names: by `=`, as an argument or in a dict."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            if any(isinstance(target, ast.Name) and target.id in _NAMES
-                   for target in node.targets):
-                yield node.value
-        elif isinstance(node, ast.keyword) and node.arg in _NAMES:
-            yield node.value
-        elif isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value in _NAMES:
-                    yield value
+def _usable(found: Mapping, source: str) -> dict | None:
+    """Return what a file says as floats; None with a warning if no image can be so normalized."""
+    problem = _problem(found)
+    if problem:
+        _warn(f'{source} says how images are normalized, but {problem}; the model keeps its own '
+              'mean and std')
+        return None
+    return dict(mean=[float(value) for value in found['mean']],
+                std=[float(value) for value in found['std']], to_rgb=found['to_rgb'])
 
 
-def _literals(node: ast.AST) -> dict[str, Any]:
-    """Return the entries of a `{...}` or `dict(...)` expression that are literals."""
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
-        pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
-    elif isinstance(node, ast.Dict):
-        pairs = [(getattr(key, 'value', None), value)
-                 for key, value in zip(node.keys, node.values, strict=True)]
-    else:
-        return {}
-    literals = {}
-    for key, value in pairs:
-        try:
-            literals[key] = ast.literal_eval(value)
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            continue  # a name or a call, which is not part of a normalization
-    return literals
+def _problem(found: Mapping) -> str:
+    if not isinstance(found.get('to_rgb'), bool):
+        return f'to_rgb is {found.get("to_rgb")!r}, expected True or False'
+    for name in ('mean', 'std'):
+        values = found.get(name)
+        if not isinstance(values, list | tuple) or not values or len(values) > 1000 or not all(
+                isinstance(value, Real) and not isinstance(value, bool) for value in values):
+            return f'{name} is not a list of numbers, one per channel'
+        for value in values:
+            if not abs(value) <= _LARGEST:  # also for NaN, and for numbers of 400 digits
+                return f'{name} has {_short(value)}, expected numbers for pixels from 0 to 255'
+    if min(found['std']) < _SMALLEST_STD:
+        return f'std has {_short(min(found["std"]))}, expected positive numbers'
+    if len(found['mean']) != len(found['std']):
+        return f'mean has {len(found["mean"])} values and std {len(found["std"])}'
+    return ''
 
 
-def _is_normalization(found: object) -> bool:
-    if not isinstance(found, Mapping) or not isinstance(found.get('to_rgb'), bool):
-        return False
-    sizes = []
-    for key in ('mean', 'std'):
-        numbers = found.get(key)
-        if not isinstance(numbers, list | tuple) or not all(
-                isinstance(number, int | float) for number in numbers):
-            return False
-        sizes.append(len(numbers))
-    return sizes[0] == sizes[1] > 0 and all(found['std'])
+def _short(value: Real) -> str:
+    try:
+        return f'{float(value):g}'
+    except OverflowError:
+        return 'a number of hundreds of digits'
 
 
 def _close(one: list[float], other: list[float]) -> bool:
     return torch.allclose(torch.tensor(one), torch.tensor(other, dtype=torch.float32), rtol=1e-4)
+
+
+def _warn(text: str) -> None:
+    print_log(one_line(text), 'current', logging.WARNING)

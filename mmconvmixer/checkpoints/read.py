@@ -4,7 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch.serialization import MAP_LOCATION
+
+from mmconvmixer.checkpoints.hub_config import hub_meta
 from mmconvmixer.checkpoints.readers import (
+    kind_of_file,
+    kind_of_folder,
     looks_like_npz,
     looks_like_safetensors,
     looks_like_tensorflow,
@@ -17,11 +22,12 @@ from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
 # Key in the metadata of safetensors files written here. Its value is a .pth file's `meta`, as JSON.
 META = 'mmconvmixer'
+_LONGEST_META = 4_000_000  # characters; with the names of ImageNet-21k's classes it has 1,000,000
 # Names of the weights in a repository of the Hugging Face hub.
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 
 
-def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
+def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu') -> dict:
     """Return the contents of a checkpoint file; no code in it is ever run.
 
     The kind of file is recognized by its content, never by its name.
@@ -29,7 +35,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
     Args:
         path: a file written by `torch.save`, `numpy.savez` or safetensors, the folder of a
             copied Hugging Face repository, or a TensorFlow SavedModel.
-        map_location: device of the tensors.
+        map_location: device of the tensors, or what else `torch.load` takes.
 
     Returns:
         The dict that was given to `torch.save`; for other kinds of file a dict with the
@@ -42,36 +48,70 @@ def read_checkpoint(path: str | os.PathLike, map_location: str = 'cpu') -> dict:
         BadCheckpoint: the file is cut short, damaged, or not a checkpoint.
     """
     path = Path(path)
-    if path.is_dir():
+    _check_name(path)
+    if os.path.isdir(path):
         if looks_like_tensorflow(path):
             return dict(state_dict=read_tensorflow(path), meta={})
-        path = next((path / name for name in HUB_FILES if (path / name).is_file()), path)
-    if not path.is_file():
+        path = _weights_in(path)
+    if not os.path.isfile(path):
         raise CheckpointNotFound(f'checkpoint {path} is not there; give a path, an http(s) '
                                  'URL or a name from list_models()')
     try:
-        if looks_like_safetensors(path):
-            tensors, metadata = read_safetensors(path, map_location)
-            return dict(state_dict=tensors, meta=_meta_of(metadata))
-        if looks_like_npz(path):
-            return dict(state_dict=read_npz(path), meta={})
-        checkpoint = read_torch(path, map_location)
-    except PermissionError as error:
-        raise BadCheckpoint(f'{path} cannot be opened: {error.strerror}') from error
+        content = _read(path, map_location)
+        meta = hub_meta(path.parent) if path.name in HUB_FILES else {}
+    except OSError as error:
+        raise BadCheckpoint(f'{path} cannot be read: {error.strerror or error}') from error
+    if not meta:
+        return content
+    own = content.get('meta')
+    return {**(content if 'state_dict' in content else dict(state_dict=content)),
+            'meta': {**meta, **(own if isinstance(own, Mapping) else {})}}
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is for `read_checkpoint`: to read, or to say what is wrong with it."""
+    return os.path.isfile(path) or os.path.isdir(path) and bool(
+        looks_like_tensorflow(path) or any((path / name).is_file() for name in HUB_FILES)
+        or kind_of_folder(path))
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise BadCheckpoint(f'{path} is not a name in UTF-8, which logs and libraries need; rename '
+                            'the file or folder') from error
+
+
+def _weights_in(folder: Path) -> Path:
+    for name in HUB_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    if kind := kind_of_folder(folder):
+        raise BadCheckpoint(f'{folder} is {kind}')
+    return folder
+
+
+def _read(path: Path, map_location: MAP_LOCATION) -> dict:
+    if looks_like_safetensors(path):
+        tensors, metadata = read_safetensors(path, map_location)
+        return dict(state_dict=tensors, meta=_meta_of(metadata))
+    if looks_like_npz(path):
+        return dict(state_dict=read_npz(path), meta={})
+    if kind := kind_of_file(path):
+        raise BadCheckpoint(f'{path} is {kind}')
+    checkpoint = read_torch(path, map_location)
     if not isinstance(checkpoint, Mapping):
         raise BadCheckpoint(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a '
                             'dict with the key state_dict, or a dict of tensors')
-    return dict(checkpoint)
-
-
-def holds_weights(folder: Path) -> bool:
-    """Whether `read_checkpoint` reads this folder."""
-    return looks_like_tensorflow(folder) or any((folder / name).is_file() for name in HUB_FILES)
+    # As it is: an OrderedDict of torch knows the versions of the modules it comes from.
+    return checkpoint if isinstance(checkpoint, dict) else dict(checkpoint)
 
 
 def _meta_of(metadata: dict[str, str]) -> dict:
+    text = metadata.get(META, '{}')
     try:
-        meta = json.loads(metadata.get(META, '{}'))
+        meta = json.loads(text) if len(text) <= _LONGEST_META else None
     except (ValueError, RecursionError):
         return {}  # written by another project under the same key
     return meta if isinstance(meta, dict) else {}

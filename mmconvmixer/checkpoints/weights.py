@@ -1,21 +1,16 @@
 """The weights in a checkpoint, under mmpretrain's names."""
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.layouts import recognize
-from mmconvmixer.errors import BadCheckpoint
+from mmconvmixer.checkpoints.unwrap import AVERAGES, Found, are_weights, find_weights
+from mmconvmixer.errors import BadCheckpoint, one_line
 
-# The key under which timm's training script, also used by the authors, saves averaged weights.
-# (mmengine saves the average in `state_dict` itself.)
-AVERAGE = 'state_dict_ema'
-# The prefixes that DataParallel and torch.compile add to every name.
-_WRAPPERS = re.compile(r'^(module\.|_orig_mod\.)+')
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn,
            torch.float8_e5m2)
 
@@ -44,8 +39,9 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
                   ema: bool | None = None) -> Weights:
     """Return the weights in a checkpoint, under mmpretrain's names.
 
-    The prefixes of DataParallel and torch.compile are removed. The weights of other
-    networks than those in `checkpoints.layouts` keep their names.
+    What wrappers added to the names is removed (`checkpoints.unwrap`), and logged unless
+    it is usual. The weights of other networks than those in `checkpoints.layouts` keep
+    their names.
 
     Args:
         checkpoint: what `read_checkpoint` returned.
@@ -54,41 +50,70 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
             averaged weights if there are any.
 
     Raises:
-        BadCheckpoint: there are no (averaged) weights, or two tensors have the same name.
+        BadCheckpoint: there are no (averaged) weights, those of several networks, or two
+            tensors with the same name.
     """
-    averaged = ema is not False and isinstance(checkpoint.get(AVERAGE), Mapping)
-    if ema and not averaged:
-        raise BadCheckpoint(f'{source} has no averaged weights; expected the key {AVERAGE}, got '
-                            f'{_keys(checkpoint)}')
-    weights = checkpoint.get(AVERAGE if averaged else 'state_dict', checkpoint)
-    if not _are_weights(weights):
+    found = find_weights(checkpoint, source, ema)
+    if found is None and ema:
+        raise BadCheckpoint(f'{source} has no averaged weights; expected the key {AVERAGES[0]}, '
+                            f'got {_keys(checkpoint)}')
+    if found is None:
         raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
                             f'tensors only; got {_keys(checkpoint)}')
-    plain = {_WRAPPERS.sub('', key): value.detach() for key, value in weights.items()}
-    if len(plain) < len(weights):
-        raise BadCheckpoint(f'{source} has the same weights with and without the prefix module.; '
-                            'it is unclear which to load. Remove one of them')
-    _check_numbers(plain, source)
+    _check_numbers(found.weights, source)
+    if found.prefix:
+        print_log(one_line(f'{source}: {_description(found)}'), 'current',
+                  logging.WARNING if found.left_out else logging.INFO)
+    plain = {key: value.detach() for key, value in found.weights.items()}
     layout = recognize(plain)
     try:
         result = Weights(layout.to_mmpretrain(plain) if layout else plain)
     except ValueError as error:
         raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
-    result.averaged = averaged
+    result.averaged = found.averaged
     if layout:
         result.layout, result.family = layout.name, layout.family
         result.numerics = _converted(checkpoint).get('numerics', layout.numerics)
     return result
 
 
-def has_weights(checkpoint: Mapping) -> bool:
-    """Whether `state_dict_of` finds weights in a checkpoint."""
-    return any(_are_weights(checkpoint.get(key, checkpoint)) for key in (AVERAGE, 'state_dict'))
+def renamed_for_mmengine(checkpoint: Mapping, source: str) -> Mapping:
+    """Return a checkpoint that mmengine can load into a network with mmpretrain's names.
+
+    mmengine expects the weights under `state_dict`, or no other keys. It removes
+    `module.` itself. A checkpoint that needs nothing else is returned as it is.
+
+    Args:
+        checkpoint: what `read_checkpoint` returned.
+        source: name of the checkpoint, for messages.
+
+    Raises:
+        BadCheckpoint: see `state_dict_of`.
+    """
+    found = find_weights(checkpoint, source, ema=None)
+    if found is None or _suits_mmengine(checkpoint, found):
+        return checkpoint
+    weights = state_dict_of(checkpoint, source)
+    if weights.numerics:
+        print_log(f'{source} comes from {weights.numerics}, whose GELU or LayerNorm differs '
+                  'slightly (docs/checkpoints.md); load it with load_from or get_model to get '
+                  'the same outputs', 'current', logging.WARNING)
+    return dict(weights) if are_weights(checkpoint) else {**checkpoint, 'state_dict': dict(weights)}
 
 
-def _are_weights(content: object) -> bool:
-    return isinstance(content, Mapping) and bool(content) and all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+def _suits_mmengine(checkpoint: Mapping, found: Found) -> bool:
+    own, layout = checkpoint.get('state_dict', checkpoint), recognize(found.weights)
+    return (not found.averaged and are_weights(own)
+            and found.weights.keys() == {key.removeprefix('module.') for key in own}
+            and (layout is None or layout.name == 'mmpretrain'))
+
+
+def _description(found: Found) -> str:
+    text = f'the names of the network begin with {found.prefix}, which was removed'
+    if found.left_out:
+        text += (f'; {len(found.left_out)} other tensors were left out '
+                 f'({", ".join(found.left_out[:4])})')
+    return text
 
 
 def _converted(checkpoint: Mapping) -> Mapping:
@@ -104,15 +129,19 @@ def _keys(checkpoint: Mapping) -> str:
 
 
 def _check_numbers(weights: Mapping[str, Tensor], source: str) -> None:
-    """Refuse sparse, meta and quantized tensors; warn about NaN and infinity."""
+    """Refuse all but dense tensors of plain numbers; warn about NaN and infinity."""
     for key, value in weights.items():
-        if value.layout is not torch.strided or value.device.type == 'meta' or (
-                value.is_floating_point() and value.dtype not in _FLOATS):
-            raise BadCheckpoint(f'{source} has {key} as a {value.layout} tensor of {value.dtype} '
-                                f'on {value.device}; expected a dense tensor of plain numbers')
+        # Other classes of tensors compute in their own ways, even what their layout is.
+        if type(value) not in (Tensor, nn.Parameter) or value.is_nested or (
+                value.layout is not torch.strided or value.device.type == 'meta'
+                or value.is_quantized or value.is_floating_point() and value.dtype not in _FLOATS):
+            kind = 'nested' if value.is_nested else value.layout
+            raise BadCheckpoint(f'{source} has {key} as a {kind} {type(value).__name__} of '
+                                f'{value.dtype} on {value.device}; expected a dense tensor of '
+                                'plain numbers')
     bad = [key for key, value in weights.items()
            if value.is_floating_point() and not torch.isfinite(value.float()).all()]
     if bad:
-        print_log(f'{source} has NaN or infinity in {", ".join(bad[:4])}'
-                  + (f' and {len(bad) - 4} more' if len(bad) > 4 else ''), 'current',
-                  logging.WARNING)
+        more = f' and {len(bad) - 4} more' if len(bad) > 4 else ''
+        print_log(one_line(f'{source} has NaN or infinity in {", ".join(bad[:4])}{more}'),
+                  'current', logging.WARNING)

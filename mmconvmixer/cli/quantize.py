@@ -36,7 +36,7 @@ def run(model: str, checkpoint: str | None, overrides: dict | None, out: str,
     """Quantize and print the accuracies; see `mmconvmixer.deploy.quantization.quantize`."""
     from mmconvmixer.deploy.quantization import quantize
     from mmconvmixer.zoo import get_model, load_config
-    built = get_model(load_config(model, overrides), pretrained=checkpoint or True)
+    built = get_model(load_config(model, overrides), True if checkpoint is None else checkpoint)
     record = quantize(built, out=out, **options)
     if record['top1']:
         before, after = record['top1']['before'], record['top1']['after']

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmconvmixer.models.convmixer import ConvMixer, ConvMixerBlock, Stem
 from mmconvmixer.models.residual import behaves_as, is_usual
-from mmconvmixer.ops import PointwiseConv2d, act_, affine_of, may_overwrite
+from mmconvmixer.ops import PointwiseConv2d, act_, affine_of, channels_last, may_overwrite
 
 
 def fuse(model: nn.Module, compile: bool = False) -> nn.Module:
@@ -62,7 +62,7 @@ class InferenceConvMixer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return tensors (N, embed_dims, H // patch, W // patch), channels-last in memory."""
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x = self.stem(channels_last(x))
         outs = []
         for index, block in enumerate(self.stages):
             x = block(x)

@@ -23,7 +23,7 @@ from mmconvmixer.models import execution, fused_block
 from mmconvmixer.models.indices import resolve_indices
 from mmconvmixer.models.layer_depth import layer_depth
 from mmconvmixer.models.residual import Residual
-from mmconvmixer.ops import PointwiseConv2d, gradient_channels_last
+from mmconvmixer.ops import PointwiseConv2d, channels_last, gradient_channels_last, is_transformed
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Stem(nn.Sequential):
         patches, *_ = self
         # A gray image is contiguous and channels-last at once. The convolution then
         # returns a contiguous tensor.
-        x = patches(x).contiguous(memory_format=torch.channels_last)
+        x = channels_last(patches(x))
         return execution.stem_act_norm(self, x)
 
 
@@ -230,11 +230,11 @@ class ConvMixer(BaseModule):
             Tensors (B, embed_dims, H // patch_size, W // patch_size),
             channels-last in memory.
         """
-        if fused_block.wanted(self.impl, x.device) and not torch.compiler.is_compiling():
+        if fused_block.wanted(self.impl, x) and not torch.compiler.is_compiling():
             _log_fused()
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x = self.stem(channels_last(x))
         steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
-        recompute = self.with_cp and torch.is_grad_enabled()
+        recompute = self.with_cp and torch.is_grad_enabled() and not is_transformed(x)
         outs, origin = [], None
         for index, block in enumerate(self.stages):
             if recompute:

@@ -7,6 +7,8 @@ The same function can be computed in four ways:
 - fused: through Triton kernels (`models.fused_block`);
 - folded: `deploy.fuse` makes another module of a trained model.
 
+Under torch.func's transforms and torch.fx, the reference is computed.
+
 A block is executed in place or through kernels only if it is as this package builds it
 and none of its modules has hooks. Otherwise its modules are called.
 """
@@ -41,7 +43,7 @@ def choose_steps(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) 
     Raises:
         FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run on x's device.
     """
-    fused, in_place = fused_block.wanted(impl, x.device), may_overwrite(x)
+    fused, in_place = fused_block.wanted(impl, x), may_overwrite(x)
     if not (fused or in_place):
         return [_called] * len(blocks)
     return [_faster(block, x, fused, in_place) or _called
@@ -52,7 +54,7 @@ def with_fastest_step(forward: Callable) -> Callable:
     """Choose the fastest way also when a block is called directly; `forward` is its reference."""
     @wraps(forward)
     def chosen(block: nn.Module, x: Tensor) -> Tensor:
-        step = _faster(block, x, fused_block.wanted(block.impl, x.device), may_overwrite(x))
+        step = _faster(block, x, fused_block.wanted(block.impl, x), may_overwrite(x))
         return forward(block, x) if step is None else step(block, x, None)[0]
     return chosen
 
@@ -60,7 +62,7 @@ def with_fastest_step(forward: Callable) -> Callable:
 def stem_act_norm(stem: nn.Module, x: Tensor) -> Tensor:
     """Return norm(act(x)) for the result x of the stem's convolution."""
     _, act, norm = stem
-    if fused_block.wanted(stem.impl, x.device) and not _is_observed(stem):
+    if fused_block.wanted(stem.impl, x) and not _is_observed(stem):
         mode = fused_block.mode(x, act, norm)
         if mode == 'train':
             return fused_block.train_act_norm(x, act, norm)

@@ -9,7 +9,7 @@ from torch import distributed as dist
 
 from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.models.residual import behaves_as, drops_samples, is_usual
-from mmconvmixer.ops import PointwiseConv2d
+from mmconvmixer.ops import PointwiseConv2d, is_transformed
 from mmconvmixer.ops.reference import BlockOptions, BlockWeights, Origin
 
 IMPLEMENTATIONS = ('auto', 'reference', 'fused')
@@ -20,14 +20,17 @@ _LARGEST_KERNEL = 15  # larger ones take minutes to compile
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def wanted(impl: str, device: torch.device) -> bool:
-    """Whether a model with this `impl` uses the kernels for tensors on this device.
+def wanted(impl: str, x: Tensor) -> bool:
+    """Whether a model with this `impl` uses the kernels for a tensor like x.
 
     Raises:
-        FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run there.
+        FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run on its device.
     """
-    if impl == 'reference' or (impl == 'auto' and device.type != 'cuda') \
-            or torch.jit.is_tracing():  # traces have to run on every device
+    # Traces have to run on every device.
+    if impl == 'reference' or is_transformed(x) or torch.jit.is_tracing():
+        return False
+    device = x.device
+    if impl == 'auto' and device.type != 'cuda':
         return False
     lacks = missing(device)
     if lacks and impl == 'fused':

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmpretrain.models.backbones.mlp_mixer import MlpMixer as MMPretrainMlpMixer
-from torch import Tensor
+from torch import Tensor, fx
 
 from mmconvmixer.errors import UnknownArch, nearest
 from mmconvmixer.models.indices import resolve_indices
@@ -164,12 +164,18 @@ class MlpMixer(MMPretrainMlpMixer):
             Tensors (B, C, N), or (B, C, H // patch, W // patch) for 'featmap'. The last
             block's is normalized.
         """
+        if isinstance(x, fx.Proxy):  # its size is not known, on which PatchEmbed's padding depends
+            x = self.patch_embed.projection(x).flatten(2).transpose(1, 2)
+            return self._mixed(x if self.patch_embed.norm is None else self.patch_embed.norm(x))
         if tuple(x.shape[2:]) != self.img_size:
             raise ValueError(
                 f'images are {" x ".join(map(str, x.shape[2:]))}, but the token-mixing MLPs '
                 f'are made for {" x ".join(map(str, self.img_size))}; resize the images, or '
                 'build with that img_size and interpolate_tokens=True')
-        x, grid = self.patch_embed(x)
+        return self._mixed(self.patch_embed(x)[0])
+
+    def _mixed(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the results of the blocks `out_indices` for patches (B, N, C)."""
         x = x.contiguous()  # or every later operation reads a transposed tensor
         outs = []
         for index, block in enumerate(self.layers):
@@ -178,7 +184,8 @@ class MlpMixer(MMPretrainMlpMixer):
                 x = self.norm1(x)
             if index in self.out_indices:
                 features = x.transpose(1, 2)
-                outs.append(features if self.out_type == 'raw' else features.unflatten(2, grid))
+                outs.append(features if self.out_type == 'raw'
+                            else features.unflatten(2, self.patch_resolution))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'MlpMixer':

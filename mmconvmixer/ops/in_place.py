@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmconvmixer.ops.transforms import is_transformed
+
 
 def may_overwrite(x: Tensor) -> bool:
-    """Whether nothing keeps intermediate results on x's device: no gradient and no graph.
+    """Whether nothing keeps intermediate results on x's device: no gradient, graph or transform.
 
     Autocast counts as well: results have another dtype than the weights then.
     """
+    if is_transformed(x) or x.device.type == 'meta':  # which autocast does not know
+        return False
     return not (torch.is_grad_enabled() or torch.compiler.is_compiling()
                 or torch.jit.is_tracing() or torch.is_autocast_enabled(x.device.type))
 

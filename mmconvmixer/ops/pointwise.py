@@ -1,6 +1,6 @@
 """The 1x1 convolution, computed as one matrix product over all positions."""
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 
@@ -19,7 +19,7 @@ class PointwiseConv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return (B, C_out, H, W) for (B, C_in, H, W)."""
-        if (torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if (torch.compiler.is_compiling() or torch.jit.is_tracing() or isinstance(x_BCHW, fx.Proxy)
                 or _is_bfloat16_inference(x_BCHW)):
             return super().forward(x_BCHW)
         x_BHWC = x_BCHW.permute(0, 2, 3, 1)

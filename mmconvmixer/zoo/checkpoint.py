@@ -1,9 +1,10 @@
 """Resolve what a user gives as a checkpoint: to its file, and to the model it belongs to."""
+import os
 from pathlib import Path
 
 from modelindex.models.Model import Model
 
-from mmconvmixer.checkpoints import fetch, holds_weights
+from mmconvmixer.checkpoints import fetch, is_checkpoint
 from mmconvmixer.checkpoints.download import cache_name, file_name, is_url, mirror_name
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound, nearest
@@ -39,16 +40,19 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
                                      'CHECKPOINT: a path, a URL or a name from list_models()')
         checkpoint = entry.weights
     text = str(checkpoint)
+    if not text.strip():  # as a path, this would be the current folder
+        raise CheckpointNotFound(f'the checkpoint is {text!r}; give a path, an http(s) URL or a '
+                                 'name from list_models()')
     if is_url(text):
         entry = find_by_weights(text)
         return fetch(text, sha256=published_hash(entry) if entry else '')
     if text.startswith(PREFIXES):
         return fetch_from_hub(text)
-    if Path(text).is_file() or holds_weights(Path(text)):
+    if is_checkpoint(Path(text)):
         return Path(text)
     entry = look_up(text)
     if entry is None or not entry.weights:
-        kind = 'a folder and not' if Path(text).is_dir() else 'neither a file nor'
+        kind = 'a folder and not' if os.path.isdir(text) else 'neither a file nor'
         raise CheckpointNotFound(f'checkpoint {text} is {kind} a model with published weights; '
                                  f'nearest: {nearest(text, names())}')
     return resolve_checkpoint(entry.weights)
@@ -71,7 +75,7 @@ def find_by_checkpoint(checkpoint: str | Path, path: Path) -> Model | None:
     text = str(checkpoint)
     if is_url(text) and (entry := find_by_weights(text)):
         return entry
-    if not Path(text).is_file() and (entry := find(text)):
+    if path != Path(text) and (entry := find(text)):  # a file or folder of this name comes first
         return find_by_weights(entry.weights)
     digest = sha256_of(path) if path.is_file() else ''
     same_name = {}

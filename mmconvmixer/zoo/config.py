@@ -1,4 +1,5 @@
 """Load a config by its path or by the name of a model."""
+import os
 import time
 import warnings
 from pathlib import Path
@@ -47,7 +48,7 @@ def config_path(config: str | Path) -> Path:
         BadConfig, UnknownModel: see `load_config`.
     """
     path = Path(config)
-    if path.is_file():
+    if os.path.isfile(path):  # Path.is_file fails for names that are too long
         return path
     if path.suffix == '.py':
         raise BadConfig(f'config {path} is not there; give the path of a .py config or the '

@@ -1,6 +1,10 @@
 """Download weights from the Hugging Face hub."""
+import logging
 from pathlib import Path
 
+from mmengine.logging import print_log
+
+from mmconvmixer.checkpoints.hub_config import FILE as CONFIG
 from mmconvmixer.checkpoints.read import HUB_FILES
 from mmconvmixer.errors import CheckpointNotFound, DownloadError
 
@@ -10,6 +14,8 @@ PREFIXES = ('hf-hub:', 'hf_hub:')
 
 def fetch_from_hub(name: str) -> Path:
     """Return the local copy of a repository's weights; huggingface_hub downloads it.
+
+    The repository's `config.json` is put beside it.
 
     Args:
         name: for example `hf-hub:timm/convmixer_768_32.in1k`, optionally with `@REVISION`.
@@ -32,7 +38,8 @@ def fetch_from_hub(name: str) -> Path:
     repository, _, revision = name.split(':', 1)[1].partition('@')
     for file in HUB_FILES:
         try:
-            return Path(hf_hub_download(repository, file, revision=revision or None))
+            path = Path(hf_hub_download(repository, file, revision=revision or None))
+            break
         except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError
             raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
         except EntryNotFoundError:
@@ -41,7 +48,17 @@ def fetch_from_hub(name: str) -> Path:
             raise CheckpointNotFound(f'{name} is not on the hub: {_line(error)}') from error
         except Exception as error:  # of huggingface_hub or its HTTP library
             raise DownloadError(f'{name} could not be downloaded: {_line(error)}') from error
-    raise CheckpointNotFound(f'{name} has no weights: expected {" or ".join(HUB_FILES)} in it')
+    else:
+        raise CheckpointNotFound(f'{name} has no weights: expected {" or ".join(HUB_FILES)} in it')
+    try:  # `read_checkpoint` looks for it beside the weights
+        hf_hub_download(repository, CONFIG, revision=revision or None)
+    except LocalEntryNotFoundError as error:
+        print_log(f'{name}: {CONFIG}, which says how images are prepared, could not be downloaded '
+                  f"({_line(error)}); they are prepared as in the model's own config", 'current',
+                  logging.WARNING)
+    except (EntryNotFoundError, RepositoryNotFoundError):
+        pass  # timm writes one, but not everybody does
+    return path
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,5 @@
 """mmpretrain's `list_models` and `get_model`, for this zoo's models and mmpretrain's."""
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from modelindex.models.Model import Model
 
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
+from mmconvmixer.checkpoints.head import check_head
+from mmconvmixer.checkpoints.meta import dataset_meta_of, meta_of
+from mmconvmixer.checkpoints.new_head import without_head
 from mmconvmixer.checkpoints.normalization import use_normalization
 from mmconvmixer.errors import CheckpointNotFound
 from mmconvmixer.zoo.checkpoint import resolve_checkpoint
 from mmconvmixer.zoo.config import load_config
 from mmconvmixer.zoo.hub import look_up
 from mmconvmixer.zoo.index import find_by_config
+from mmconvmixer.zoo.resizing import use_resizing
 
 
 def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | None = None,
@@ -32,7 +37,7 @@ def list_models(pattern: str | None = None, exclude_patterns: Sequence[str] | No
                     [exclude.lower() for exclude in exclude_patterns or ()], task)
 
 
-def get_model(model: str | Path | Config, pretrained: bool | str = False,
+def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike = False,
               device: str | torch.device | None = None, *, strict: bool = True,
               **model_options: Any) -> BaseModel:
     """Build a model by name, config path or config.
@@ -41,12 +46,14 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         model: a name from `list_models()`, in upper or lower case; the path of a `.py`
             config; or a config.
         pretrained: True for the published weights; a path, URL or model name for other
-            weights; False for random weights.
+            weights; False for random weights. Nothing else, so that an empty variable
+            does not pass for False.
         device: device of the model. Default: CPU.
         strict: False loads only the weights that fit, for example where the number of
             classes differs.
         **model_options: merged into the config's `model`, such as
-            `head=dict(num_classes=10)`.
+            `head=dict(num_classes=10)`. `head=None` gives a network without a head, whose
+            weights are loaded without those of the head.
 
     Returns:
         The model in eval mode, e.g. an `ImageClassifier` with
@@ -59,6 +66,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         MMConvMixerError: the weights can't be had or do not fit; see `mmconvmixer.errors`.
     """
     from mmpretrain import get_model as hub_get
+    _check_pretrained(pretrained)
     name = model if isinstance(model, str) and not model.endswith('.py') else None
     config = model if isinstance(model, Config) else load_config(model)
     entry = hub_entry(name)
@@ -73,19 +81,32 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
                                      'pretrained=PATH, or pretrained=False for random ones')
     with config_errors():
         built = hub_get(config, pretrained=False, **model_options)
+    check_head(built)
     built._metainfo = entry
     if pretrained:
         path = resolve_checkpoint(pretrained)
         checkpoint = read_checkpoint(path)
-        load_weights(built, state_dict_of(checkpoint, str(path)), str(path), strict)
-        meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
-        if meta.get('dataset_meta'):  # mmpretrain 1.x
-            built._dataset_meta = meta['dataset_meta']
-        elif 'CLASSES' in meta:  # mmcls 0.x
-            built._dataset_meta = dict(classes=meta['CLASSES'])
+        weights = state_dict_of(checkpoint, str(path))
+        if getattr(built, 'head', built) is None:
+            weights = without_head(weights)
+        load_weights(built, weights, str(path), strict)
+        meta = meta_of(checkpoint)
+        if described := dataset_meta_of(meta):
+            built._dataset_meta = described
         if 'data_preprocessor' not in model_options:
             use_normalization(built, meta, str(path))
+        use_resizing(built, meta, str(path))
     return built.to(device) if device is not None else built
+
+
+def _check_pretrained(pretrained: object) -> None:
+    """Refuse what is neither True nor False nor a name: '' or None would mean random weights."""
+    if isinstance(pretrained, bool) or isinstance(pretrained, str | os.PathLike) and str(
+            pretrained).strip():
+        return
+    raise CheckpointNotFound(f'pretrained is {pretrained!r}; expected True for the published '
+                             'weights, False for random ones, or the path, URL or model name of '
+                             'others')
 
 
 def hub_entry(name: object) -> Model | None:

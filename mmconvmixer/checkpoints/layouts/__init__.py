@@ -2,9 +2,7 @@
 
 This package uses mmpretrain's names; every layout translates to them and back.
 """
-from collections.abc import Mapping
-
-from torch import Tensor
+from collections.abc import Collection
 
 from mmconvmixer.checkpoints.layouts import keras, mmpretrain
 from mmconvmixer.checkpoints.layouts.convmixer import OFFICIAL, TIMM_CONVMIXER
@@ -17,9 +15,10 @@ LAYOUTS = (mmpretrain.CONVMIXER, mmpretrain.MIXER, OFFICIAL, TIMM_CONVMIXER, TIM
 __all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognize']
 
 
-def recognize(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognize(names: Collection[str]) -> Layout | None:
     """Return the layout of weights with these names, None if there is none."""
-    return next((layout for layout in LAYOUTS if layout.signature <= weights.keys()), None)
+    return next((layout for layout in LAYOUTS
+                 if all(name in names for name in layout.signature)), None)
 
 
 def layout_named(name: str, family: str) -> Layout | None:

@@ -1,4 +1,5 @@
 """Readers for each kind of checkpoint file; none of them runs code from the file."""
+from mmconvmixer.checkpoints.readers.foreign import kind_of_file, kind_of_folder
 from mmconvmixer.checkpoints.readers.npz_file import looks_like_npz, read_npz
 from mmconvmixer.checkpoints.readers.safetensors_file import (
     looks_like_safetensors,
@@ -7,5 +8,5 @@ from mmconvmixer.checkpoints.readers.safetensors_file import (
 from mmconvmixer.checkpoints.readers.tensorflow_file import looks_like_tensorflow, read_tensorflow
 from mmconvmixer.checkpoints.readers.torch_file import read_torch
 
-__all__ = ['looks_like_npz', 'looks_like_safetensors', 'looks_like_tensorflow', 'read_npz',
-           'read_safetensors', 'read_tensorflow', 'read_torch']
+__all__ = ['kind_of_file', 'kind_of_folder', 'looks_like_npz', 'looks_like_safetensors',
+           'looks_like_tensorflow', 'read_npz', 'read_safetensors', 'read_tensorflow', 'read_torch']

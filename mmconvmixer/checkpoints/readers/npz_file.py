@@ -43,5 +43,7 @@ def read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.str == '|V2':  # how numpy saves bfloat16, which it does not have
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     # torch needs native byte order and contiguous, writable memory.
     return torch.from_numpy(array.astype(array.dtype.newbyteorder('='), order='C', copy=True))

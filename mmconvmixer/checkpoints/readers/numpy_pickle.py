@@ -62,6 +62,16 @@ def _reconstruct(kind: object, shape: tuple, code: bytes) -> PlainArray:
     return np.empty(0, np.int8).view(PlainArray)
 
 
+def _frombuffer(raw: bytes | bytearray, dtype: PlainDType, shape: tuple, order: str
+                ) -> PlainArray:
+    """Replace what pickles of protocol 5 call."""
+    if not isinstance(dtype, PlainDType) or not isinstance(raw, bytes | bytearray):
+        raise pickle.UnpicklingError('GLOBAL numpy.ndarray of objects')
+    how = 'F' if order == 'F' else 'C'
+    return np.frombuffer(bytes(raw), dtype.dtype).reshape(shape, order=how).copy(how).view(
+        PlainArray)
+
+
 def _scalar(dtype: PlainDType, raw: bytes) -> np.generic:
     if not isinstance(dtype, PlainDType):
         raise pickle.UnpicklingError('GLOBAL numpy scalar of an object')
@@ -75,4 +85,6 @@ STAND_INS = [
     *(under_the_name(f'numpy.{core}.multiarray', name, function)
       for core in ('core', '_core')
       for name, function in (('_reconstruct', _reconstruct), ('scalar', _scalar))),
+    *(under_the_name(f'numpy.{core}.numeric', '_frombuffer', _frombuffer)
+      for core in ('core', '_core')),
 ]

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmconvmixer.errors import BadCheckpoint
 
 _LONGEST_HEADER = 100_000_000  # bytes; a limit of the format
+# Parsing takes thirty times the size in memory. This is enough for 200,000 tensors.
+_LONGEST_PARSED = 20_000_000
 # The key of a checksum of everything else in the file, in the metadata of files written here.
 # The format itself has no checksum.
 DIGEST = 'sha256_of_the_rest'
@@ -25,17 +28,24 @@ def looks_like_safetensors(path: Path) -> bool:
             and struct.unpack('<Q', start[:8])[0] <= _LONGEST_HEADER)
 
 
-def read_safetensors(path: Path, map_location: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path, map_location: MAP_LOCATION
+                     ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the metadata.
+
+    Args:
+        path: the file.
+        map_location: device of the tensors. The file knows none, so rules for devices
+            that `torch.load` takes mean the CPU.
 
     Raises:
         BadCheckpoint: the file is cut short or damaged, or two tensors have one name.
     """
     # Imported in the functions, because importing this package must stay fast.
     from safetensors import SafetensorError, safe_open
+    device = str(map_location) if isinstance(map_location, str | torch.device) else 'cpu'
     try:
         header, data_start = _header(path)
-        with safe_open(path, framework='pt', device=map_location) as file:
+        with safe_open(path, framework='pt', device=device) as file:
             metadata = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except BadCheckpoint:
@@ -66,6 +76,9 @@ def _header(path: Path) -> tuple[dict, int]:
     """Return the header and the offset of the data in bytes."""
     with open(path, 'rb') as file:
         length, = struct.unpack('<Q', file.read(8))
+        if length > _LONGEST_PARSED:
+            raise BadCheckpoint(f'{path} was not loaded: its header has {length} bytes, far more '
+                                'than the names and shapes of weights need')
         text = file.read(length)
 
     def unique(pairs: list[tuple]) -> dict:

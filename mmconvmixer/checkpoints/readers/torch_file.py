@@ -10,9 +10,15 @@ from typing import Any
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
+from mmconvmixer.checkpoints.readers.pickle_protocol import (
+    NEWEST,
+    protocol_of,
+    with_older_pickles,
+)
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
@@ -46,7 +52,7 @@ DATA_TYPES = [
 _MOST_CLAIMED = 1 << 30  # bytes
 
 
-def read_torch(path: Path, map_location: str) -> Any:
+def read_torch(path: Path, map_location: MAP_LOCATION) -> Any:
     """Return the content of the file.
 
     Args:
@@ -62,8 +68,9 @@ def read_torch(path: Path, map_location: str) -> Any:
     if begins_like_zip:
         check_archive(path, compressed=False)
     try:
+        file = with_older_pickles(path) if 2 < protocol_of(path) <= NEWEST else path
         with _data_types_allowed():
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            content = torch.load(file, map_location=map_location, weights_only=True)
     except Exception as error:  # for a damaged pickle torch may raise anything
         raise_if_exhausted(error)
         raise _explain(path, error) from error
@@ -128,6 +135,10 @@ def _explain(path: Path, error: Exception) -> BadCheckpoint:
         return UnsafeCheckpoint(
             f'{path} was not loaded: its pickle asks for {asked[1]}, which could run code. '
             'Ask its author for plain tensors (torch.save of a state_dict, or safetensors)')
+    if 'has no older form' in str(error):
+        return BadCheckpoint(f'{path} has a pickle of protocol {protocol_of(path)} with something '
+                             f'that protocol 2 lacks ({error}); load it where it comes from and '
+                             'save its state_dict with torch.save(..., pickle_protocol=2)')
     size = path.stat().st_size
     with open(path, 'rb') as file:
         begins_like_zip = file.read(2) == b'PK'

@@ -1,0 +1,29 @@
+"""What a checkpoint says about its classes."""
+from collections.abc import Mapping
+
+
+def meta_of(checkpoint: Mapping) -> dict:
+    """Return the checkpoint's meta, {} if it has none."""
+    meta = checkpoint.get('meta')
+    return dict(meta) if isinstance(meta, Mapping) else {}
+
+
+def dataset_meta_of(meta: Mapping) -> dict | None:
+    """Return the description of the training data, None if there is none.
+
+    Its `classes`, if it has any, are a list or tuple of names.
+
+    Args:
+        meta: of mmpretrain 1.x or mmcls 0.x.
+    """
+    described = meta.get('dataset_meta') or dict(classes=meta.get('CLASSES'))
+    if not isinstance(described, Mapping):
+        return None
+    described = dict(described)
+    if not _are_names(described.get('classes')):
+        described.pop('classes', None)
+    return described or None
+
+
+def _are_names(classes: object) -> bool:
+    return isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes)
