@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
-from mmpretrain.datasets.custom import find_folders
 from PIL import Image
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.datasets.class_folders import checked_labels, find_samples
+from mmconvmixer.datasets.image_files import class_folders
 from mmconvmixer.datasets.split import check_part, last_name_first, names_in_part, shuffled
 from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
 
@@ -70,14 +71,16 @@ class CIFAR10Folder(CustomDataset):
         return [info for name, info in by_name.items() if name in chosen]
 
     def _find_samples(self) -> list[tuple[str, int]]:
-        found = find_folders(self.img_prefix)[0]
+        found = class_folders(self.img_prefix)
         differing = sorted(set(found) ^ set(self.CLASSES))
         if differing:
             raise DatasetNotFound(
                 f'{self.img_prefix} should hold one folder for each of the {len(self.CLASSES)} '
                 f'classes of {type(self).__name__}; missing or unknown: '
-                f'{", ".join(differing[:5])}')
-        return super()._find_samples()
+                f'{", ".join(differing[:5])}. To test on images of some classes, give their '
+                'folder as data (--data)')
+        root = Path(self.img_prefix)
+        return find_samples(root, checked_labels(root, self.CLASSES))
 
 
 class CIFAR100Folder(CIFAR10Folder):

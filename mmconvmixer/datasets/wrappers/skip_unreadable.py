@@ -4,6 +4,8 @@ from typing import Any
 import mmcv
 from mmengine.fileio import get
 
+from mmconvmixer.datasets.pixel_limit import check_encoded
+from mmconvmixer.datasets.transforms.loading import check_regular
 from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
@@ -41,7 +43,7 @@ class SkipUnreadable(DatasetWrapper):
                 break
             except Exception as error:
                 path = self._path_of((index + step) % len(self))
-                if path is None or is_readable(path):
+                if not isinstance(error, BadImage) and (path is None or is_readable(path)):
                     raise
                 if self.on_unreadable == 'raise':
                     raise BadImage(f"{path} can't be decoded: {error}. Remove or replace "
@@ -66,6 +68,9 @@ class SkipUnreadable(DatasetWrapper):
 def is_readable(path: str) -> bool:
     """Return whether the file at `path` (local or remote) can be decoded as an image."""
     try:
-        return mmcv.imfrombytes(get(path)) is not None
+        check_regular(path)
+        content = get(path)
+        check_encoded(content)
+        return mmcv.imfrombytes(content) is not None
     except Exception:  # decoders and storage backends may raise anything
         return False
