@@ -25,6 +25,7 @@ from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
+from mmconvmixer.engine.hooks.fresh_workers_hook import FreshWorkersHook
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
@@ -134,7 +135,7 @@ class Runner(MMEngineRunner):
         # checkpoint is saved. Without this hook, the other processes would validate
         # networks that differ from the checkpoint.
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
-                     ProgressHook(), RecordHook()):
+                     ProgressHook(), RecordHook(), FreshWorkersHook()):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
             self.register_hook(FreezeHook())

@@ -1,6 +1,6 @@
 """Keep small decoded images in memory and return whole batches by indexing."""
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.wrappers.parts import with_pipelines
 from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
 
@@ -42,8 +43,25 @@ class InMemory(Dataset):
     """
 
     def __init__(self, dataset: dict, on_unreadable: str = 'skip') -> None:
-        source = SkipUnreadable(build_dataset(dataset), on_unreadable)
-        self.metainfo = source.metainfo
+        self._source = SkipUnreadable(build_dataset(dataset), on_unreadable)
+        self.metainfo = self._source.metainfo
+        self._read()
+
+    @property
+    def pipeline(self) -> Callable:
+        """The pipeline that prepared the images. If it is exchanged, all are prepared again."""
+        return with_pipelines(self._source)[0].pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Callable) -> None:
+        print_log('InMemory prepares its images again with the new pipeline, which is applied once '
+                  'to each; random transforms belong in the BatchPreprocessor', 'current')
+        for dataset in with_pipelines(self._source):
+            dataset.pipeline = pipeline
+        self._read()
+
+    def _read(self) -> None:
+        source = self._source
         shape = source[0]['inputs'].shape
         if source[0]['inputs'].dtype != torch.uint8:
             raise BadConfig(f'InMemory keeps uint8 images, but its pipeline makes '

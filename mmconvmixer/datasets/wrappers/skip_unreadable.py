@@ -31,7 +31,7 @@ class SkipUnreadable(DatasetWrapper):
         if on_unreadable not in ('skip', 'raise'):
             raise ValueError(f"on_unreadable is {on_unreadable!r}, expected 'skip' or 'raise'")
         super().__init__(dataset)
-        self.on_unreadable = on_unreadable
+        self.own(on_unreadable=on_unreadable)
 
     def __getitem__(self, index: int) -> Any:
         if not 0 <= index < len(self):
@@ -39,7 +39,7 @@ class SkipUnreadable(DatasetWrapper):
         unreadable = []
         for step in range(len(self)):
             try:
-                sample = self.dataset[(index + step) % len(self)]
+                sample = self.wrapped[(index + step) % len(self)]
                 break
             except Exception as error:
                 path = self._path_of((index + step) % len(self))
@@ -59,9 +59,9 @@ class SkipUnreadable(DatasetWrapper):
         return sample
 
     def _path_of(self, index: int) -> str | None:
-        if not hasattr(self.dataset, 'get_data_info'):
+        if not hasattr(self.wrapped, 'get_data_info'):
             return None
-        info = self.dataset.get_data_info(index)
+        info = self.wrapped.get_data_info(index)
         return None if 'img' in info else info.get('img_path')
 
 
