@@ -67,7 +67,7 @@ def test_the_parts_of_a_repeated_dataset_are_reached(train, tmp_path, toy_config
     assert sizes(train, tmp_path / 'run', SWITCH, config=path) == {1: {8}, 2: {6}}
 
 
-def test_images_in_memory_are_prepared_again(train, tmp_path, toy_config):
+def test_images_in_memory_are_prepared_by_the_new_pipeline(train, tmp_path, toy_config):
     dataset = Config.fromfile(toy_config).train_dataloader.dataset.to_dict()
     path = tmp_path / 'memory.py'
     path.write_text(f'_base_ = {str(toy_config)!r}\ntrain_dataloader = dict(dataset=dict('
