@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
+from mmpretrain.visualization import UniversalVisualizer
 
 from mmconvmixer import get_model, zoo
 from mmconvmixer.errors import BadConfig
@@ -243,3 +244,14 @@ def test_mixers_with_21843_classes_do_not_get_the_names_of_1000(size):
     assert model.head.fc.out_features == 21_843
     assert not (model._dataset_meta or {}).get('classes')
     assert model._config.test_evaluator is None  # tools/test.py reports this in one line
+
+
+def test_mmpretrains_browse_dataset_can_build_the_visualizer(tmp_path, monkeypatch):
+    """It passes the config's keys as arguments, with no folder."""
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config('convmixer-64-4_digits')
+    assert cfg.visualizer.pop('type') == 'UniversalVisualizer'
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        visualizer = UniversalVisualizer(**cfg.visualizer)
+    visualizer.get_backend('CSVVisBackend').add_scalars(dict(loss=1.), step=1)
+    assert not list(tmp_path.iterdir())

@@ -70,6 +70,8 @@ RELIED_ON = {
     ('torch', '_foreach_norm'): 'as above',
     ('torch.distributed.distributed_c10d', '_resolve_process_group'):
         'a custom operator takes strings, not process groups',
+    ('torch.utils.data:DataLoader', '_iterator'):
+        'persistent loader processes must start again when the dataset changes',
     ('torch.nn:Module', '_backward_hooks'): 'a fused block must not pass over registered hooks',
     ('torch.nn:Module', '_backward_pre_hooks'): 'as above',
     ('torch.nn:Module', '_buffers'): 'activation checkpointing must not count a batch twice',

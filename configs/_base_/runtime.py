@@ -6,4 +6,5 @@ vis_backends = [
     dict(type='CSVVisBackend'),
     dict(type='TensorboardVisBackend', required=False),
 ]
-visualizer = dict(vis_backends=vis_backends)
+# A new dict: the inherited one has a scope, which mmpretrain's tools do not expect.
+visualizer = dict(_delete_=True, type='UniversalVisualizer', vis_backends=vis_backends)

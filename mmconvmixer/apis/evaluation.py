@@ -11,6 +11,7 @@ from mmpretrain.registry import TRANSFORMS
 from mmconvmixer._support.atomic_write import atomic_write, check_writable
 from mmconvmixer.apis.prepare import join_processes, open_config, prepare
 from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.checkpoints.new_head import class_count
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.config.test_set import augment_at_test_time, show_predictions
@@ -102,7 +103,7 @@ def evaluate(config: str | Path,
     path = resolve_checkpoint(checkpoint, config_path(config))
     start = Start.of(path, read_checkpoint(path), strict=strict)
     if data:
-        use_for_testing(cfg, data, class_names(start.content))
+        use_for_testing(cfg, data, class_names(start.content), class_count(start.weights))
     if tta:
         augment_at_test_time(cfg)
     if amp:

@@ -1,4 +1,5 @@
 """mmpretrain's `inference_model` for the models of both zoos."""
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,6 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args: 
                         'by name, e.g. topk=5')
     if options.get('precision') == 'int8' and options.get('calib') is None:
         several = isinstance(inputs, list | tuple) or (
-            isinstance(inputs, str | Path) and Path(inputs).is_dir())
+            isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs))
         options['calib'] = inputs if several else [inputs]
     return Predictor(model, **options)(inputs, topk)

@@ -13,7 +13,14 @@ from mmengine.model import BaseModel
 
 from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
-from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline, images_in, origin_of
+from mmconvmixer.datasets.image_input import (
+    ImageInput,
+    ImagePipeline,
+    Limits,
+    images_in,
+    origin_of,
+)
+from mmconvmixer.datasets.image_url import MAX_BYTES
 from mmconvmixer.errors import BadConfig, BadImage
 from mmconvmixer.models import FeatureExtractor
 from mmconvmixer.zoo import get_model
@@ -45,6 +52,11 @@ class Predictor:
             folder or a list.
         batch_size: images per forward pass for lists, folders and streams, unless a call
             gives another; 'auto' measures with it.
+        max_pixels: the most pixels of an image, compared before it is decoded. Default:
+            Pillow's limit, 178,956,970 unless `PIL.Image.MAX_IMAGE_PIXELS` is changed.
+        max_url_bytes: the most bytes that are read from the URL of an image.
+        allow_private_urls: whether URLs of images may lead to this machine and to private
+            networks.
         **model_options: see `get_model`.
 
     Raises:
@@ -57,6 +69,8 @@ class Predictor:
                  device: str | torch.device | None = None, *, strict: bool = True,
                  backend: str | None = None, precision: str = 'float32',
                  calib: str | os.PathLike | list[ImageInput] | None = None, batch_size: int = 1,
+                 max_pixels: int | None = None, max_url_bytes: int = MAX_BYTES,
+                 allow_private_urls: bool = False,
                  **model_options: Any) -> None:
         if backend is None and precision != 'float32':
             backend = 'auto'
@@ -78,7 +92,8 @@ class Predictor:
                             'head=None')
         self.model.eval()
         self.classes = (getattr(self.model, '_dataset_meta', None) or {}).get('classes')
-        self._prepare = ImagePipeline(self.model)
+        self._prepare = ImagePipeline(self.model, limits=Limits(
+            max_pixels, max_url_bytes, allow_private_urls))
         self._network = self.model
         if backend is not None:
             from mmconvmixer.deploy.backend_classifier import BackendClassifier
@@ -93,6 +108,8 @@ class Predictor:
             inputs: a path, an http(s) URL, encoded bytes, a PIL image or an array,
                 (H, W) or (H, W, 3), BGR uint8 as cv2 reads it; a list of these;
                 or a folder, whose images are taken in the order of their names.
+                With `color_type='unchanged'` in the test pipeline, PIL images and
+                arrays may have a fourth channel.
             topk: length of the ranking `pred_topk`.
             batch_size: images per forward pass for lists and folders. Default: the
                 predictor's.
@@ -109,7 +126,7 @@ class Predictor:
             BadImage: the only image cannot be read, or a folder has no images.
         """
         _at_least_one('topk', topk)
-        is_folder = isinstance(inputs, str | os.PathLike) and Path(inputs).is_dir()
+        is_folder = isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs)
         if not is_folder and not isinstance(inputs, list | tuple):
             scores = self._together.ask(self._prepare(inputs))
             return dict(origin_of(inputs), **self._answer(scores, topk))

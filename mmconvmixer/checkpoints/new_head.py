@@ -40,8 +40,14 @@ def without_head(weights: Mapping[str, Tensor]) -> Weights:
     return rest
 
 
-def describe_head(weights: Mapping[str, Tensor]) -> str:
-    """Return the size of the head, such as `1000 classes`, or `no head`."""
+def class_count(weights: Mapping[str, Tensor]) -> int | None:
+    """Return the number of classes of the head, None if there is no head."""
     last = [value for key, value in weights.items()
             if key.startswith(_HEAD) and key.endswith('weight')]
-    return f'{len(last[-1])} classes' if last else 'no head'
+    return len(last[-1]) if last else None
+
+
+def describe_head(weights: Mapping[str, Tensor]) -> str:
+    """Return the size of the head, such as `1000 classes`, or `no head`."""
+    count = class_count(weights)
+    return 'no head' if count is None else f'{count} classes'

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmpretrain.registry import DATASETS
 
-from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
-from mmconvmixer.datasets.image_folder import class_folders
+from mmconvmixer.datasets.class_folders import list_classes
+from mmconvmixer.datasets.class_names import labels_of
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, class_folders, describe_left_out
+from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
 from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
 
@@ -36,6 +39,7 @@ class Parts:
         classes: class names, in the order of the labels.
         train, val, test: the three subsets.
         counts: numbers of training and validation images.
+        left_out: paths of the files and folders that are not images.
     """
 
     root: Path
@@ -44,14 +48,16 @@ class Parts:
     val: Part
     test: Part
     counts: tuple[int, int]
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = (f'{self.root}: {len(self.classes)} classes, {self.counts[0]} images to train '
                 f'on, {self.counts[1]} to validate on')
+        left_out = ''.join(f'; {text}' for text in [describe_left_out(self.left_out)] if text)
         if self.val.part == 'all':
-            return f'{text} ({self.val.data_prefix})'
+            return f'{text} ({self.val.data_prefix}){left_out}'
         return (f'{text}: there is no val folder, so a tenth of each class is held out, chosen by '
-                'a hash of the file names')
+                f'a hash of the file names{left_out}')
 
 
 def find_parts(folder: str | Path) -> Parts:
@@ -75,7 +81,7 @@ def find_parts(folder: str | Path) -> Parts:
         raise DatasetNotFound(f'{root / train} has only one class, {classes[0]}; a classifier '
                               'needs two or more')
     _check_are_classes(root / train, classes)
-    images = {name: image_files(root / train / name) for name in classes}
+    images, left_out = list_classes(root / train, classes)
     empty = [name for name, names in images.items() if not names]
     if empty:
         raise EmptyDataset(f'{root / train} has classes without an image: {", ".join(empty[:5])}. '
@@ -84,7 +90,9 @@ def find_parts(folder: str | Path) -> Parts:
         _check_classes(root / other, classes)
     trained = sum(map(len, images.values()))
     if val:
-        counts = trained, sum(len(image_files(root / val / name)) for name in classes)
+        validated, more = list_classes(root / val, class_folders(root / val))
+        left_out += more
+        counts = trained, sum(map(len, validated.values()))
         parts = Part(train), Part(val)
     else:
         out = sum(len(held_out(names)) for names in images.values())
@@ -92,7 +100,8 @@ def find_parts(folder: str | Path) -> Parts:
         parts = Part(train, 'rest'), Part(train, 'held-out')
     if not counts[1]:
         raise EmptyDataset(f'{root / (val or train)} has no image to validate on; add some')
-    return Parts(root, tuple(classes), *parts, Part(test) if test else parts[1], counts)
+    return Parts(root, tuple(classes), *parts, Part(test) if test else parts[1], counts,
+                 tuple(left_out))
 
 
 def use_for_training(cfg: Config, parts: Parts) -> None:
@@ -109,7 +118,8 @@ def use_for_training(cfg: Config, parts: Parts) -> None:
             _use_part(cfg, name, parts.root, part, parts.classes)
 
 
-def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | None) -> None:
+def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | None,
+                    outputs: int | None = None) -> None:
     """Replace the test images of a config with a folder's.
 
     These are the images in `test`, or else `val`, or else the held-out tenth: never
@@ -117,8 +127,11 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
 
     Args:
         cfg: config of the run.
-        folder: same layout as for training; some classes may be missing.
-        classes: class names of the weights; None for the folder's.
+        folder: same layout as for training; some classes may be missing, and folders may
+            be named in any way that `labels_of` understands.
+        classes: class names of the weights. None for those of the config's test set if
+            the folders are among them, else for the folders'.
+        outputs: the number of classes of the weights, if known.
 
     Raises:
         DatasetNotFound: the folder does not exist, or has classes that the weights lack.
@@ -131,7 +144,7 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
     train, val, test = _split_folders(root)
     part = Part(test or val) if test or val else Part(train, 'held-out')
     if classes is None:
-        classes = _folders_of(root / part.data_prefix)
+        classes = _classes_without_names(cfg, root / part.data_prefix, outputs)
     _check_classes(root / part.data_prefix, classes)
     _use_classes(cfg, classes)
     _use_part(cfg, 'test', root, part, classes)
@@ -177,8 +190,30 @@ def _check_are_classes(folder: Path, classes: Sequence[str]) -> None:
                               'train, val and test')
 
 
+def _classes_without_names(cfg: Config, folder: Path, outputs: int | None) -> Sequence[str]:
+    """Return the classes of weights that record no names: the config's, or else the folders."""
+    found = _folders_of(folder)
+    head = (cfg.model.get('head') or {}).get('num_classes')
+    for dataset in innermost(cfg.test_dataloader.dataset):
+        kind = dataset.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        classes = (dataset.get('classes') or (dataset.get('metainfo') or {}).get('classes')
+                   or getattr(kind, 'METAINFO', {}).get('classes') or ())
+        if len(classes) == head and outputs in (None, head) and (
+                len(labels_of(found, classes)) == len(found)):
+            return classes
+    if outputs not in (None, len(found)):
+        raise DatasetNotFound(
+            f'{folder} has {len(found)} class folders ({", ".join(found[:3])}, ...), but the '
+            f'weights have {outputs} classes and no names for them; to test on some of the '
+            "classes, name the folders for those of the config's test set")
+    return found
+
+
 def _check_classes(folder: Path, classes: Sequence[str]) -> None:
-    strange = [name for name in _folders_of(folder) if name not in classes]
+    found = _folders_of(folder)
+    known = labels_of(found, classes)
+    strange = [name for name in found if name not in known]
     if strange:
         raise DatasetNotFound(f'{folder} has classes that are not trained: '
                               f'{", ".join(strange[:5])}; known are {", ".join(classes[:5])}'
@@ -193,25 +228,29 @@ def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
     head.num_classes = len(classes)
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
+    if 'topk' in head:  # of the accuracy while training, with cal_acc
+        head.topk = _topk(head.topk, len(classes))
     # Mixup and CutMix need the number of classes.
     owner = cfg.model if cfg.model.get('data_preprocessor') else cfg
     owner.setdefault('data_preprocessor', {})['num_classes'] = len(classes)
     for name in ('val_evaluator', 'test_evaluator'):
         evaluators = cfg.get(name) or []
         for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
-            if 'topk' in metric:  # top-5 makes no sense with fewer than six classes
-                topk = metric.topk if isinstance(metric.topk, list | tuple) else [metric.topk]
-                metric.topk = tuple(k for k in topk if k < len(classes)) or (1,)
+            if 'topk' in metric:
+                metric.topk = _topk(metric.topk, len(classes))
+
+
+def _topk(topk: int | Sequence[int], classes: int) -> tuple[int, ...]:
+    """Return what makes sense: top-5 does not with fewer than six classes."""
+    topk = topk if isinstance(topk, list | tuple) else [topk]
+    return tuple(k for k in topk if k < classes) or (1,)
 
 
 def _use_part(cfg: Config, name: str, root: Path, part: Part,
               classes: Sequence[str]) -> None:
     owner = cfg[f'{name}_dataloader']
+    pipeline = only_pipeline(owner.dataset, f'{name}_dataloader')
     while 'dataset' in owner.dataset:  # InMemory and other wrappers
         owner = owner.dataset
-    if 'pipeline' not in owner.dataset:
-        raise BadConfig(f'data (--data) keeps the pipeline of {name}_dataloader, but '
-                        f'{cfg.filename} has none there')
     owner.dataset = dict(type='ImageFolder', data_root=str(root), **vars(part),
-                         classes=list(classes), pipeline=owner.dataset.pipeline,
-                         test_mode=name != 'train')
+                         classes=list(classes), pipeline=pipeline, test_mode=name != 'train')

@@ -3,6 +3,8 @@ from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
 
+from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
+from mmconvmixer.datasets.wrappers.in_memory import is_in_memory
 from mmconvmixer.errors import BadConfig
 
 
@@ -33,10 +35,15 @@ def augment_at_test_time(cfg: Config) -> None:
     """Average over what `tta_pipeline` makes of an image: by default, it and its mirror image."""
     if 'tta_model' not in cfg:
         cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
+    # Memory keeps one version of an image, and here are several.
+    owner = cfg.test_dataloader
+    while is_in_memory(owner.dataset):
+        owner.dataset = owner.dataset.dataset
     if 'tta_pipeline' not in cfg:
-        *transforms, pack = cfg.test_dataloader.dataset.pipeline
+        *transforms, pack = only_pipeline(owner.dataset, 'the test set')
         flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
         cfg.tta_pipeline = [*deepcopy(transforms),
                             dict(type='TestTimeAug', transforms=[flips, [pack]])]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for part in innermost(owner.dataset):
+        part.pipeline = cfg.tta_pipeline

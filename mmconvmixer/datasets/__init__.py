@@ -15,6 +15,7 @@ from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
 from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
+from mmconvmixer.datasets.imagenet import CustomDataset, ImageNet
 from mmconvmixer.datasets.transforms import LoadImage, ResizeCenterCrop, faster_pipeline
 from mmconvmixer.datasets.wrappers import (
     InMemory,
@@ -26,6 +27,7 @@ from mmconvmixer.datasets.wrappers import (
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
-           'ClsDataPreprocessor', 'Digits', 'Flowers', 'ImageFolder', 'InMemory', 'LoadImage',
-           'MixThenErase', 'ResizeCenterCrop', 'ResumableSampler', 'SeedEachSample',
-           'SkipUnreadable', 'StampedSampler', 'build_dataset', 'check_folders', 'faster_pipeline']
+           'ClsDataPreprocessor', 'CustomDataset', 'Digits', 'Flowers', 'ImageFolder', 'ImageNet',
+           'InMemory', 'LoadImage', 'MixThenErase', 'ResizeCenterCrop', 'ResumableSampler',
+           'SeedEachSample', 'SkipUnreadable', 'StampedSampler', 'build_dataset', 'check_folders',
+           'faster_pipeline']

@@ -1,21 +1,25 @@
 """CIFAR as image files, in one folder per class, instead of pickles."""
-import tarfile
-import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100, CustomDataset
-from mmpretrain.datasets.custom import find_folders
 from PIL import Image
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.datasets.class_folders import checked_labels, find_samples
+from mmconvmixer.datasets.image_files import class_folders
 from mmconvmixer.datasets.split import check_part, last_name_first, names_in_part, shuffled
-from mmconvmixer.errors import DatasetNotFound, OutputNotWritable
+from mmconvmixer.datasets.unpacking import is_archive, naming_damage, read_members
+from mmconvmixer.errors import BadArchive, DatasetNotFound, OutputNotWritable
+
+# The published archives have 8 and 6 members and 60,000 images.
+_MOST_MEMBERS = 100
+_MOST_BYTES = 200_000_000
 
 
 class CIFAR10Folder(CustomDataset):
@@ -70,14 +74,16 @@ class CIFAR10Folder(CustomDataset):
         return [info for name, info in by_name.items() if name in chosen]
 
     def _find_samples(self) -> list[tuple[str, int]]:
-        found = find_folders(self.img_prefix)[0]
+        found = class_folders(self.img_prefix)
         differing = sorted(set(found) ^ set(self.CLASSES))
         if differing:
             raise DatasetNotFound(
                 f'{self.img_prefix} should hold one folder for each of the {len(self.CLASSES)} '
                 f'classes of {type(self).__name__}; missing or unknown: '
-                f'{", ".join(differing[:5])}')
-        return super()._find_samples()
+                f'{", ".join(differing[:5])}. To test on images of some classes, give their '
+                'folder as data (--data)')
+        root = Path(self.img_prefix)
+        return find_samples(root, checked_labels(root, self.CLASSES))
 
 
 class CIFAR100Folder(CIFAR10Folder):
@@ -98,52 +104,81 @@ def unpack_cifar(archive: str | Path, out: str | Path) -> int:
         The number of images.
 
     Raises:
-        DatasetNotFound: the archive does not exist, is damaged, or is neither of the two.
+        DatasetNotFound: the archive does not exist or is neither of the two.
+        BadArchive: it is damaged, or holds anything but whole records of known classes.
         OutputNotWritable: `out` exists or can't be created.
     """
-    out = Path(out)
+    archive, out = Path(archive), Path(out)
     if out.exists():
         raise OutputNotWritable(f'{out} already exists; remove it or name another folder')
     check_writable(out)
+    if not (archive.is_file() and is_archive(archive)):
+        reason = 'it is not a tar archive' if archive.is_file() else 'there is no such file'
+        raise DatasetNotFound(f"{archive} can't be read: {reason}; expected "
+                              'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz')
     files = _binary_files(archive)
     if 'train.bin' in files:
-        dataset, label_bytes = CIFAR100Folder, 2  # coarse, fine
+        dataset, label_bytes, expected = CIFAR100Folder, 2, ('train.bin', 'test.bin')
     elif 'test_batch.bin' in files:
-        dataset, label_bytes = CIFAR10Folder, 1
+        dataset, label_bytes, expected = CIFAR10Folder, 1, (
+            'test_batch.bin', *(f'data_batch_{number}.bin' for number in range(1, 6)))
     else:
         raise DatasetNotFound(f'{archive} holds {", ".join(sorted(files)) or "no .bin file"}; '
                               'expected the binary version of CIFAR-10 or CIFAR-100')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as scratch:
-        unpacked = Path(scratch, out.name)
-        count = _write_images(files, unpacked, dataset.METAINFO['classes'], label_bytes)
-        unpacked.rename(out)
+    classes = dataset.METAINFO['classes']
+    records = {name: _records(archive, name, content, expected, label_bytes, len(classes))
+               for name, content in sorted(files.items())}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent) as scratch:
+            unpacked = Path(scratch, out.name)
+            count = _write_images(records, unpacked, classes)
+            unpacked.rename(out)
+    except OSError as error:
+        raise OutputNotWritable(f"{out} can't be written: {error.strerror or error}; name a "
+                                'writable folder') from error
     return count
 
 
-def _binary_files(archive: str | Path) -> dict[str, bytes]:
-    try:
-        with tarfile.open(archive) as tar:
-            return {Path(member.name).name: tar.extractfile(member).read()
-                    for member in tar if member.name.endswith('.bin')}
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        reason = getattr(error, 'strerror', None) or 'not a complete tar archive'
-        raise DatasetNotFound(f"{archive} can't be read: {reason}; expected "
-                              'cifar-10-binary.tar.gz or cifar-100-binary.tar.gz') from error
+def _binary_files(archive: Path) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    with naming_damage(archive):
+        for member, content in read_members(archive, _MOST_MEMBERS, _MOST_BYTES):
+            name = Path(member.name).name
+            if content is None or not name.endswith('.bin') or name.startswith('.'):
+                continue
+            if name in files:
+                raise BadArchive(f'{archive} holds {name} twice; it was not unpacked')
+            files[name] = content.read()
+    return files
 
 
-def _write_images(files: dict[str, bytes], out: Path, classes: Sequence[str],
-                  label_bytes: int) -> int:
+def _records(archive: Path, name: str, content: bytes, expected: Sequence[str], label_bytes: int,
+             classes: int) -> np.ndarray:
+    """Return a file's records as an array (N, 1 + 3072): the label and the pixels."""
+    length = label_bytes + 3072
+    if name not in expected:
+        raise BadArchive(f'{archive} holds {name}; expected {", ".join(expected)}')
+    if not content or len(content) % length:
+        raise BadArchive(f'{name} in {archive} has {len(content)} bytes; expected a multiple of '
+                         f'{length}, the size of an image with its label')
+    records = np.frombuffer(content, np.uint8).reshape(-1, length)[:, label_bytes - 1:]
+    if records[:, 0].max() >= classes:
+        raise BadArchive(f'{name} in {archive} has the label {records[:, 0].max()}; expected 0 to '
+                         f'{classes - 1}')
+    return records
+
+
+def _write_images(files: Mapping[str, np.ndarray], out: Path, classes: Sequence[str]) -> int:
     written = Counter()
-    progress = Progress('unpacking', sum(map(len, files.values())) // (label_bytes + 3072),
-                        'images')
-    for name in sorted(files):
+    progress = Progress('unpacking', sum(map(len, files.values())), 'images')
+    for name, records in files.items():
         split = 'test' if name.startswith('test') else 'train'
-        for record in np.frombuffer(files[name], np.uint8).reshape(-1, label_bytes + 3072):
-            label = classes[record[label_bytes - 1]]
+        for record in records:
+            label = classes[record[0]]
             path = out / split / label / f'{written[split, label]:05d}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = record[label_bytes:].reshape(3, 32, 32).transpose(1, 2, 0)
+            pixels = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
             Image.fromarray(pixels).save(path)
             written[split, label] += 1
             progress.update(written.total())

@@ -33,6 +33,7 @@ from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
+from mmconvmixer.engine.hooks.fresh_workers_hook import FreshWorkersHook
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
@@ -146,7 +147,8 @@ class Runner(MMEngineRunner):
         # networks that differ from the checkpoint.
         record = RecordHook()
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
-                     ProgressHook(), record, ResumeHook(record), self._stop_hook):
+                     ProgressHook(), record, ResumeHook(record), FreshWorkersHook(),
+                     self._stop_hook):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
             self.register_hook(FreezeHook())

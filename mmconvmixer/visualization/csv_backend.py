@@ -29,12 +29,14 @@ class CSVVisBackend(BaseVisBackend):
 
     Args:
         save_dir: for `<work_dir>/<start>/vis_data`, which mmengine's runner passes, the
-            table is written to the work dir; for any other folder, to that folder.
+            table is written to the work dir; for any other folder, to that folder. With None,
+            as from a visualizer that only draws, nothing is written.
     """
 
-    def __init__(self, save_dir: str | Path) -> None:
+    def __init__(self, save_dir: str | Path | None) -> None:
         super().__init__(str(save_dir))
-        self.path = Path(save_dir, NAME)
+        self._off = save_dir is None
+        self.path = Path(save_dir or '', NAME)
         self._continues = True
         self._columns: list[str] | None = None
 
@@ -67,6 +69,8 @@ class CSVVisBackend(BaseVisBackend):
             step: the iteration, outside of a run that counts iterations.
             file_path: not used; other backends take it.
         """
+        if self._off:
+            return
         row = _with_time(scalar_dict, step)
         if self._columns is None:
             self._begin(row)

@@ -82,10 +82,16 @@ def test_every_form_of_an_image_gives_the_same_scores(predictor, folder, digit):
 
 
 def test_a_url_is_read(predictor, url_of, digit):
-    answer = predictor(f'{url_of}/good.png')
+    ask = Predictor(predictor.model, allow_private_urls=True)
+    answer = ask(f'{url_of}/good.png')
     np.testing.assert_array_equal(answer['pred_scores'], predictor(digit)['pred_scores'])
     with pytest.raises(BadImage, match='missing.png'):
-        predictor(f'{url_of}/missing.png')
+        ask(f'{url_of}/missing.png')
+
+
+def test_a_url_of_this_machine_is_asked_only_if_that_is_allowed(predictor, url_of):
+    with pytest.raises(BadImage, match='good.png.*127.0.0.1.*set allow_private_urls'):
+        predictor(f'{url_of}/good.png')
 
 
 def test_a_color_photo_by_path_bytes_pil_and_array_agree(tmp_path):

@@ -1,6 +1,8 @@
+import os
 from pathlib import Path
 
 import pytest
+from mmpretrain.registry import DATASETS
 
 from mmconvmixer.config.image_folders import (
     Part,
@@ -149,6 +151,25 @@ def test_a_config_changes_only_its_datasets_and_classes(repo, animals, name):
     assert cfg.optim_wrapper == before.optim_wrapper
 
 
+@pytest.mark.parametrize('given, used', [((1, 5), (1,)), (5, (1,)), ([1, 2, 5], (1, 2))])
+def test_the_topk_of_the_head_follows_the_classes(repo, animals, given, used):
+    cfg = load_config(repo / 'configs/convmixer/convmixer-64-4_digits.py')
+    cfg.model.head.topk = given
+    use_for_training(cfg, find_parts(animals))
+    assert cfg.model.head.topk == used
+
+
+def test_a_set_of_several_parts_becomes_the_folder(repo, animals):
+    cfg = load_config(repo / 'configs/convmixer/convmixer-64-4_digits.py')
+    part = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=dict(
+        type='ConcatDataset', datasets=[part, part]))
+    use_for_training(cfg, find_parts(animals))
+    assert cfg.train_dataloader.dataset.type == 'RepeatDataset'
+    assert cfg.train_dataloader.dataset.dataset.type == 'ImageFolder'
+    assert cfg.train_dataloader.dataset.dataset.pipeline == part.pipeline
+
+
 @pytest.mark.parametrize('change, said', [
     ({'model.head': None}, 'no head with num_classes'),
     ({'train_dataloader.dataset': dict(type='X', datasets=[])}, 'pipeline of train_dataloader')])
@@ -175,6 +196,46 @@ def test_tests_use_images_that_were_not_trained_on(repo, make, tmp_path, folders
     assert dataset.classes == ['cat', 'dog', 'emu'] and cfg.model.head.num_classes == 3
     with pytest.raises(DatasetNotFound, match='not trained: dog'):
         use_for_testing(cfg, tmp_path, ('cat', 'emu'))
+
+
+@pytest.fixture
+def imagenet(repo):
+    return load_config(repo / 'configs/convmixer/convmixer-768-32_10xb64_in1k.py')
+
+
+def test_without_names_in_the_weights_the_configs_classes_are_meant(make, imagenet, tmp_path):
+    make('n01440764', 20)
+    make('English_springer', 20)
+    use_for_testing(imagenet, tmp_path, None, 1000)
+    dataset = DATASETS.build(imagenet.test_dataloader.dataset)
+    assert imagenet.model.head.num_classes == 1000 == len(dataset.metainfo['classes'])
+    assert {info['gt_label'] for info in map(dataset.get_data_info, range(4))} == {0, 217}
+
+
+def test_folders_of_other_classes_than_the_weights_have_are_one_line(make, imagenet, tmp_path):
+    make('cat', 10)
+    make('zeppelin', 10)
+    with pytest.raises(DatasetNotFound, match='2 class folders .* weights have 1000 classes and no '
+                                              'names.*name the folders'):
+        use_for_testing(imagenet, tmp_path, None, 1000)
+
+
+def test_as_many_folders_as_the_weights_have_classes_are_their_classes(make, imagenet, tmp_path):
+    make('cat', 10)
+    make('zeppelin', 10)
+    use_for_testing(imagenet, tmp_path, None, 2)
+    assert imagenet.test_dataloader.dataset.classes == ['cat', 'zeppelin']
+
+
+def test_what_is_left_out_is_counted_and_pipes_are_not_opened(make, tmp_path):
+    for name in ('cat', 'dog', '@eaDir'):
+        make(name, 10)
+    os.mkfifo(tmp_path / 'cat/pipe.png')
+    (tmp_path / 'dog/._0.png').touch()
+    parts = find_parts(tmp_path)
+    assert parts.classes == ('cat', 'dog') and parts.counts == (18, 2)
+    assert str(parts).endswith(
+        '; 3 left out as not an image: @eaDir/, cat/pipe.png, dog/._0.png')
 
 
 @pytest.mark.parametrize('checkpoint, names', [

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmconvmixer.datasets import cifar
 from mmconvmixer.datasets.cifar import CIFAR10Folder, CIFAR100Folder, unpack_cifar
-from mmconvmixer.errors import DatasetNotFound
+from mmconvmixer.errors import BadArchive, DatasetNotFound
 
 
 def archive_of(path, **files):
@@ -59,3 +60,56 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(DatasetNotFound, match='other.bin'):
         unpack_cifar(archive_of(tmp_path / 'o.tgz', other=b'x'), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """Write an archive of members in the order given: `pack(('a/test.bin', b'...'), ...)`."""
+    def write(*members):
+        path = tmp_path / 'cifar.tar'
+        with tarfile.open(path, 'w') as archive:
+            for name, content in members:
+                info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        return path
+    return write
+
+
+def refused(archive, out, said):
+    with pytest.raises(BadArchive, match=said):
+        unpack_cifar(archive, out)
+    assert not out.exists()
+
+
+def test_only_whole_records_of_known_classes_are_unpacked(pack, tmp_path, pixels):
+    good, out = ('c/test_batch.bin', record(pixels, 9)), tmp_path / 'out'
+    for members, said in (
+            ([('c/data_batch_1.bin', record(pixels, 1)[:-1])], '3072 bytes; .* multiple of 3073'),
+            ([('c/data_batch_1.bin', b'')], 'has 0 bytes'),
+            ([('c/data_batch_1.bin', record(pixels, 10))], 'label 10; expected 0 to 9'),
+            ([('c/data_batch_6.bin', record(pixels, 1))], 'holds data_batch_6.bin; expected'),
+            ([('d/test_batch.bin', record(pixels, 1))], 'holds test_batch.bin twice')):
+        refused(pack(good, *members), out, said)
+
+
+def test_a_links_content_is_not_taken_for_a_batch(pack, tmp_path, pixels):
+    link = tarfile.TarInfo('c/data_batch_1.bin')
+    link.type, link.linkname = tarfile.SYMTYPE, 'test_batch.bin'
+    refused(pack(('c/test_batch.bin', record(pixels, 9)), (link, b'')), tmp_path / 'out',
+            'link or device')
+
+
+@pytest.mark.parametrize('limit, said', [
+    (('_MOST_MEMBERS', 1), 'far more files'), (('_MOST_BYTES', 4000), 'far more content')])
+def test_numbers_and_sizes_are_limited_before_anything_is_read(
+        pack, tmp_path, pixels, monkeypatch, limit, said):
+    monkeypatch.setattr(cifar, *limit)
+    refused(pack(('c/test_batch.bin', record(pixels, 9)), ('c/readme', b'x' * 2000)),
+            tmp_path / 'out', said)
+
+
+def test_what_a_mac_adds_is_left_aside(pack, tmp_path, pixels):
+    archive = pack(('c/._test_batch.bin', b'not an image'),
+                   ('c/test_batch.bin', record(pixels, 9)))
+    assert unpack_cifar(archive, tmp_path / 'out') == 1

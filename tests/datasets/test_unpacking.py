@@ -1,4 +1,6 @@
+import gzip
 import io
+import random
 import tarfile
 
 import pytest
@@ -92,3 +94,60 @@ def test_existing_files_are_not_replaced(pack, tmp_path):
     with pytest.raises(OutputNotWritable, match='data'):
         unpack(pack(GOOD), tmp_path / 'data')
     assert tree(tmp_path / 'data') == {'mine': b'mine'}
+
+
+@pytest.mark.parametrize('kind', [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+                                  tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_long_name_or_attribute_is_refused_before_it_is_read(tmp_path, kind):
+    """The header claims a gigabyte; the file ends after it."""
+    header = special('././@LongLink', kind)
+    header.size = 1 << 30
+    archive = tmp_path / 'data.tar'
+    archive.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    with pytest.raises(BadArchive, match='name or attributes of 1,073,741,824 bytes'):
+        unpack(archive, tmp_path / 'x/data')
+
+
+def test_a_negative_size_is_refused(pack, tmp_path):
+    info = tarfile.TarInfo('top/1.jpg')
+    info.pax_headers = dict(size='-1024')
+    archive = tmp_path / 'data.tar'
+    with tarfile.open(archive, 'w', format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+    with pytest.raises(BadArchive, match='negative size|damaged'):
+        unpack(archive, tmp_path / 'x/data')
+
+
+def test_a_chain_of_attributes_is_damage_and_not_a_crash(tmp_path):
+    header = special('pax', tarfile.XHDTYPE)
+    header.size = 0
+    archive = tmp_path / 'data.tar'
+    archive.write_bytes(header.tobuf(tarfile.USTAR_FORMAT) * 3000 + bytes(1024))
+    with pytest.raises(BadArchive, match='damaged'):
+        unpack(archive, tmp_path / 'x/data')
+
+
+def test_too_many_files_and_endless_zeros_are_refused(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, '_MAX_MEMBERS', 3)
+    with pytest.raises(BadArchive, match='far more files'):
+        unpack(pack(GOOD), tmp_path / 'x/data')
+    monkeypatch.setattr(unpacking, '_MAX_MEMBERS', 10)
+    monkeypatch.setattr(unpacking, '_ALWAYS_ALLOWED', 10_000)
+    archive = pack(GOOD)
+    archive.write_bytes(gzip.compress(gzip.decompress(archive.read_bytes()) + bytes(3_000_000)))
+    with pytest.raises(BadArchive, match="damaged"):
+        unpack(archive, tmp_path / 'x/data')
+
+
+@pytest.mark.parametrize('mode', ['w:xz', 'w:bz2'])
+def test_a_damaged_archive_of_any_compression_is_named(tmp_path, mode):
+    archive = tmp_path / 'data.tar'
+    with tarfile.open(archive, mode) as tar:
+        info = tarfile.TarInfo('top/1.jpg')
+        info.size = 100_000
+        tar.addfile(info, io.BytesIO(random.Random(0).randbytes(100_000)))
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 255
+    archive.write_bytes(data)
+    with pytest.raises(BadArchive, match='data.tar is truncated or damaged'):
+        unpack(archive, tmp_path / 'x/data')

@@ -1,10 +1,11 @@
 """Keep small decoded images in memory and return whole batches by indexing."""
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmpretrain.registry import DATASETS
 from mmpretrain.structures import DataSample
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.wrappers.parts import with_pipelines
 from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
 
@@ -42,8 +44,28 @@ class InMemory(Dataset):
     """
 
     def __init__(self, dataset: dict, on_unreadable: str = 'skip') -> None:
-        source = SkipUnreadable(build_dataset(dataset), on_unreadable)
-        self.metainfo = source.metainfo
+        self._source = SkipUnreadable(build_dataset(dataset), on_unreadable)
+        self.metainfo = self._source.metainfo
+        self._read()
+
+    @property
+    def pipeline(self) -> Callable:
+        """The pipeline of the images.
+
+        With another one, which may be random, each image is prepared whenever it is needed.
+        """
+        return with_pipelines(self._source)[0].pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Callable) -> None:
+        print_log('InMemory got another pipeline: from now on it reads and prepares each image when '
+                  'it is needed, which is slower', 'current')
+        for dataset in with_pipelines(self._source):
+            dataset.pipeline = pipeline
+        self._is_prepared = False
+
+    def _read(self) -> None:
+        source = self._source
         shape = source[0]['inputs'].shape
         if source[0]['inputs'].dtype != torch.uint8:
             raise BadConfig(f'InMemory keeps uint8 images, but its pipeline makes '
@@ -51,7 +73,7 @@ class InMemory(Dataset):
                             'data_preprocessor')
         # Filled in place, because a list of tensors and their stack take twice the memory.
         images = torch.empty(len(source), *shape, dtype=torch.uint8)
-        labels, self._paths, unreadable = [], [], []
+        labels, self._paths, self._kept, unreadable = [], [], [], []
         progress = Progress('reading', len(source), 'images')
         for number in range(len(source)):
             image, sample = itemgetter('inputs', 'data_samples')(source[number])
@@ -70,9 +92,11 @@ class InMemory(Dataset):
                                 f'{sample.get("img_path")} has '
                                 f'{sample.get("gt_label", "none")}')
             labels.append(int(sample.gt_label))
+            self._kept.append(number)
             self._paths.append(sample.get('img_path'))
             progress.update(number + 1)
         self.images, self.labels = images[:len(labels)], torch.tensor(labels)
+        self._is_prepared = True
         if unreadable:
             print_log(f'{len(unreadable)} images could not be read and are left out: '
                       f'{", ".join(unreadable)}', 'current', logging.WARNING)
@@ -82,11 +106,15 @@ class InMemory(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         """Return `inputs` (C, H, W) and `data_samples`, one `DataSample`."""
+        if not self._is_prepared:
+            return self._source[self._kept[index]]
         batch = self.__getitems__([index])
         return dict(inputs=batch['inputs'][0], data_samples=batch['data_samples'][0])
 
     def __getitems__(self, indices: Sequence[int]) -> dict:
         """Return a batch: `inputs` (B, C, H, W) and `data_samples`, a list."""
+        if not self._is_prepared:
+            return pseudo_collate([self[int(index)] for index in indices])
         chosen = torch.tensor([int(index) for index in indices])
         labels = self.labels[chosen].split(1)
         samples = []

@@ -25,17 +25,17 @@ class SeedEachSample(DatasetWrapper):
 
     def __init__(self, dataset: Any, seed: int) -> None:
         super().__init__(dataset)
-        self.seed = seed
+        self.own(run_seed=seed)
 
     def __getitem__(self, index: int) -> Any:
-        key = self.seed, *getattr(index, 'stamp', (0, 0)), int(index)
+        key = self.run_seed, *getattr(index, 'stamp', (0, 0)), int(index)
         words = np.random.SeedSequence(key).generate_state(3)
         if get_worker_info() is not None:
             _seed(words)
-            return self.dataset[int(index)]
+            return self.wrapped[int(index)]
         with _kept_generators():
             _seed(words)
-            return self.dataset[int(index)]
+            return self.wrapped[int(index)]
 
 
 def _seed(words: np.ndarray) -> None:

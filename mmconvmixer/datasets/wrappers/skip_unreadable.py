@@ -5,6 +5,8 @@ import mmcv
 from mmengine.fileio import get
 
 from mmconvmixer._support.resources import raise_if_exhausted
+from mmconvmixer.datasets.pixel_limit import check_encoded
+from mmconvmixer.datasets.transforms.loading import check_regular
 from mmconvmixer.datasets.wrappers.dataset_wrapper import DatasetWrapper
 from mmconvmixer.errors import BadImage, EmptyDataset
 
@@ -31,7 +33,7 @@ class SkipUnreadable(DatasetWrapper):
         if on_unreadable not in ('skip', 'raise'):
             raise ValueError(f"on_unreadable is {on_unreadable!r}, expected 'skip' or 'raise'")
         super().__init__(dataset)
-        self.on_unreadable = on_unreadable
+        self.own(on_unreadable=on_unreadable)
 
     def __getitem__(self, index: int) -> Any:
         if not 0 <= index < len(self):
@@ -39,12 +41,12 @@ class SkipUnreadable(DatasetWrapper):
         unreadable = []
         for step in range(len(self)):
             try:
-                sample = self.dataset[(index + step) % len(self)]
+                sample = self.wrapped[(index + step) % len(self)]
                 break
             except Exception as error:
                 raise_if_exhausted(error)
                 path = self._path_of((index + step) % len(self))
-                if path is None or is_readable(path):
+                if not isinstance(error, BadImage) and (path is None or is_readable(path)):
                     raise
                 if self.on_unreadable == 'raise':
                     raise BadImage(f"{path} can't be decoded: {error}. Remove or replace "
@@ -60,15 +62,18 @@ class SkipUnreadable(DatasetWrapper):
         return sample
 
     def _path_of(self, index: int) -> str | None:
-        if not hasattr(self.dataset, 'get_data_info'):
+        if not hasattr(self.wrapped, 'get_data_info'):
             return None
-        info = self.dataset.get_data_info(index)
+        info = self.wrapped.get_data_info(index)
         return None if 'img' in info else info.get('img_path')
 
 
 def is_readable(path: str) -> bool:
     """Return whether the file at `path` (local or remote) can be decoded as an image."""
     try:
-        return mmcv.imfrombytes(get(path)) is not None
+        check_regular(path)
+        content = get(path)
+        check_encoded(content)
+        return mmcv.imfrombytes(content) is not None
     except Exception:  # decoders and storage backends may raise anything
         return False

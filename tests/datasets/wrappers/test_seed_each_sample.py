@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import mmconvmixer  # noqa: F401, registers
-from mmconvmixer.datasets import SeedEachSample, StampedSampler
+from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
 
 
 class Draws(Dataset):
@@ -130,3 +130,25 @@ def test_each_sample_is_seeded_even_if_the_dataset_returns_batches():
     assert not hasattr(dataset, '__getitems__')
     torch.testing.assert_close(epoch(DataLoader(dataset, batch_size=2, sampler=sampler), 0),
                                epoch(loader(), 0), rtol=0, atol=0)
+
+
+def test_what_is_assigned_reaches_the_wrapped_dataset():
+    inner = Draws()
+    dataset = SeedEachSample(SkipUnreadable(inner), 0)
+    dataset.pipeline, dataset.seed = 'new', 7
+    assert (inner.pipeline, inner.seed, dataset.seed) == ('new', 7, 7)
+    assert not {'pipeline', 'seed'} & vars(dataset).keys()
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert (copy.pipeline, copy.dataset.seed) == ('new', 7)
+
+
+def test_dataset_is_what_a_wrapped_wrapper_wraps():
+    class Repeats(Draws):
+        dataset = Draws()
+
+    outer = SeedEachSample(SkipUnreadable(Repeats()), 0)
+    assert outer.dataset is Repeats.dataset
+    other = Draws()
+    plain = SeedEachSample(Draws(), 0)
+    plain.dataset = other
+    assert plain.dataset is other
