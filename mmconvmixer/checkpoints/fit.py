@@ -34,14 +34,17 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    numerics = getattr(state_dict, 'numerics', None)
+    numerics, origin = (getattr(state_dict, name, None) for name in ('numerics', 'origin'))
     # Before shapes are compared: weights for another grid of patches fit once resampled.
     state_dict = resampled(model, state_dict)
-    report = _differences(model, state_dict)
+    found = _differences(model, state_dict)
+    report = '; '.join(found.values())
     if report and strict:
-        raise CheckpointMismatch(f'{source} does not fit the network: {report}. Use the '
-                                 'config or name that the weights were made with, or load '
-                                 'what fits with --no-strict (strict=False)')
+        raise CheckpointMismatch(
+            f'{source} does not fit the network: {report}. '
+            f'{origin or "Use the config or name that the weights were made with"}',
+            # With anything missing, a part of the network would stay random.
+            loads_in_part=found.keys() == {'unexpected'})
     if report:
         print_log(f'{source} fits only in part: {report}', 'current', logging.WARNING)
         own = model.state_dict()
@@ -76,17 +79,17 @@ def config_errors() -> Iterator[None]:
         raise BadConfig(f'the model cannot be built: {reason}') from error
 
 
-def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """Describe which weights do not fit by name, shape or dtype; empty if all fit."""
-    parts, tensors = [], model.state_dict()
+def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+    """Describe which weights do not fit, by kind of difference; empty if all fit."""
+    parts, tensors = {}, model.state_dict()
     integers = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
              for key, value in state_dict.items()
              if key in tensors and _would_store_integers_as_floats(value, tensors[key])]
     if integers:
-        parts.append(f'{len(integers)} with integer values ({_some(integers)})')
+        parts['integers'] = f'{len(integers)} with integer values ({_some(integers)})'
     own = {key: value.shape for key, value in tensors.items()}
     if own == {key: value.shape for key, value in state_dict.items()}:
-        return '; '.join(parts)
+        return parts
     # Only loading shows what fits, as modules may rename, reshape or add weights in
     # their hooks. Load into a copy on the meta device, which takes no memory.
     trial = copy.deepcopy(model).to('meta')
@@ -104,12 +107,12 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
         if not shapes:
             raise
     if shapes:
-        parts.append(f'{len(shapes)} with another shape ({_some(shapes)})')
+        parts['shapes'] = f'{len(shapes)} with another shape ({_some(shapes)})'
     if missing:
-        parts.append(f'{len(missing)} missing ({_some(missing)})')
+        parts['missing'] = f'{len(missing)} missing ({_some(missing)})'
     if unexpected:
-        parts.append(f'{len(unexpected)} not in the network ({_some(unexpected)})')
-    return '; '.join(parts)
+        parts['unexpected'] = f'{len(unexpected)} not in the network ({_some(unexpected)})'
+    return parts
 
 
 def _would_store_integers_as_floats(value: Tensor, own: Tensor) -> bool:

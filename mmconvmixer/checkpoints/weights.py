@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmconvmixer.checkpoints.layouts import recognize
+from mmconvmixer.checkpoints.origin import origin_of
 from mmconvmixer.errors import BadCheckpoint
 
 # The key under which timm's training script, also used by the authors, saves averaged weights.
@@ -29,11 +30,13 @@ class Weights(dict[str, Tensor]):
         family: 'ConvMixer', 'MLP-Mixer' or None.
         numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
         averaged: whether these are averages over the training.
+        origin: a sentence that names the config they were trained with; '' if unknown.
     """
     layout: str | None = None
     family: str | None = None
     numerics: str | None = None
     averaged: bool = False
+    origin: str = ''
 
     def __reduce__(self) -> tuple:
         # Saved as a plain state dict: safe readers would refuse this class.
@@ -74,7 +77,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
         result = Weights(layout.to_mmpretrain(plain) if layout else plain)
     except ValueError as error:
         raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
-    result.averaged = averaged
+    result.averaged, result.origin = averaged, origin_of(checkpoint, source)
     if layout:
         result.layout, result.family = layout.name, layout.family
         result.numerics = _converted(checkpoint).get('numerics', layout.numerics)

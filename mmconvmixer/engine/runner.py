@@ -30,6 +30,7 @@ from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_rand
 from mmconvmixer.engine.hooks.record_hook import RecordHook
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
+from mmconvmixer.engine.merged_views import merge_into_one_prediction
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 
@@ -95,7 +96,9 @@ class Runner(MMEngineRunner):
         """
         if self._prepared is not None:
             set_random_state(self._prepared.random_state)
-        return super().build_model(model)
+        built = super().build_model(model)
+        merge_into_one_prediction(built)
+        return built
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment; start the process group also without GPUs."""

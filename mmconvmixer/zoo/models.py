@@ -77,7 +77,9 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
     if pretrained:
         path = resolve_checkpoint(pretrained)
         checkpoint = read_checkpoint(path)
-        load_weights(built, state_dict_of(checkpoint, str(path)), str(path), strict)
+        weights = state_dict_of(checkpoint, str(path))
+        load_weights(built, weights, str(path), strict)
+        built._weights_origin = weights.origin  # for messages
         meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
         if meta.get('dataset_meta'):  # mmpretrain 1.x
             built._dataset_meta = meta['dataset_meta']
