@@ -49,7 +49,7 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
     weights = {key: rounded(key, value, dtype) for key, value in trained.items()}
     meta = source['meta'] if isinstance(source.get('meta'), dict) else {}
     meta = {key: meta[key] for key in ORIGIN if key in meta}
-    config = config_of(meta.get('config_file'), config, checkpoint)
+    test_config = config_of(meta.get('config_file'), config, checkpoint)
     check_writable(folder)
     with TemporaryDirectory() as scratch:
         path = Path(scratch, 'rounded.pth')
@@ -57,11 +57,11 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
         described = {key: value for key, value in meta.items() if key != 'config_file'}
         write_checkpoint(dict(state_dict=weights, meta=described), path)
         try:
-            metrics, test_data = measure(config, path, data)
+            metrics, test_data = measure(test_config, path, data)
         except (BadConfig, CheckpointMismatch) as error:
             text = getattr(error, 'without_option', str(error)).replace(str(path), str(checkpoint))
             raise type(error)(f'{text} (--config PATH). {trained.origin}') from error
-    meta['published'] = dict(config_file=portable(config), metrics=metrics, data=test_data,
+    meta['published'] = dict(config_file=portable(test_config), metrics=metrics, data=test_data,
                              dtype=dtype)
     return write_published(dict(state_dict=weights, meta=meta), folder, name)
 

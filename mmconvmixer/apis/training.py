@@ -21,6 +21,7 @@ from mmconvmixer.engine.optim.sam import check_radius
 from mmconvmixer.engine.prepared import Start
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo import resolve_checkpoint
+from mmconvmixer.zoo.overrides import check_runner
 
 
 def train(config: str | Path,
@@ -64,6 +65,7 @@ def train(config: str | Path,
         flush_denormals()
     cfg = open_config(config, overrides, work_dir, 'model', 'train_dataloader', 'optim_wrapper',
                       'train_cfg')
+    check_runner(cfg)
     check_writable(cfg.work_dir)
     folder = find_parts(data) if data else None
     if folder:

@@ -14,7 +14,9 @@ def origin_of(checkpoint: Mapping, path: str | Path) -> str:
         path: of its file.
     """
     meta = checkpoint.get('meta')
-    recorded = meta.get('config_file') if isinstance(meta, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return ''
+    recorded = meta.get('config_file')
     if not isinstance(recorded, str) or not recorded.endswith('.py'):
         return ''
     name = Path(recorded).name[-100:]

@@ -154,7 +154,7 @@ def _readable(data_samples: Sequence, data_batch: Any) -> list[bool]:
     that went into the model are looked at, too.
     """
     given = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
-    if _are_views(given):
+    if given and _are_views(given):
         given = given[0]
     if not given or len(given) != len(data_samples):
         given = data_samples

@@ -34,7 +34,8 @@ class _Merge:
             self._settle(sample, views)
         return merged
 
-    def _settle(self, sample: DataSample, views: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    def _settle(self, sample: DataSample,
+                views: list[tuple[Tensor | None, Tensor | None, Tensor | None]]) -> None:
         """Change the label or the scores of a merged sample, if they disagree.
 
         Args:
@@ -51,7 +52,8 @@ class _Merge:
         kept = score is first and _equal(score, first_score)
         if label is not None and kept and not _equal(label, first_label):
             # The model voted on labels: the scores are those of the views that agree.
-            agreeing = [values for _, values, voted in views if _equal(voted, label)]
+            agreeing = [values for _, values, voted in views
+                        if values is not None and _equal(voted, label)]
             sample.set_pred_score(torch.stack(agreeing).mean(0) if agreeing else
                                   torch.zeros_like(score).index_fill_(0, label, 1))
         else:

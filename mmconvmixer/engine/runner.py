@@ -23,11 +23,13 @@ from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
+from mmconvmixer.engine.building import building, reported
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
+from mmconvmixer.engine.hooks.schedule_hook import ScheduleHook
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.merged_views import merge_into_one_prediction
@@ -51,6 +53,17 @@ class Runner(MMEngineRunner):
 
     All other arguments are mmengine's.
     """
+
+    build_train_loop = reported('train_cfg or train_dataloader', MMEngineRunner.build_train_loop)
+    build_val_loop = reported('val_cfg, val_dataloader or val_evaluator',
+                              MMEngineRunner.build_val_loop)
+    build_test_loop = reported('test_cfg, test_dataloader or test_evaluator',
+                               MMEngineRunner.build_test_loop)
+    build_optim_wrapper = reported('optim_wrapper', MMEngineRunner.build_optim_wrapper)
+    build_param_scheduler = reported('param_scheduler', MMEngineRunner.build_param_scheduler)
+    build_log_processor = reported('log_processor', MMEngineRunner.build_log_processor)
+    register_default_hooks = reported('default_hooks', MMEngineRunner.register_default_hooks)
+    register_custom_hooks = reported('custom_hooks', MMEngineRunner.register_custom_hooks)
 
     def __init__(self, *args: Any, prepared: Prepared | None = None, **kwargs: Any) -> None:
         self._prepared = prepared
@@ -86,7 +99,8 @@ class Runner(MMEngineRunner):
         """Build the visualizer; mmpretrain's is replaced by one that starts faster."""
         if isinstance(visualizer, dict) and visualizer.get('type') == 'UniversalVisualizer':
             visualizer = {**visualizer, 'type': LazyVisualizer}
-        return super().build_visualizer(visualizer)
+        with building('visualizer'):
+            return super().build_visualizer(visualizer)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model, or take the one that was built before.
@@ -137,7 +151,7 @@ class Runner(MMEngineRunner):
         # checkpoint is saved. Without this hook, the other processes would validate
         # networks that differ from the checkpoint.
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
-                     ProgressHook(), RecordHook()):
+                     ProgressHook(), RecordHook(), ScheduleHook()):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
             self.register_hook(FreezeHook())
