@@ -18,7 +18,7 @@ from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.config.test_set import augment_at_test_time, show_predictions
 from mmconvmixer.datasets import check_folders, faster_pipeline
-from mmconvmixer.datasets.class_names import other_classes
+from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.engine import Runner
 from mmconvmixer.engine.metrics import as_plain, as_text
 from mmconvmixer.engine.predictions import DumpPredictions

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 
-from mmconvmixer.datasets.class_names import distinct_names
+from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.deploy.network import Network
 from mmconvmixer.deploy.preprocessing import Preprocessing
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmconvmixer.datasets.class_names import distinct_names
+from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.errors import BadConfig
 
 

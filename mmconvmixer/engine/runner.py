@@ -23,7 +23,7 @@ from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import SeedEachSample, SkipUnreadable, StampedSampler
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
-from mmconvmixer.engine.building import building, reported
+from mmconvmixer.engine.building import BuildingRunner
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
@@ -37,7 +37,7 @@ from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 
 
-class Runner(MMEngineRunner):
+class Runner(BuildingRunner):
     """Train and test from an mmpretrain config.
 
     Beyond mmengine's runner, it works in several processes without GPUs, reads
@@ -53,17 +53,6 @@ class Runner(MMEngineRunner):
 
     All other arguments are mmengine's.
     """
-
-    build_train_loop = reported('train_cfg or train_dataloader', MMEngineRunner.build_train_loop)
-    build_val_loop = reported('val_cfg, val_dataloader or val_evaluator',
-                              MMEngineRunner.build_val_loop)
-    build_test_loop = reported('test_cfg, test_dataloader or test_evaluator',
-                               MMEngineRunner.build_test_loop)
-    build_optim_wrapper = reported('optim_wrapper', MMEngineRunner.build_optim_wrapper)
-    build_param_scheduler = reported('param_scheduler', MMEngineRunner.build_param_scheduler)
-    build_log_processor = reported('log_processor', MMEngineRunner.build_log_processor)
-    register_default_hooks = reported('default_hooks', MMEngineRunner.register_default_hooks)
-    register_custom_hooks = reported('custom_hooks', MMEngineRunner.register_custom_hooks)
 
     def __init__(self, *args: Any, prepared: Prepared | None = None, **kwargs: Any) -> None:
         self._prepared = prepared
@@ -99,8 +88,7 @@ class Runner(MMEngineRunner):
         """Build the visualizer; mmpretrain's is replaced by one that starts faster."""
         if isinstance(visualizer, dict) and visualizer.get('type') == 'UniversalVisualizer':
             visualizer = {**visualizer, 'type': LazyVisualizer}
-        with building('visualizer'):
-            return super().build_visualizer(visualizer)
+        return super().build_visualizer(visualizer)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model, or take the one that was built before.

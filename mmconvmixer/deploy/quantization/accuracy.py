@@ -11,7 +11,7 @@ from mmpretrain.models.heads import MultiLabelClsHead
 from mmconvmixer.config.test_set import data_root_override
 from mmconvmixer.datasets import SkipUnreadable, check_folders
 from mmconvmixer.datasets.build import build_dataset
-from mmconvmixer.datasets.class_names import other_classes
+from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo.config import require
 

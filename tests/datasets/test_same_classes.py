@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmconvmixer.datasets.class_names import distinct_names, other_classes
+from mmconvmixer.datasets.same_classes import distinct_names, other_classes
 
 
 def test_namesakes_are_told_apart_by_their_number():

@@ -28,7 +28,8 @@ def distinct_names(classes: Sequence[str], count: int | None = None) -> list[str
     return names
 
 
-def other_classes(trained: Sequence[str] | None, outputs: int | None, dataset: Any) -> str:
+def other_classes(trained: Sequence[str] | None, outputs: int | None, dataset: Any,
+                  places: tuple[str, str] = ('the checkpoint', 'the test set')) -> str:
     """Return how the classes of a test set differ from those of a checkpoint, '' if they don't.
 
     Figures compare labels by their number, which must mean the same in both. Upper and lower
@@ -39,21 +40,23 @@ def other_classes(trained: Sequence[str] | None, outputs: int | None, dataset: A
         trained: class names in the checkpoint, by label; None if it has none.
         outputs: number of classes that the network predicts; None if it is not known.
         dataset: the test set, whose metainfo has its class names.
+        places: what the two are called.
     """
+    here, there = places
     tested = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if not tested:
         return ''
     if not trained:
         # A single output may be the score of two classes.
         return '' if outputs in (None, 1, len(tested)) else (
-            f'the network has {outputs} classes, the test set {_some(tested)}')
+            f'the network has {outputs} classes, {there} {_some(tested)}')
     if len(trained) != len(tested):
-        return f'the checkpoint has {_some(trained)}; the test set has {_some(tested)}'
+        return f'{here} has {_some(trained)}; {there} has {_some(tested)}'
     if _are_wordnet_ids(trained) != _are_wordnet_ids(tested):
         return ''
     for label, (one, other) in enumerate(zip(trained, tested, strict=True)):
         if not _synonyms(one) & _synonyms(other):
-            return (f'label {label} is {one} in the checkpoint and {other} in the test set '
+            return (f'label {label} is {one} in {here} and {other} in {there} '
                     f'({_some(trained)}; {_some(tested)})')
     return ''
 
