@@ -12,12 +12,12 @@ from mmengine.dist import sync_random_seed
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints import build_model, load_weights
 from mmconvmixer.checkpoints.new_head import with_own_head
 from mmconvmixer.config.values import check_values
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.engine import start_process_group
-from mmconvmixer.engine.building import building
 from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
 from mmconvmixer.engine.hooks.random_state_hook import random_state
 from mmconvmixer.engine.prepared import Prepared, Start

@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints.numerics import use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch
 from mmconvmixer.ops.token_grid import resampled
@@ -63,7 +64,8 @@ def build_model(model_cfg: dict) -> nn.Module:
         BadConfig: it names a class or an option that does not exist.
         UnknownArch, ValueError: raised by the backbone.
     """
-    with config_errors(), DefaultScope.overwrite_default_scope('mmpretrain'):
+    with (config_errors(), building('the model'),
+          DefaultScope.overwrite_default_scope('mmpretrain')):
         return MODELS.build(copy.deepcopy(model_cfg))
 
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from modelindex.models.Model import Model
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
 from mmconvmixer.checkpoints.normalization import use_normalization
@@ -71,7 +72,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         if not pretrained:
             raise CheckpointNotFound(f'no weights are published for {model}; give '
                                      'pretrained=PATH, or pretrained=False for random ones')
-    with config_errors():
+    with config_errors(), building('the model'):
         built = hub_get(config, pretrained=False, **model_options)
     built._metainfo = entry
     if pretrained:
@@ -79,7 +80,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str = False,
         checkpoint = read_checkpoint(path)
         weights = state_dict_of(checkpoint, str(path))
         load_weights(built, weights, str(path), strict)
-        built._weights_origin = weights.origin  # for messages
+        built.weights_origin = weights.origin  # for messages
         meta = checkpoint['meta'] if isinstance(checkpoint.get('meta'), dict) else {}
         if meta.get('dataset_meta'):  # mmpretrain 1.x
             built._dataset_meta = meta['dataset_meta']

@@ -50,7 +50,7 @@ class TestSet:
         trained = (getattr(model, '_dataset_meta', None) or {}).get('classes')
         strange = other_classes(trained, getattr(head, 'num_classes', None), self._samples)
         if strange:
-            origin = getattr(model, '_weights_origin', '') or 'Use the config of its run'
+            origin = getattr(model, 'weights_origin', '') or 'Use the config of its run'
             raise BadConfig(f'the classes of the test set of {cfg.filename} are not those of the '
                             f'checkpoint: {strange}. {origin}, or leave the accuracy out with '
                             '--no-evaluate (evaluate=False)')
