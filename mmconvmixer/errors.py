@@ -79,7 +79,21 @@ class UnsafeCheckpoint(BadCheckpoint):
 
 
 class CheckpointMismatch(MMConvMixerError, ValueError):
-    """Weights of a different network: keys, shapes or dtypes don't fit."""
+    """Weights of a different network: keys, shapes or dtypes don't fit.
+
+    Args:
+        message: what does not fit.
+        loads_in_part: the network would get all its weights from what fits; the message then
+            says how to load that.
+
+    Attributes:
+        without_option: the message for tools that lack the option to load what fits.
+    """
+
+    def __init__(self, message: str, loads_in_part: bool = False) -> None:
+        super().__init__(message + (', or load what fits with --no-strict (strict=False)'
+                                    if loads_in_part else ''))
+        self.without_option = message
 
 
 class DownloadError(MMConvMixerError, ConnectionError):

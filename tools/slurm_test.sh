@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
-# Test under Slurm; GPUS=0 for nodes without GPUs (then TASKS processes).
-#   GPUS=8 tools/slurm_test.sh PARTITION JOB CONFIG CHECKPOINT [options of tools/test.py]
+# Test under Slurm; GPUS=0 TASKS=N for N processes on nodes without GPUs.
+#   GPUS=8 tools/slurm_test.sh PARTITION JOB CONFIG [CHECKPOINT] [options of tools/test.py]
 set -euo pipefail
-usage='usage: slurm_test.sh PARTITION JOB CONFIG CHECKPOINT [options]'
-partition=${1:?$usage} job=${2:?$usage} config=${3:?$usage} checkpoint=${4:?$usage}
+refuse() {
+    echo "$1; usage: slurm_test.sh PARTITION JOB CONFIG [CHECKPOINT] [options]" >&2
+    exit 2
+}
+(($# > 2)) || refuse 'too few arguments'
+partition=$1 job=$2
+[[ $3 != *.py || -f $3 ]] || (($# > 3)) || refuse "there is no $3"
 gpus=${GPUS:-8}
-per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 tasks=${TASKS:-$gpus}
+[[ $gpus =~ ^[0-9]+$ ]] || refuse "GPUS is '$gpus', expected a number"
+[[ $tasks =~ ^[1-9][0-9]*$ ]] || refuse "GPUS is $gpus and TASKS '${TASKS-}': without GPUs, set \
+TASKS to the number of processes"
+per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 gres=()
 if ((gpus > 0)); then gres=(--gres "gpu:$per_node" --ntasks-per-node "$per_node"); fi
 # SRUN_ARGS is not quoted on purpose: it holds several words.
 # shellcheck disable=SC2086
 exec srun -p "$partition" --job-name "$job" "${gres[@]}" --ntasks "$tasks" \
     --cpus-per-task "${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/test.py" "$config" "$checkpoint" \
-    --launcher slurm "${@:5}"
+    python -u "$(dirname "$0")/test.py" "${@:3}" --launcher slurm

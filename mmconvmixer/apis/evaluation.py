@@ -5,8 +5,11 @@ import mmengine
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import is_main_process
+from mmengine.model import BaseTTAModel
 from mmengine.registry import DefaultScope
+from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.registry import TRANSFORMS
+from torch import nn
 
 from mmconvmixer._support.atomic_write import atomic_write, check_writable
 from mmconvmixer.apis.prepare import join_processes, open_config, prepare
@@ -16,7 +19,9 @@ from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.config.test_set import augment_at_test_time, show_predictions
 from mmconvmixer.datasets import check_folders, faster_pipeline
+from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.engine import Runner
+from mmconvmixer.engine.metrics import as_plain, as_text
 from mmconvmixer.engine.predictions import DumpPredictions
 from mmconvmixer.engine.prepared import Start
 from mmconvmixer.engine.resources import exhaustion_named
@@ -50,7 +55,8 @@ def evaluate(config: str | Path,
              backend: str | None = None,
              precision: str = 'float32',
              calib: str | None = None,
-             launcher: str = 'none') -> dict[str, float | dict[str, float]]:
+             launcher: str = 'none',
+             same_classes: bool = False) -> dict[str, float | dict[str, float]]:
     """Return the metrics of a checkpoint on the test set of a config.
 
     Everything a user can get wrong is checked before the run makes its folder.
@@ -78,6 +84,8 @@ def evaluate(config: str | Path,
         precision: see `mmconvmixer.Predictor`.
         calib: see `mmconvmixer.Predictor`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        same_classes: refuse a test set whose classes are not the checkpoint's; otherwise the
+            log has a warning.
 
     Returns:
         Metric names and values, e.g. `{'accuracy/top1': 98.3}`; accuracies are in percent.
@@ -85,6 +93,7 @@ def evaluate(config: str | Path,
 
     Raises:
         UnknownOption: `out_item` or the combination of options does not exist.
+        BadConfig: `same_classes`, and the classes differ.
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     cfg = open_config(config, overrides, work_dir, 'model', 'test_dataloader', 'test_evaluator')
@@ -96,6 +105,9 @@ def evaluate(config: str | Path,
         check_writable(folder)
     if not data:
         check_folders(cfg.test_dataloader.dataset)
+    if 'load_from' in (overrides or {}):
+        raise BadConfig('load_from (--cfg-options) is for training; give the weights to evaluate '
+                        'as CHECKPOINT')
     join_processes(cfg, launcher)
 
     if checkpoint is None and not Path(config).is_file():
@@ -113,21 +125,48 @@ def evaluate(config: str | Path,
     fill_in(cfg, ['test_dataloader'], pin_memory)
 
     prepared = prepare(cfg, ['test_dataloader'], start)
-    _speed_up(prepared.datasets['test_dataloader'], cfg.test_dataloader.dataset)
+    dataset, head = prepared.datasets['test_dataloader'], _head_of(prepared.model)
+    strange = other_classes(class_names(start.content), getattr(head, 'num_classes', None), dataset)
+    if strange:
+        strange = (f'the classes of the test set are not those of {path}: {strange}. '
+                   f'{start.weights.origin or "Use the config of its run"}')
+        if same_classes:
+            raise BadConfig(strange)
+    _speed_up(dataset, cfg.test_dataloader.dataset)
 
     runner = Runner.from_cfg(cfg, prepared)
+    if strange:
+        runner.logger.warning(f'{strange}. The metrics compare labels of different meaning.')
     if backend is not None:  # importing it takes a second
         from mmconvmixer.deploy.backend_classifier import BackendHook
         runner.register_hook(BackendHook(backend, precision, calib))
+    predictions = None
     if out and out_item == 'pred':
         classes = runner.test_dataloader.dataset.metainfo.get('classes')
-        runner.test_evaluator.metrics.append(DumpPredictions(out, classes))
+        predictions = DumpPredictions(out, classes, isinstance(head, MultiLabelClsHead))
+        runner.test_evaluator.metrics.append(predictions)
     with exhaustion_named():
         metrics = runner.test()
-    if out and out_item == 'metrics' and is_main_process():
-        with atomic_write(out) as part:
-            mmengine.dump(metrics, str(part))
+    if out and is_main_process():
+        try:
+            predictions.write() if predictions else _write_metrics(metrics, out)
+        except Exception:  # a full disk must not take the figures with it
+            runner.logger.error(f'{out} was not written; the metrics are\n{as_text(metrics)}')
+            raise
     return metrics
+
+
+def _write_metrics(metrics: dict, out: str) -> None:
+    """Write metrics to a file, in any other format than pickle as plain numbers and lists."""
+    if not out.endswith(('.pkl', '.pickle')):
+        metrics = as_plain(metrics)
+    with atomic_write(out) as part:
+        mmengine.dump(metrics, str(part))
+
+
+def _head_of(model: nn.Module) -> nn.Module | None:
+    """Return the head of a classifier, also if the model is for test-time augmentation."""
+    return getattr(model.module if isinstance(model, BaseTTAModel) else model, 'head', None)
 
 
 def _speed_up(dataset: object, dataset_cfg: dict) -> None:
@@ -137,18 +176,6 @@ def _speed_up(dataset: object, dataset_cfg: dict) -> None:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             dataset.pipeline = Compose([TRANSFORMS.build(step) for step in
                                         faster_pipeline(dataset_cfg.get('pipeline', ()))])
-
-
-def as_text(metrics: dict) -> str:
-    """Return metrics as text: a line for each dict, then all single numbers in the last line."""
-    single = [name for name, value in metrics.items() if not isinstance(value, dict)]
-    lines = [f'{name}: ' + ', '.join(_with_value(*item) for item in values.items())
-             for name, values in metrics.items() if name not in single]
-    return '\n'.join([*lines, '  '.join(_with_value(name, metrics[name]) for name in single)])
-
-
-def _with_value(name: str, value: object) -> str:
-    return f'{name} {value:.2f}' if isinstance(value, float) else f'{name} {value}'
 
 
 def _check_is_classifier(cfg: Config, config: str | Path) -> None:

@@ -12,9 +12,11 @@ from mmengine.dist import sync_random_seed
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints import build_model, load_weights
 from mmconvmixer.checkpoints.head import check_head
 from mmconvmixer.checkpoints.new_head import with_own_head
+from mmconvmixer.config.values import check_values
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.engine import start_process_group
 from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
@@ -34,10 +36,11 @@ def open_config(config: str | Path, overrides: dict | None, work_dir: str | None
         sections: keys that the config must have.
 
     Raises:
-        BadConfig, UnknownModel: see `load_config` and `require`.
+        BadConfig, UnknownModel: see `load_config`, `require` and `check_values`.
     """
     cfg = load_config(config, overrides)
     require(cfg, *sections)
+    check_values(cfg)
     name = config_path(config).stem
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.setdefault('experiment_name', run_name(name))
@@ -70,7 +73,8 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
         randomness['seed'] = meta.get('seed') if isinstance(meta, dict) else None
     if randomness.get('seed') is None:
         randomness['seed'] = sync_random_seed()
-    set_random_seed(**randomness)
+    with building('randomness'):
+        set_random_seed(**randomness)
     model_cfg = cfg.model.copy()
     if cfg.get('data_preprocessor') is not None:  # as mmengine's Runner does
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -82,6 +86,8 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
     if start is not None and start.strict:
         load_weights(model, with_own_head(model, start.weights) if start.new_head
                      else start.weights, start.path)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        datasets = {name: build_dataset(cfg[name].dataset) for name in loaders if cfg.get(name)}
+    datasets = {}
+    for name in filter(cfg.get, loaders):
+        with building(f'{name}.dataset'), DefaultScope.overwrite_default_scope('mmpretrain'):
+            datasets[name] = build_dataset(cfg[name].dataset)
     return Prepared(model, randomness, state, start, datasets)

@@ -14,7 +14,7 @@ from mmconvmixer.config.test_set import data_root_override
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer.engine.metrics import as_plain
-from mmconvmixer.errors import BadConfig
+from mmconvmixer.errors import BadConfig, CheckpointMismatch
 from mmconvmixer.zoo import package_root
 from mmconvmixer.zoo.config import config_path, load_config, require
 
@@ -45,17 +45,23 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     source = read_checkpoint(checkpoint)
-    weights = {key: rounded(key, value, dtype)
-               for key, value in state_dict_of(source, str(checkpoint)).items()}
+    trained = state_dict_of(source, str(checkpoint))
+    weights = {key: rounded(key, value, dtype) for key, value in trained.items()}
     meta = source['meta'] if isinstance(source.get('meta'), dict) else {}
     meta = {key: meta[key] for key in ORIGIN if key in meta}
-    config = config_of(meta.get('config_file'), config, checkpoint)
+    test_config = config_of(meta.get('config_file'), config, checkpoint)
     check_writable(folder)
     with TemporaryDirectory() as scratch:
         path = Path(scratch, 'rounded.pth')
-        write_checkpoint(dict(state_dict=weights, meta=meta), path)
-        metrics, test_data = measure(config, path, data)
-    meta['published'] = dict(config_file=portable(config), metrics=metrics, data=test_data,
+        # Messages about the file in this folder would name the wrong config.
+        described = {key: value for key, value in meta.items() if key != 'config_file'}
+        write_checkpoint(dict(state_dict=weights, meta=described), path)
+        try:
+            metrics, test_data = measure(test_config, path, data)
+        except (BadConfig, CheckpointMismatch) as error:
+            text = getattr(error, 'without_option', str(error)).replace(str(path), str(checkpoint))
+            raise type(error)(f'{text} (--config PATH). {trained.origin}') from error
+    meta['published'] = dict(config_file=portable(test_config), metrics=metrics, data=test_data,
                              dtype=dtype)
     return write_published(dict(state_dict=weights, meta=meta), folder, name)
 
@@ -77,7 +83,8 @@ def measure(config: str | Path, checkpoint: Path, data: str | None) -> tuple[dic
     cfg.merge_from_dict(overrides)
     # Windows cannot remove a folder with an open log file.
     with TemporaryDirectory(ignore_cleanup_errors=True) as logs:
-        metrics = evaluate(config, checkpoint, work_dir=logs, overrides=overrides)
+        metrics = evaluate(config, checkpoint, work_dir=logs, overrides=overrides,
+                           same_classes=True)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return as_plain(metrics), fingerprint(build_dataset(cfg.test_dataloader.dataset))
 

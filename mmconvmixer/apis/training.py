@@ -1,7 +1,8 @@
 """Train a model; `tools/train.py` calls this."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
@@ -16,6 +17,7 @@ from mmconvmixer.checkpoints import read_checkpoint, read_latest
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
 from mmconvmixer.datasets import check_folders
+from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.engine import Runner
 from mmconvmixer.engine.agree import by_first_process, in_every_process
 from mmconvmixer.engine.cpu import flush_denormals, keep_freed_memory
@@ -25,6 +27,7 @@ from mmconvmixer.engine.prepared import Start
 from mmconvmixer.engine.resources import exhaustion_named
 from mmconvmixer.errors import BadCheckpoint, BadConfig, CheckpointNotFound
 from mmconvmixer.zoo import resolve_checkpoint
+from mmconvmixer.zoo.overrides import check_runner
 
 
 def train(config: str | Path,
@@ -68,6 +71,7 @@ def train(config: str | Path,
         flush_denormals()
     cfg = open_config(config, overrides, work_dir, 'model', 'train_dataloader', 'optim_wrapper',
                       'train_cfg')
+    check_runner(cfg)
     check_writable(cfg.work_dir)
     folder = find_parts(data) if data else None
     if folder:
@@ -95,7 +99,21 @@ def train(config: str | Path,
             remove_leftovers(cfg.work_dir)
         if get_device() == 'cpu':
             keep_freed_memory()
-        return Runner.from_cfg(cfg, prepared).train()
+        runner = Runner.from_cfg(cfg, prepared)
+        _compare_classes(runner, prepared.datasets)
+        return runner.train()
+
+
+def _compare_classes(runner: Runner, datasets: Mapping[str, Any]) -> None:
+    """Warn if the validation set has other classes: its labels would be compared by number."""
+    trained = (getattr(datasets['train_dataloader'], 'metainfo', None) or {}).get('classes')
+    if 'val_dataloader' in datasets and trained:
+        strange = other_classes(trained, None, datasets['val_dataloader'],
+                                ('the training set', 'the validation set'))
+        if strange:
+            runner.logger.warning('The classes of the validation set are not those of the '
+                                  f'training set: {strange}. The metrics compare labels of '
+                                  'different meaning.')
 
 
 def _scale_learning_rate(cfg: Config) -> None:

@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints.numerics import use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch, one_line
 from mmconvmixer.ops.token_grid import resampled
@@ -34,14 +35,17 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    numerics = getattr(state_dict, 'numerics', None)
+    numerics, origin = (getattr(state_dict, name, None) for name in ('numerics', 'origin'))
     # Before shapes are compared: weights for another grid of patches fit once resampled.
     state_dict = resampled(model, state_dict)
-    report = _differences(model, state_dict)
+    found = _differences(model, state_dict)
+    report = '; '.join(found.values())
     if report and strict:
-        raise CheckpointMismatch(f'{source} does not fit the network: {report}. Use the '
-                                 'config or name that the weights were made with, or load '
-                                 'what fits with --no-strict (strict=False)')
+        raise CheckpointMismatch(
+            f'{source} does not fit the network: {report}. '
+            f'{origin or "Use the config or name that the weights were made with"}',
+            # With anything missing, a part of the network would stay random.
+            loads_in_part=found.keys() == {'unexpected'})
     if report:
         print_log(one_line(f'{source} fits only in part: {report}'), 'current', logging.WARNING)
         own = model.state_dict()
@@ -60,7 +64,8 @@ def build_model(model_cfg: dict) -> nn.Module:
         BadConfig: it names a class or an option that does not exist.
         UnknownArch, ValueError: raised by the backbone.
     """
-    with config_errors(), DefaultScope.overwrite_default_scope('mmpretrain'):
+    with (config_errors(), building('the model'),
+          DefaultScope.overwrite_default_scope('mmpretrain')):
         return MODELS.build(copy.deepcopy(model_cfg))
 
 
@@ -77,17 +82,17 @@ def config_errors() -> Iterator[None]:
         raise BadConfig(f'the model cannot be built: {reason}') from error
 
 
-def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """Describe which weights do not fit by name, shape or dtype; empty if all fit."""
-    parts, tensors = [], model.state_dict()
+def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+    """Describe which weights do not fit, by kind of difference; empty if all fit."""
+    parts, tensors = {}, model.state_dict()
     integers = [f'{key} {value.dtype} where the network has {tensors[key].dtype}'
              for key, value in state_dict.items()
              if key in tensors and _would_store_integers_as_floats(value, tensors[key])]
     if integers:
-        parts.append(f'{len(integers)} with integer values ({_some(integers)})')
+        parts['integers'] = f'{len(integers)} with integer values ({_some(integers)})'
     own = {key: value.shape for key, value in tensors.items()}
     if own == {key: value.shape for key, value in state_dict.items()}:
-        return '; '.join(parts)
+        return parts
     # Only loading shows what fits, as modules may rename, reshape or add weights in
     # their hooks. Load into a copy on the meta device, which takes no memory.
     trial = copy.deepcopy(model).to('meta')
@@ -105,12 +110,12 @@ def _differences(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
         if not shapes:
             raise
     if shapes:
-        parts.append(f'{len(shapes)} with another shape ({_some(shapes)})')
+        parts['shapes'] = f'{len(shapes)} with another shape ({_some(shapes)})'
     if missing:
-        parts.append(f'{len(missing)} missing ({_some(missing)})')
+        parts['missing'] = f'{len(missing)} missing ({_some(missing)})'
     if unexpected:
-        parts.append(f'{len(unexpected)} not in the network ({_some(unexpected)})')
-    return '; '.join(parts)
+        parts['unexpected'] = f'{len(unexpected)} not in the network ({_some(unexpected)})'
+    return parts
 
 
 def _would_store_integers_as_floats(value: Tensor, own: Tensor) -> bool:

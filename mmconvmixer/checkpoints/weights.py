@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.layouts import recognize
+from mmconvmixer.checkpoints.origin import origin_of
 from mmconvmixer.checkpoints.unwrap import AVERAGES, Found, are_weights, find_weights
 from mmconvmixer.errors import BadCheckpoint, one_line
 
@@ -24,11 +25,13 @@ class Weights(dict[str, Tensor]):
         family: 'ConvMixer', 'MLP-Mixer' or None.
         numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
         averaged: whether these are averages over the training.
+        origin: a sentence that names the config they were trained with; '' if unknown.
     """
     layout: str | None = None
     family: str | None = None
     numerics: str | None = None
     averaged: bool = False
+    origin: str = ''
 
     def __reduce__(self) -> tuple:
         # Saved as a plain state dict: safe readers would refuse this class.
@@ -70,7 +73,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
         result = Weights(layout.to_mmpretrain(plain) if layout else plain)
     except ValueError as error:
         raise BadCheckpoint(f'{source} has two tensors for one weight: {error}') from error
-    result.averaged = found.averaged
+    result.averaged, result.origin = found.averaged, origin_of(checkpoint, source)
     if layout:
         result.layout, result.family = layout.name, layout.family
         result.numerics = _converted(checkpoint).get('numerics', layout.numerics)

@@ -45,11 +45,16 @@ def run_command(doc: str, add_arguments: Callable[[argparse.ArgumentParser], Non
                            if action.required or not action.option_strings], [], prefix='')
     parser.usage = f'{short.format_help().strip()} [options]'
     options = parse(parser, argv)
-    return exit_code(lambda: run(**options))
+    return exit_code(lambda: run(**options), 'strict' in options)
 
 
-def exit_code(main: Callable[[], int | None]) -> int:
-    """Return a command's exit code (None is 0), or 2 after printing an error in one line."""
+def exit_code(main: Callable[[], int | None], has_strict: bool = False) -> int:
+    """Return a command's exit code (None is 0), or 2 after printing an error in one line.
+
+    Args:
+        main: runs the command.
+        has_strict: the command has the option --no-strict, which messages may then name.
+    """
     # Imported here: it imports torch, which parsing the arguments does not need.
     from mmconvmixer.engine.launch import leave_process_group
     try:
@@ -59,7 +64,8 @@ def exit_code(main: Callable[[], int | None]) -> int:
         rank = next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
         if rank == 0 or isinstance(error, IN_ONE_PROCESS):
             who = f' (rank {rank})' if rank else ''
-            print(f'error{who}: {" ".join(str(error).split())}', file=sys.stderr)
+            text = str(error) if has_strict else getattr(error, 'without_option', str(error))
+            print(f'error{who}: {" ".join(text.split())}', file=sys.stderr)
         leave_process_group(after_error=True)
         return 2
     except SystemExit as stopped:  # a signal stopped a training, in all processes alike

@@ -153,8 +153,10 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
 def class_names(checkpoint: Mapping) -> tuple[str, ...] | None:
     """Return the class names in a checkpoint's meta, None if it has none."""
     meta = checkpoint.get('meta')
-    dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    meta = meta if isinstance(meta, Mapping) else {}
+    dataset_meta = meta.get('dataset_meta')
     names = dataset_meta.get('classes') if isinstance(dataset_meta, Mapping) else None
+    names = names or meta.get('CLASSES')  # mmcls 0.x
     return tuple(names) if isinstance(names, list | tuple) else None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmengine.model import BaseModel
 
+from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.deploy.network import Network
 from mmconvmixer.deploy.preprocessing import Preprocessing
 
@@ -54,11 +55,7 @@ class Job:
     @property
     def class_names(self) -> list[str]:
         """The names in a self-contained file, all of them different."""
-        names = [str(label) for label in range(self.width)]
-        for label, name in enumerate(self.classes or ()):
-            # ImageNet has two classes "crane" and two "maillot".
-            names[label] = name if self.classes.count(name) == 1 else f'{name} ({label})'
-        return names
+        return distinct_names(self.classes or (), self.width)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

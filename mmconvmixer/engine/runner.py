@@ -31,6 +31,7 @@ from mmconvmixer.datasets import (
 )
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
+from mmconvmixer.engine.building import BuildingRunner
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.fresh_workers_hook import FreshWorkersHook
@@ -38,15 +39,17 @@ from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
 from mmconvmixer.engine.hooks.record_hook import RecordHook
 from mmconvmixer.engine.hooks.resume_hook import ResumeHook
+from mmconvmixer.engine.hooks.schedule_hook import ScheduleHook
 from mmconvmixer.engine.hooks.stop_hook import StopHook, shield_loader_process
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.loops import with_own_loop
+from mmconvmixer.engine.merged_views import merge_into_one_prediction
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 
 
-class Runner(MMEngineRunner):
+class Runner(BuildingRunner):
     """Train and test from an mmpretrain config.
 
     Beyond mmengine's runner, it works in several processes without GPUs, reads
@@ -107,7 +110,9 @@ class Runner(MMEngineRunner):
         """
         if self._prepared is not None:
             set_random_state(self._prepared.random_state)
-        return super().build_model(model)
+        built = super().build_model(model)
+        merge_into_one_prediction(built)
+        return built
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the environment; start the process group also without GPUs."""
@@ -148,7 +153,7 @@ class Runner(MMEngineRunner):
         record = RecordHook()
         for hook in (self._random_state_hook, SyncBuffersHook(), UnreadableHook(),
                      ProgressHook(), record, ResumeHook(record), FreshWorkersHook(),
-                     self._stop_hook):
+                     ScheduleHook(), self._stop_hook):
             self.register_hook(hook)
         if self.cfg.get('freeze'):
             self.register_hook(FreezeHook())

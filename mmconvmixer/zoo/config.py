@@ -6,10 +6,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 from mmconvmixer.errors import BadConfig, UnknownModel, nearest
 from mmconvmixer.zoo.hub import all_names, look_up
 from mmconvmixer.zoo.index import names
+from mmconvmixer.zoo.overrides import check_overrides
 
 
 def load_config(config: str | Path, overrides: dict | None = None) -> Config:
@@ -20,7 +22,7 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
         overrides: values by dotted key, as from `--cfg-options`.
 
     Raises:
-        BadConfig: the file does not exist or can't be parsed.
+        BadConfig: the file does not exist or can't be parsed, or nothing reads an override.
         UnknownModel: there is no model of this name.
     """
     path = config_path(config)
@@ -28,8 +30,6 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
             cfg = Config.fromfile(path)
-        if overrides:
-            cfg.merge_from_dict(overrides)
     except ModuleNotFoundError as error:
         if error.name == 'pkg_resources':
             raise BadConfig('mmengine needs pkg_resources, which setuptools 82 dropped; '
@@ -38,7 +38,22 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
     except Exception as error:  # a config is a program: it may raise anything
         raise BadConfig(f'{path} is not a config that mmengine can read: '
                         f'{type(error).__name__}: {error}') from error
+    if overrides:
+        _override(cfg, overrides)
     return cfg
+
+
+def _override(cfg: Config, overrides: dict) -> None:
+    before = dict(cfg.items())
+    try:
+        cfg.merge_from_dict(overrides)
+        if any(key.split('.')[0] == 'custom_imports' for key in overrides):
+            import_modules_from_strings(**cfg.custom_imports)
+    except Exception as error:
+        given = ', '.join(f'{key}={value}' for key, value in overrides.items())
+        raise BadConfig(f'{given} (--cfg-options) does not fit {cfg.filename}: '
+                        f'{type(error).__name__}: {error}') from error
+    check_overrides(cfg, overrides, before)
 
 
 def config_path(config: str | Path) -> Path:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from modelindex.models.Model import Model
 
+from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.fit import config_errors
 from mmconvmixer.checkpoints.head import check_head
@@ -79,7 +80,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
         if not pretrained:
             raise CheckpointNotFound(f'no weights are published for {model}; give '
                                      'pretrained=PATH, or pretrained=False for random ones')
-    with config_errors():
+    with config_errors(), building('the model'):
         built = hub_get(config, pretrained=False, **model_options)
     check_head(built)
     built._metainfo = entry
@@ -90,6 +91,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
         if getattr(built, 'head', built) is None:
             weights = without_head(weights)
         load_weights(built, weights, str(path), strict)
+        built.weights_origin = weights.origin  # for messages
         meta = meta_of(checkpoint)
         if described := dataset_meta_of(meta):
             built._dataset_meta = described

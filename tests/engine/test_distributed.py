@@ -200,6 +200,59 @@ def test_a_script_with_too_few_arguments_says_how_to_call_it(shell, script, argu
     assert f'usage: {script}' in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.fixture
+def called(shell, tmp_path):
+    """Call a script with a python and an srun that print their arguments; return the words."""
+    for name in ('python', 'srun'):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$@"\n')
+        (tmp_path / name).chmod(0o755)
+
+    def call(script, *arguments, **variables):
+        env = {**shell.keywords['env'], **variables,
+               'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
+        return shell([f'tools/{script}', *arguments], env=env)
+    return call
+
+
+@pytest.mark.parametrize('arguments, passed', [
+    (['net', '2'], 'test.py net --launcher pytorch'),
+    (['net', '2', '--out', 'x.json'], 'test.py net --launcher pytorch --out x.json'),
+    (['net', 'a.pth', '2', '--tta'], 'test.py net a.pth --launcher pytorch --tta'),
+    (['net', '7', '2'], 'test.py net 7 --launcher pytorch')])  # a checkpoint that is called 7
+def test_dist_test_takes_the_zoo_s_weights_without_a_checkpoint(called, arguments, passed):
+    said = called('dist_test.sh', *arguments).stdout.strip()
+    assert '--nproc_per_node 2 ' in said and said.endswith(passed)
+
+
+@pytest.mark.parametrize('arguments, passed', [
+    (['net'], 'test.py net --launcher slurm'),
+    (['net', '--out', 'x.json'], 'test.py net --out x.json --launcher slurm'),
+    (['net', 'a.pth', '--tta'], 'test.py net a.pth --tta --launcher slurm')])
+def test_slurm_test_takes_the_zoo_s_weights_without_a_checkpoint(called, arguments, passed):
+    assert called('slurm_test.sh', 'part', 'job', *arguments).stdout.strip().endswith(passed)
+
+
+@pytest.mark.parametrize('script, arguments', [
+    ('slurm_train.sh', ['part', 'job', 'net', 'work']), ('slurm_test.sh', ['part', 'job', 'net'])])
+@pytest.mark.parametrize('variables, said', [
+    (dict(GPUS='0'), "GPUS is 0 and TASKS ''"), (dict(GPUS='0', TASKS='no'), "TASKS 'no'"),
+    (dict(GPUS='many'), "GPUS is 'many', expected a number")])
+def test_under_slurm_a_number_of_processes_is_required(
+        called, script, arguments, variables, said):
+    done = called(script, *arguments, **variables)
+    assert done.returncode == 2 and done.stdout == ''
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('script, arguments', [
+    ('dist_train.sh', ['net', '0']), ('dist_train.sh', ['net', '--amp']),
+    ('dist_test.sh', ['net', '0']), ('dist_test.sh', ['net', 'a.pth', '--tta'])])
+def test_another_number_of_processes_is_one_line(called, script, arguments):
+    done = called(script, *arguments)
+    assert done.returncode == 2 and done.stdout == ''
+    assert "PROCESSES is '" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize('script, arguments', [
     ('dist_train.sh', ['config.py', '4']), ('dist_test.sh', ['config.py', 'x.pth', '4'])])
 def test_several_nodes_use_the_address_in_the_variables(shell, tmp_path, script, arguments):

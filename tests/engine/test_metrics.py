@@ -4,7 +4,8 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 
 from mmconvmixer.engine import CalibrationError, PerClassAccuracy
-from mmconvmixer.engine.metrics import calibration_error
+from mmconvmixer.engine.metrics import as_text, calibration_error
+from mmconvmixer.errors import BadConfig
 
 
 def evaluate(metric, scores, labels, classes=None):
@@ -46,3 +47,41 @@ def test_a_score_on_the_border_belongs_to_the_bin_below():
     scores, hits = torch.tensor([0., .5, 1.]).double(), torch.tensor([0., 1., 1.]).double()
     # With two bins: (0, .5] holds 0 and .5, (.5, 1] holds 1.
     assert calibration_error(scores, hits, 2) == pytest.approx(abs(.5 - 1) / 3)
+
+
+def test_namesakes_among_the_classes_keep_a_figure_each():
+    scores = [[.9, .1, 0.], [.9, .1, 0.], [0., .2, .8]]
+    assert evaluate(PerClassAccuracy(), scores, [0, 1, 2], ('crane', 'dog', 'crane')) == {
+        'accuracy/per_class': {'crane (0)': 100., 'dog': 0., 'crane (2)': 100.}}
+
+
+def test_a_label_beyond_the_class_names_is_called_by_its_number():
+    assert evaluate(PerClassAccuracy(), [[.1, .9]], [1], ('cat',)) == {
+        'accuracy/per_class': {'1': 100.}}
+
+
+def test_accuracy_per_class_judges_the_scores_as_mmpretrain_s_metrics_do():
+    sample = dict(gt_label=torch.tensor([1]), pred_label=torch.tensor([0]))
+    metric = PerClassAccuracy()
+    metric.process(None, [{**sample, 'pred_score': torch.tensor([.3, .7])}, sample])
+    assert metric.evaluate(2) == {'accuracy/per_class': {'1': 50.}}
+
+
+@pytest.mark.parametrize('metric', [PerClassAccuracy(), CalibrationError()])
+@pytest.mark.parametrize('label, said', [(dict(gt_label=torch.tensor([0, 2])), '2 labels'),
+                                         ({}, 'no label')])
+def test_a_figure_for_one_label_refuses_images_with_another_number(metric, label, said):
+    sample = dict(label, img_path='a.png', pred_score=torch.tensor([.3, .7]))
+    with pytest.raises(BadConfig, match=f'one label per image, but a.png has {said}'):
+        metric.process(None, [sample])
+
+
+def test_calibration_needs_scores():
+    with pytest.raises(BadConfig, match='predicts labels only'):
+        CalibrationError().process(None, [dict(gt_label=torch.tensor([1]),
+                                               pred_label=torch.tensor([1]))])
+
+
+def test_metrics_as_text_have_dicts_first_and_single_numbers_in_the_last_line():
+    assert as_text({'top1': 50., 'per_class': {'cat': 25., 'dog': 75.}, 'count': 3}) == (
+        'per_class: cat 25.00, dog 75.00\ntop1 50.00  count 3')

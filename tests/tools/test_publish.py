@@ -85,3 +85,23 @@ def test_data_for_a_test_set_without_a_folder_is_refused(
     said = bad_input('publish', trained, tmp_path / 'out', 'toy', '--data', tmp_path,
                      '--config', toy_config, experiment=False)
     assert 'Digits' in said and 'leave it out' in said
+
+
+def test_weights_for_other_classes_than_the_test_set_s_are_not_published(
+        bad_input, folder_config, image_folder, trained, tmp_path):
+    """Ten classes, and ten others: the figures would mean nothing."""
+    image_folder(tmp_path / 'data', 20)
+    said = bad_input('publish', trained, 'out', 'toy', '--config',
+                     folder_config(tmp_path / 'data'), experiment=False)
+    assert f'the classes of the test set are not those of {trained}' in said
+    assert 'label 0 is 0 in the checkpoint and class0 in the test set' in said
+    assert f'(--config PATH). It was trained with {trained.parent}/toy.py; use that config' in said
+
+
+def test_weights_with_another_number_of_classes_name_their_run_s_config(
+        bad_input, trained, repo):
+    said = bad_input('publish', trained, 'out', 'toy', '--config',
+                     repo / 'configs/convmixer/convmixer-64-4_digits.py', experiment=False)
+    assert f'{trained} does not fit the network' in said
+    assert f'It was trained with {trained.parent}/toy.py; use that config' in said
+    assert 'no-strict' not in said

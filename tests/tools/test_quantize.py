@@ -75,3 +75,24 @@ def test_a_missing_test_folder_is_one_line(bad_input, folder_config, trained, im
     said = bad_input('quantize', config, '--checkpoint', trained, '--format', 'onnx', '--out',
                      'net.onnx', '--calib', images, experiment=False)
     assert f'{tmp_path}/nowhere' in said
+
+
+def test_a_test_set_of_other_classes_is_refused(
+        bad_input, folder_config, image_folder, trained, images, tmp_path):
+    for package in ('onnxruntime', 'onnxscript'):
+        pytest.importorskip(package)
+    image_folder(tmp_path / 'data', 20)
+    said = bad_input('quantize', folder_config(tmp_path / 'data'), '--checkpoint', trained,
+                     '--format', 'onnx', '--out', 'net.onnx', '--calib', images, experiment=False)
+    assert 'label 0 is 0 in the checkpoint and class0 in the test set' in said
+    assert f'{trained.parent}/toy.py' in said and '--no-evaluate' in said
+
+
+def test_a_mismatch_names_no_option_that_the_tool_lacks(bad_input, bad_checkpoints, images,
+                                                        toy_config):
+    for package in ('onnxruntime', 'onnxscript'):
+        pytest.importorskip(package)
+    path, said = bad_checkpoints['three blocks']
+    error = bad_input('quantize', toy_config, '--checkpoint', path, '--format', 'onnx', '--out',
+                      'net.onnx', '--calib', images, experiment=False)
+    assert said in error and 'strict' not in error

@@ -112,6 +112,110 @@ def test_metrics_that_are_not_single_numbers_are_printed_and_written(
     assert 'single-label/f1-score_classwise' in done.out.splitlines()[-1]
 
 
+@pytest.fixture
+def matrix_config(toy_config, tmp_path):
+    path = tmp_path / 'matrix.py'
+    path.write_text(f"_base_ = ['{toy_config}']\ntest_evaluator = [dict(type='Accuracy'), "
+                    "dict(type='ConfusionMatrix')]\n")
+    return path
+
+
+@pytest.mark.parametrize('ending', ['.json', '.yml', '.pkl'])
+def test_a_confusion_matrix_is_written_as_nested_lists_or_as_a_tensor(
+        evaluate, matrix_config, trained, tmp_path, ending):
+    out = tmp_path / f'metrics{ending}'
+    metrics = evaluate(trained, tmp_path, config=matrix_config, out=str(out), out_item='metrics')
+    matrix = mmengine.load(out)['confusion_matrix/result']
+    assert isinstance(matrix, torch.Tensor if ending == '.pkl' else list)
+    matrix = torch.as_tensor(matrix)
+    assert torch.equal(matrix, metrics['confusion_matrix/result'])
+    assert float(100 * matrix.trace() / matrix.sum()) == pytest.approx(metrics['accuracy/top1'])
+
+
+@pytest.mark.parametrize('item', ['metrics', 'pred'])
+def test_a_file_that_cannot_be_written_does_not_take_the_figures_with_it(
+        tool, toy_config, trained, evaluate, tmp_path, monkeypatch, item):
+    def full(*_args, **_options):
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr('mmengine.dump', full)
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path / 'work', '--out',
+                tmp_path / 'out.json', '--out-item', item)
+    assert done.code == 2 and 'No space left on device' in done.err
+    top1 = evaluate(trained, tmp_path / 'again')['accuracy/top1']
+    assert 'out.json was not written; the metrics are' in done.out
+    assert f'accuracy/top1 {top1:.2f}' in done.out.splitlines()[-1]
+
+
+@pytest.fixture
+def several_labels(toy_config, image_folder, tmp_path):
+    """A config and weights of a network for several labels per image."""
+    paths = image_folder(tmp_path / 'data', 6, classes=3)
+    (tmp_path / 'labels.json').write_text(json.dumps(dict(
+        metainfo=dict(classes=['a', 'b', 'c']),
+        data_list=[dict(img_path=f'{path.parent.name}/{path.name}', gt_label=[number % 2, 2])
+                   for number, path in enumerate(paths)])))
+    config = tmp_path / 'several.py'
+    config.write_text(f"""_base_ = ['{toy_config}']
+model = dict(head=dict(_delete_=True, type='MultiLabelLinearClsHead', num_classes=3,
+                       in_channels=8))
+data_preprocessor = dict(num_classes=3)
+test_dataloader = dict(dataset=dict(
+    _delete_=True, type='MultiLabelDataset', ann_file='{tmp_path}/labels.json',
+    data_prefix='{tmp_path}/data', pipeline=[
+        dict(type='LoadImage', color_type='grayscale'), dict(type='PackInputs')]))
+test_evaluator = [dict(type='MultiLabelMetric', thr=0.5)]
+""")
+    from mmconvmixer import get_model
+    torch.manual_seed(0)
+    torch.save(get_model(config).state_dict(), tmp_path / 'several.pth')
+    return config, tmp_path / 'several.pth'
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_several_labels_per_image_are_lists_in_json(evaluate, several_labels, tmp_path, tta):
+    config, weights = several_labels
+    out = tmp_path / 'out.json'
+    evaluate(weights, tmp_path / 'work', config=config, out=str(out), tta=tta)
+    predictions = json.loads(out.read_text())
+    assert [entry['gt_label'] for entry in predictions] == [[0, 2], [1, 2]] * 3
+    for entry in predictions:
+        chosen = [label for label in range(3) if entry['pred_scores'][label] >= 0.5]
+        assert entry['pred_label'] == chosen
+        assert entry['pred_class'] == ['abc'[label] for label in chosen]
+        assert entry['pred_score'] == [entry['pred_scores'][label] for label in chosen]
+
+
+def test_a_figure_that_makes_no_sense_for_several_labels_is_one_line(
+        bad_input, several_labels, tmp_path, elsewhere):
+    config, weights = several_labels
+    one_label = tmp_path / 'one_label.py'
+    one_label.write_text(f"_base_ = ['{config}']\ntest_evaluator = [dict(type='Accuracy')]\n")
+    said = bad_input('test', one_label, weights, '--work-dir', elsewhere)
+    assert 'needs one label per image' in said and '2 labels' in said
+
+
+def test_a_test_set_of_other_classes_is_noticed(
+        tool, folder_config, image_folder, trained, tmp_path):
+    """Ten classes, and ten others: their labels are compared by number only."""
+    image_folder(tmp_path / 'data', 20)
+    done = tool('test', folder_config(tmp_path / 'data'), trained, '--work-dir', tmp_path / 'work')
+    assert done.code == 0, done.err
+    warning, = (line for line in done.out.splitlines() if 'classes of the test set' in line)
+    assert ' WARNING ' in warning and str(trained) in warning
+    assert 'label 0 is 0 in the checkpoint and class0 in the test set' in warning
+    assert f'It was trained with {trained.parent}/toy.py; use that config' in warning
+
+
+def test_the_classes_of_the_checkpoint_cause_no_warning(tool, toy_config, trained, tmp_path):
+    assert 'classes of the test set' not in tool('test', toy_config, trained, '--work-dir',
+                                                 tmp_path).out
+
+
+def test_weights_to_evaluate_are_not_given_as_load_from(bad_input, trained):
+    said = bad_input('test', 'convmixer-64-4_digits', '--cfg-options', f'load_from={trained}')
+    assert 'give the weights to evaluate as CHECKPOINT' in said
+
+
 def test_show_dir_gets_one_image_per_sample_whatever_their_names(
         tool, folder_config, image_folder, trained, tmp_path):
     image_folder(tmp_path / 'data', 23)  # class0/000.png, class1/000.png, ...
@@ -145,6 +249,22 @@ def test_tta_averages_an_image_and_its_mirror_image(evaluate, toy_config, traine
     plain, flipped = scores('plain'), scores('flipped', config=mirrored)
     assert not torch.allclose(plain, flipped, atol=1e-3)
     torch.testing.assert_close(scores('tta', tta=True), (plain + flipped) / 2)
+
+
+def test_with_tta_every_figure_follows_from_the_averaged_scores(evaluate, tmp_path):
+    out = tmp_path / 'tta.pkl'
+    metrics = evaluate('convmixer-64-4_digits', tmp_path, config='convmixer-64-4_digits', tta=True,
+                       out=str(out))
+    predictions = mmengine.load(out)
+    hits = {name: [] for name in '0123456789'}
+    for entry in predictions:
+        assert int(entry['pred_label']) == int(entry['pred_score'].argmax())
+        hits[str(int(entry['gt_label']))].append(entry['pred_label'] == entry['gt_label'])
+    assert metrics['accuracy/per_class'] == pytest.approx(
+        {name: 100 * float(torch.cat(found).double().mean()) for name, found in hits.items()})
+    every = torch.cat([torch.cat(found) for found in hits.values()]).double()
+    assert metrics['accuracy/top1'] == pytest.approx(100 * float(every.mean()), abs=1e-4)
+    assert metrics['accuracy/top1'] > 95
 
 
 def test_tta_leaves_out_a_corrupt_image_and_names_it(

@@ -276,3 +276,19 @@ def test_as_a_process_an_unreachable_url_is_one_line_and_2(
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith('error: ') and f'127.0.0.1:{free_port}' in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_validation_set_of_other_classes_is_noticed(tool, toy_config, image_folder, tmp_path):
+    """A folder whose classes are others, with labels that are numbered in the same way."""
+    image_folder(tmp_path / 'val', 20)
+    config = tmp_path / 'other_val.py'
+    config.write_text(f"""_base_ = ['{toy_config}']
+val_dataloader = dict(dataset=dict(
+    _delete_=True, type='CustomDataset', data_root='{tmp_path}/val', pipeline=[
+        dict(type='LoadImage', color_type='grayscale'), dict(type='PackInputs')]))
+train_dataloader = dict(num_batch_per_epoch=2)
+""")
+    done = tool('train', config, '--work-dir', tmp_path / 'work')
+    assert done.code == 0, done.err
+    warning, = (line for line in done.out.splitlines() if 'not those of the training set' in line)
+    assert 'label 0 is 0 in the training set and class0 in the validation set' in warning

@@ -6,10 +6,13 @@ import numpy as np
 from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
+from mmpretrain.models.heads import MultiLabelClsHead
 
 from mmconvmixer.config.test_set import data_root_override
 from mmconvmixer.datasets import SkipUnreadable, check_folders
 from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.same_classes import other_classes
+from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo.config import require
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -27,7 +30,8 @@ class TestSet:
 
     Raises:
         DatasetNotFound: the folder does not exist.
-        BadConfig: the model's config has no test set.
+        BadConfig: the model's config has no test set, or one for other classes or for
+            several labels per image.
     """
     __test__ = False  # tells pytest that this is not a test
 
@@ -39,6 +43,17 @@ class TestSet:
         check_folders(cfg.test_dataloader.dataset)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             self._samples = SkipUnreadable(build_dataset(cfg.test_dataloader.dataset))
+        head = getattr(model, 'head', None)
+        if isinstance(head, MultiLabelClsHead):
+            raise BadConfig('top-1 makes no sense for several labels per image; leave the '
+                            'accuracy out with --no-evaluate (evaluate=False)')
+        trained = (getattr(model, '_dataset_meta', None) or {}).get('classes')
+        strange = other_classes(trained, getattr(head, 'num_classes', None), self._samples)
+        if strange:
+            origin = getattr(model, 'weights_origin', '') or 'Use the config of its run'
+            raise BadConfig(f'the classes of the test set of {cfg.filename} are not those of the '
+                            f'checkpoint: {strange}. {origin}, or leave the accuracy out with '
+                            '--no-evaluate (evaluate=False)')
         self._preprocess = model.data_preprocessor
         self.batch_size = batch_size
 

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 import torch
+from mmpretrain.models.heads import MultiLabelClsHead
 
 from mmconvmixer.apis.evaluation import evaluate
 from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
-from mmconvmixer.errors import DatasetNotFound
+from mmconvmixer.errors import BadConfig, DatasetNotFound
 
 
 def logits_of(model):
@@ -45,3 +46,12 @@ def test_another_data_folder_can_be_given(folder_config, image_folder, tmp_path)
     with pytest.raises(DatasetNotFound, match='missing'):
         TestSet(model)
     assert sum(len(labels) for _, labels in TestSet(model, str(tmp_path / 'here'))) == 12
+
+
+def test_several_labels_per_image_and_other_classes_have_no_top_1(digits):
+    digits._dataset_meta = dict(classes=[f'kind{label}' for label in range(10)])
+    with pytest.raises(BadConfig, match='label 0 is kind0 in the checkpoint and 0 in the test set'):
+        TestSet(digits)
+    digits.head = MultiLabelClsHead(thr=0.5)
+    with pytest.raises(BadConfig, match='no sense for several labels per image'):
+        TestSet(digits)
