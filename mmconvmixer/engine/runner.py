@@ -32,6 +32,7 @@ from mmconvmixer.datasets import (
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.evaluator import Evaluator
+from mmconvmixer.engine.histories import only_own_statistics
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
 from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_random_state
@@ -271,7 +272,7 @@ class Runner(MMEngineRunner):
         if not Path(out_dir).is_dir():  # a remote store, which cannot rename
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
-        with atomic_write(Path(out_dir, filename)) as part:
+        with atomic_write(Path(out_dir, filename)) as part, only_own_statistics():
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)
 
 

@@ -81,4 +81,4 @@ def test_kills_at_random_moments_change_nothing(train, tmp_path, name):
         assert process.exitcode == 0
         finished += 1
         assert left(folder) == expected, f'after {kills} kills'
-    print(f'{name}: {kills} kills, {finished} runs')
+        print(f'{name}: {kills} kills, {finished} runs', flush=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 
 from mmconvmixer.checkpoints import latest_checkpoint, read_checkpoint
 from mmconvmixer.engine import Runner
@@ -221,3 +222,19 @@ def test_in_a_copied_folder_the_original_is_not_touched(tmp_path):
     assert {path.name for path in (tmp_path / 'original').glob('*.pth')} == before
     assert (tmp_path / 'copy/best_top1_epoch_4.pth').is_file()
     assert not (tmp_path / 'copy/best_top1_epoch_2.pth').exists()
+
+
+def test_a_statistic_of_ones_own_does_not_stop_a_run_from_resuming(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(HistoryBuffer, '_statistics_methods',
+                        dict(HistoryBuffer()._statistics_methods))
+
+    @HistoryBuffer.register_statistics
+    def twice_the_mean(self, window_size=None):
+        return 2 * self.mean(window_size)
+
+    with pytest.raises(Killed):
+        run(tmp_path, DieInValidation(2))
+    runner = run(tmp_path)
+    loss = runner.message_hub.get_scalar('train/loss')
+    assert loss.statistics('twice_the_mean', 3) == 2 * loss.mean(3)
+    assert left(tmp_path) == whole[0]
