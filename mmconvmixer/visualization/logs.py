@@ -181,7 +181,7 @@ def _recorded_starts(work_dir: Path) -> dict[str, int]:
         return {}
 
 
-def _up_to(rows: list[Row], begin: int, later: list[Row]) -> list[Row]:
+def _up_to(rows: list[Row], begin: float, later: list[Row]) -> list[Row]:
     """Return the rows up to an iteration, without the figures that a later start repeats there."""
     again = {name for row in later if row['iter'] <= begin for name in row} - {
         'iter', 'epoch', 'time', 'data_time', 'memory'}
