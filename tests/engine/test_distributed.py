@@ -266,3 +266,16 @@ def test_a_signal_to_the_launcher_stops_its_processes_after_the_same_iteration(
     assert len(checkpoint['random_states']) == 2
     assert checkpoint['meta']['iter'] == 38 * checkpoint['meta']['epoch'] + (
         checkpoint['position']['batch'])
+
+
+@pytest.mark.slow
+def test_two_processes_resume_inside_an_epoch_with_their_own_gradients(
+        shell, wide_config, tmp_path, free_port, weights_of, same_weights):
+    options = ['--cfg-options', 'optim_wrapper.accumulative_counts=3',
+               'default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=20']
+    dist_train(shell, free_port, wide_config, tmp_path / 'whole', *options)
+    (tmp_path / 'cut').mkdir()
+    shutil.copy(tmp_path / 'whole/iter_20.pth', tmp_path / 'cut')  # 20 is no multiple of 3
+    dist_train(shell, free_port, wide_config, tmp_path / 'cut', '--resume', *options)
+    assert same_weights(weights_of(tmp_path / 'cut/iter_38.pth'),
+                        weights_of(tmp_path / 'whole/iter_38.pth'))

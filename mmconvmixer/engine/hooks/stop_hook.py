@@ -1,4 +1,5 @@
 """Stop a training on a signal, so that it can be resumed at the same iteration."""
+import multiprocessing
 import os
 import signal
 import threading
@@ -116,6 +117,8 @@ def shield_loader_process() -> None:
 
 
 def _end_if_parent_asks() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
+    parent = multiprocessing.parent_process()  # os.getppid() may be a fork server
+    if parent is not None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+            pass
+        os._exit(0)
