@@ -174,11 +174,8 @@ def _join_starts(work_dir: Path, starts: list[Path]) -> Log:
 
 def _recorded_starts(work_dir: Path) -> dict[str, int]:
     """Return the iteration at which each start of a run began, in order, by its folder."""
-    starts = (read_run_record(work_dir) or {}).get('starts', [])
-    try:
-        return {str(start['folder']): int(start['iter']) for start in starts}
-    except (KeyError, TypeError, ValueError):  # edited by hand
-        return {}
+    record = read_run_record(work_dir) or dict(starts=[])
+    return {start['folder']: start['iter'] for start in record['starts']}
 
 
 def _up_to(rows: list[Row], begin: float, later: list[Row]) -> list[Row]:

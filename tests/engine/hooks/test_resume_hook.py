@@ -170,7 +170,9 @@ def test_a_validation_that_was_complete_is_not_repeated(whole, tmp_path):
     assert left(tmp_path) == whole[0]
 
 
-@pytest.mark.parametrize('record', [b'', b'{', b'[1]', b'\xff', None])
+@pytest.mark.parametrize('record', [
+    b'', b'{', b'[1]', b'\xff', None, b'{"history": [], "seconds": 1, "starts": 3}',
+    b'{"history": [{"iter": 3, "metrics": 1}], "seconds": 1}'])
 def test_a_damaged_record_costs_nothing_but_times(whole, tmp_path, record):
     with pytest.raises(Killed):
         run(tmp_path, DieInValidation(3))
@@ -180,6 +182,8 @@ def test_a_damaged_record_costs_nothing_but_times(whole, tmp_path, record):
         path.write_bytes(record)
     run(tmp_path)
     assert left(tmp_path) == whole[0]
+    if record is not None:
+        assert (tmp_path / 'run.json.damaged').read_bytes() == record
 
 
 def test_a_schedule_that_follows_the_metrics_goes_on_where_it_was(tmp_path):
