@@ -1,8 +1,11 @@
 """A run that is killed at any file operation, and then resumed, leaves the same files."""
 import itertools
 import json
+import multiprocessing
 import os
+import random
 import shutil
+import time
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
+from mmconvmixer._support.atomic_write import remove_leftovers
 from mmconvmixer.checkpoints import latest_checkpoint, read_checkpoint
 from mmconvmixer.engine import Runner
 
@@ -127,6 +131,36 @@ def test_killed_at_any_file_operation_it_ends_in_the_same_files(
             run(folder)
         run(folder)
         assert left(folder) == expected, moment
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_files(whole, tmp_path):
+    chance, fork = random.Random(0), multiprocessing.get_context('fork')
+
+    def start(folder):
+        remove_leftovers(folder)  # as `train` does
+        process = fork.Process(target=run, args=(folder,))
+        process.start()
+        return process
+
+    began = time.monotonic()
+    start(tmp_path / 'whole').join()
+    duration = time.monotonic() - began
+    kills = finished = 0
+    while kills < int(os.environ.get('MMCONVMIXER_KILLS', '100')):
+        folder = tmp_path / str(finished)
+        while True:
+            process = start(folder)
+            process.join(chance.uniform(0, 1.5 * duration))
+            if process.exitcode is not None:
+                break
+            process.kill()
+            process.join()
+            kills += 1
+        assert process.exitcode == 0
+        finished += 1
+        assert left(folder) == whole[0], f'after {kills} kills'
+    print(f'{kills} kills, {finished} runs')
 
 
 class DieInValidation(Hook):
