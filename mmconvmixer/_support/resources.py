@@ -38,7 +38,8 @@ def raise_if_exhausted(error: BaseException) -> None:
     well cause a MemoryError.)
     """
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        raise out_of(_BY_NUMBER[error.errno], error) from error
+        what = 'memory' if error.errno == errno.ENOMEM else 'file handles'
+        raise out_of(what, error) from error
 
 
 def out_of(what: str, error: BaseException) -> OutOfResources:

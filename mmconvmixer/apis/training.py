@@ -52,8 +52,8 @@ def train(config: str | Path,
         data: folder of images, one folder per class, that replaces the config's data; see
             `mmconvmixer.config.image_folders`.
         work_dir: folder for logs and checkpoints. Default: work_dirs/<name of the config>.
-        resume: True resumes from the newest complete checkpoint in `work_dir`, and
-            trains from the start if there is none; a path resumes from that checkpoint.
+        resume: True resumes from the newest complete checkpoint of the run in `work_dir`,
+            and trains from the start if there is none; a path resumes from that checkpoint.
         overrides: dotted config keys and their values.
         amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
         validate: False skips the evaluations between epochs.

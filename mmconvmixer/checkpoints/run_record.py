@@ -11,17 +11,24 @@ RECORD = 'run.json'
 def read_run_record(work_dir: str | Path) -> dict | None:
     """Return the record in a work dir; None, with a warning, if it is damaged or not there.
 
-    Its `history` is a list of entries with an `iter`, its `seconds` a number.
+    Its `history` is a list of entries with an `iter`, its `seconds` a number, and its
+    `starts`, which records of earlier versions lack, a list of entries with folder and `iter`.
     """
     path = Path(work_dir, RECORD)
     try:
         record = json.loads(path.read_text(encoding='utf-8'))
-        if not all(isinstance(entry['iter'], int) for entry in record['history']):
-            raise ValueError('an entry of its history has no iter')
+        record.setdefault('starts', [])
+        entries = [*record['history'], *record['starts']]
+        if not all(isinstance(entry['iter'], int) and isinstance(entry.get('metrics', {}), dict)
+                   for entry in entries):
+            raise ValueError('an entry has no iter or no metrics')
+        if not all(isinstance(start['folder'], str) for start in record['starts']):
+            raise ValueError('a start has no folder')
         record['seconds'] = float(record['seconds'])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError,
+            RecursionError) as error:
         print_log(f'{path} is damaged and was not read ({type(error).__name__}: {error})',
                   'current', logging.WARNING)
         return None

@@ -69,7 +69,9 @@ def exit_code(main: Callable[[], int | None], has_strict: bool = False) -> int:
         leave_process_group(after_error=True)
         return 2
     except SystemExit as stopped:  # a signal stopped a training, in all processes alike
-        code = int(stopped.code or 0)
+        if not isinstance(stopped.code, int):
+            raise
+        code = stopped.code
     leave_process_group()
     return code or 0
 

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='train on these images, one folder per class: DIR/train and '
                         'DIR/val if they exist, otherwise DIR with a tenth held out')
     parser.add_argument('--resume', nargs='?', const=True, default=False, metavar='CHECKPOINT',
-                        help='continue from a checkpoint; without a path, from the newest '
-                        'complete one in the work dir')
+                        help='continue from a checkpoint; without a path, from the one '
+                        'that the run in the work dir saved last')
     parser.add_argument('--no-validate', dest='validate', action='store_false',
                         help='do not evaluate between epochs')
     parser.add_argument('--auto-scale-lr', action='store_true',

@@ -33,6 +33,7 @@ from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.building import BuildingRunner
 from mmconvmixer.engine.evaluator import Evaluator
+from mmconvmixer.engine.histories import only_own_statistics
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
 from mmconvmixer.engine.hooks.fresh_workers_hook import FreshWorkersHook
 from mmconvmixer.engine.hooks.progress_hook import ProgressHook
@@ -278,7 +279,7 @@ class Runner(BuildingRunner):
         if not Path(out_dir).is_dir():  # a remote store, which cannot rename
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
-        with atomic_write(Path(out_dir, filename)) as part:
+        with atomic_write(Path(out_dir, filename)) as part, only_own_statistics():
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)
 
 

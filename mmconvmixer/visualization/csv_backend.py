@@ -88,7 +88,7 @@ class CSVVisBackend(BaseVisBackend):
             columns, before = read_table(self.path)
             if 'iter' in columns:
                 self._columns = columns
-                rows = [old for old in before if _iteration(old) < row['iter']]
+                rows = [old for old in before if _comes_before(old, row)]
         self._rewrite(rows)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
@@ -118,6 +118,13 @@ def _with_time(scalars: dict, step: int) -> dict[str, Any]:
     figures = {f'val/{name}' if validation and name in ('time', 'data_time') else name: value
                for name, value in scalars.items() if name not in FIRST}
     return {**done, **figures}
+
+
+def _comes_before(old: dict[str, str], first: dict[str, Any]) -> bool:
+    """Whether a row of an earlier start is not repeated from the first row of this one on."""
+    # A resumed run may begin with a validation, which follows the training's row.
+    same = 'val/time' in first and _iteration(old) == first['iter'] and not old.get('val/time')
+    return same or _iteration(old) < first['iter']
 
 
 def _iteration(row: dict[str, str]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmconvmixer.checkpoints.run_record import RECORD, read_run_record
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.visualization import csv_backend
 from mmconvmixer.visualization.log_files import (
@@ -17,7 +18,6 @@ from mmconvmixer.visualization.log_files import (
 
 # mmengine's LocalVisBackend writes these for each start of a run.
 SCALARS, CONFIG = 'scalars.json', 'config.py'
-RECORD = 'run.json'
 SOURCES = f'<start>/vis_data/{SCALARS}, {csv_backend.NAME} or {RECORD}'
 
 
@@ -151,6 +151,9 @@ def _read_folder(folder: Path) -> Log:
 
 
 def _join_starts(work_dir: Path, starts: list[Path]) -> Log:
+    # The names of the folders are local times, which go back in autumn and with the clock.
+    recorded = _recorded_starts(work_dir)
+    starts = [work_dir / name for name in recorded if work_dir / name in starts] or starts
     read = [read_json_lines(start / 'vis_data' / SCALARS) for start in starts]
     # A single start may be too short to tell the length of an epoch.
     lengths = (_length_of(lines) for lines in (
@@ -158,12 +161,29 @@ def _join_starts(work_dir: Path, starts: list[Path]) -> Log:
     length = _length_beside(work_dir) or next(filter(None, lengths), None)
     rows: list[Row] = []
     for start, (lines, _) in zip(starts, read, strict=True):
-        later = _with_iterations(lines, length)
-        if later:
-            first = min(row['iter'] for row in later) if _resumed(start) else 0
-            rows = [row for row in rows if row['iter'] < first] + later
+        begin = recorded.get(start.name, 0)
+        later = _with_iterations(lines, length, begin)
+        if not later:
+            continue
+        if start.name not in recorded:
+            begin = min(row['iter'] for row in later) - 1 if _resumed(start) else 0
+        rows = _up_to(rows, begin, later) + later
     return _log(work_dir.resolve().name, work_dir, rows, length,
                 [note for _, notes in read for note in notes])
+
+
+def _recorded_starts(work_dir: Path) -> dict[str, int]:
+    """Return the iteration at which each start of a run began, in order, by its folder."""
+    record = read_run_record(work_dir) or dict(starts=[])
+    return {start['folder']: start['iter'] for start in record['starts']}
+
+
+def _up_to(rows: list[Row], begin: float, later: list[Row]) -> list[Row]:
+    """Return the rows up to an iteration, without the figures that a later start repeats there."""
+    again = {name for row in later if row['iter'] <= begin for name in row} - {
+        'iter', 'epoch', 'time', 'data_time', 'memory'}
+    return [row for row in rows if row['iter'] < begin
+            or (row['iter'] == begin and not again & row.keys())]
 
 
 def _resumed(start: Path) -> bool:
@@ -207,10 +227,16 @@ def _length_of(rows: Iterable[Row]) -> int | None:
     return round((last - start) / (last_epoch - epoch)) or None
 
 
-def _with_iterations(rows: list[Row], length: int | None) -> list[Row]:
-    """Give validation lines, which only have a `step`, the iterations done."""
+def _with_iterations(rows: list[Row], length: int | None, begin: int = 0) -> list[Row]:
+    """Give validation lines, which only have a `step`, the iterations done.
+
+    Args:
+        rows: of one start.
+        length: iterations in an epoch.
+        begin: iterations done before the first row.
+    """
     length = length or _length_of(rows)
-    placed, done, epoch = [], 0., None
+    placed, done, epoch = [], float(begin), None
     for line in rows:
         row = {name: value for name, value in line.items() if name != 'step'}
         step = line.get('step')

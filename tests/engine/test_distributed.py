@@ -2,8 +2,13 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import time
 
 import pytest
+
+from mmconvmixer.checkpoints import read_checkpoint
 
 SRUN = '''#!/bin/sh
 # Slurm's srun on one machine: run what follows the options once per task.
@@ -295,3 +300,35 @@ def test_only_the_first_process_prints_an_error_that_all_share(tool, tmp_path, m
     loud = tool('test', tmp_path / 'missing.py')
     assert (quiet.code, quiet.err) == (2, '')
     assert loud.code == 2 and loud.err.startswith('error: ')
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_launcher_stops_its_processes_after_the_same_iteration(
+        shell, wide_config, tmp_path, free_port):
+    run = subprocess.Popen(
+        ['tools/dist_train.sh', wide_config, '2', '--work-dir', tmp_path, '--cfg-options',
+         'train_cfg.max_epochs=90'], cwd=shell.keywords['cwd'], start_new_session=True,
+        env={**shell.keywords['env'], 'PORT': str(free_port)}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 200
+    while not (tmp_path / 'epoch_1.pth').exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait(60) != 0
+    checkpoint = read_checkpoint(tmp_path / 'interrupted.pth')
+    assert len(checkpoint['random_states']) == 2
+    assert checkpoint['meta']['iter'] == 38 * checkpoint['meta']['epoch'] + (
+        checkpoint['position']['batch'])
+
+
+@pytest.mark.slow
+def test_two_processes_resume_inside_an_epoch_with_their_own_gradients(
+        shell, wide_config, tmp_path, free_port, weights_of, same_weights):
+    options = ['--cfg-options', 'optim_wrapper.accumulative_counts=3',
+               'default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=20']
+    dist_train(shell, free_port, wide_config, tmp_path / 'whole', *options)
+    (tmp_path / 'cut').mkdir()
+    shutil.copy(tmp_path / 'whole/iter_20.pth', tmp_path / 'cut')  # 20 is no multiple of 3
+    dist_train(shell, free_port, wide_config, tmp_path / 'cut', '--resume', *options)
+    assert same_weights(weights_of(tmp_path / 'cut/iter_38.pth'),
+                        weights_of(tmp_path / 'whole/iter_38.pth'))

@@ -64,6 +64,19 @@ def test_a_resumed_run_continues_the_table(start, tmp_path):
         ['1', '100', '2.5', '', '3']]
 
 
+def test_a_resumed_run_that_begins_with_a_validation_keeps_the_row_before_it(start, tmp_path):
+    hub = MessageHub.get_current_instance()
+    hub.update_info('epoch', 0)
+    hub.update_info('iter', 74)
+    first, again = start(), start(resume=True, name='20260101_000001')
+    first.add_scalars(training(75), step=75)
+    first.add_scalars({'accuracy/top1': 40., 'time': 0.25}, step=1)
+    first.add_scalars(training(150), step=150)
+    again.add_scalars({'accuracy/top1': 41., 'time': 0.25}, step=1)
+    assert [row[1:4] for row in table(tmp_path / 'scalars.csv')[1:]] == [
+        ['75', '2.5', ''], ['75', '', '41']]
+
+
 def test_an_incomplete_row_of_a_killed_run_is_dropped(start, tmp_path):
     first = start()
     first.add_scalars(training(50), step=50)

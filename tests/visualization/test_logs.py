@@ -79,6 +79,38 @@ def test_a_start_without_a_line_changes_nothing(work_dir):
     assert read_log(work_dir).rows == before
 
 
+def write_record(work_dir, starts, **more):
+    (work_dir / 'run.json').write_text(json.dumps(dict(
+        command='', config_file='', seed=0, seconds=1., environment={}, git_revision=None,
+        history=[dict(epoch=1, iter=75)], starts=[
+            dict(folder=name, iter=begin) for name, begin in starts], **more)))
+
+
+def test_the_starts_come_in_the_order_of_the_record_and_not_of_their_local_times(tmp_path):
+    write_start(tmp_path, '20261025_025900', [line(50, loss=4.), line(100, 2, loss=3.)])
+    write_start(tmp_path, '20261025_020100', [line(100, 2, loss=2.), line(150, 2, loss=1.)],
+                resume=True)
+    write_record(tmp_path, [('20261025_025900', 0), ('20261025_020100', 75)])
+    assert read_log(tmp_path).curve('loss') == [(50, 4.), (100, 2.), (150, 1.)]
+
+
+def test_starts_of_an_earlier_run_in_the_folder_do_not_belong_to_the_curve(tmp_path):
+    write_start(tmp_path, '20260105_000000', [line(50, loss=9.), line(500, 7, loss=8.)])
+    write_start(tmp_path, '20260101_000000', [line(50, loss=4.)])
+    write_record(tmp_path, [('20260101_000000', 0)])
+    assert read_log(tmp_path).curve('loss') == [(50, 4.)]
+
+
+@pytest.mark.parametrize('again', [40., 41.])
+def test_a_resumed_run_that_begins_with_a_validation_keeps_the_line_before_it(tmp_path, again):
+    write_start(tmp_path, '1', [line(75, loss=4.), validation(1, 40.)])
+    write_start(tmp_path, '2', [validation(1, again), line(150, 2, loss=3.)], resume=True)
+    write_record(tmp_path, [('1', 0), ('2', 75)])
+    log = read_log(tmp_path)
+    assert log.curve('loss') == [(75, 4.), (150, 3.)]
+    assert log.curve('accuracy/top1') == [(75, again)]
+
+
 def test_all_files_of_a_real_run_have_the_same_figures(train, tmp_path):
     train(tmp_path / 'run', {'default_hooks.logger.interval': 25})
     train(tmp_path / 'run', {'train_cfg.max_epochs': 2, 'default_hooks.logger.interval': 25},

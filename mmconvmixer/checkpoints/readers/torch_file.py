@@ -22,10 +22,13 @@ from mmconvmixer.checkpoints.readers.pickle_protocol import (
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
+# The methods of a HistoryBuffer that its pickle may name.
+STATISTICS = ('min', 'max', 'current', 'mean')
+
 
 def _statistics_method(owner: type, name: str) -> Callable:
     """Replace `getattr` in the one way that a HistoryBuffer's pickle uses it."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+    if owner is not HistoryBuffer or name not in STATISTICS:
         raise pickle.UnpicklingError(f'GLOBAL getattr of {name!r}')
     return getattr(HistoryBuffer, name)
 

@@ -38,7 +38,8 @@ class CheckpointHook(MMEngineCheckpointHook):
             if not runner._resume:
                 Path(runner.work_dir, LAST).unlink(missing_ok=True)
             elif runner._load_from is not None:
-                record_last(runner, runner._load_from)
+                path = runner._load_from
+                record_last(runner, path if '://' in path else str(Path(path).absolute()))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         # First: once the new best is recorded in this checkpoint, nobody would remove the old.

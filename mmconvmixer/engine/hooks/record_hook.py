@@ -134,7 +134,7 @@ class RecordHook(Hook):
         self._run = uuid4().hex if resumed is None else resumed['run']
         self._starts, self._seconds_before = [], 0.
         if resumed is not None:
-            file = read_run_record(runner.work_dir) or {}
+            file = self._read_file(runner)
             if file.get('run') != self._run:
                 file = {}
             self.history = [dict(entry) for entry in resumed.get('history', file.get('history', []))
@@ -154,6 +154,13 @@ class RecordHook(Hook):
         self._run, self.history, self.validated = decided
         self._first_iter = self.history[-1]['iter'] if self.history else 0
         self._starts = [*self._starts, dict(folder=runner.timestamp, iter=runner.iter)]
+
+    def _read_file(self, runner: Runner) -> dict:
+        """Return the record in the work dir; keep one that cannot be read under another name."""
+        file, path = read_run_record(runner.work_dir), Path(runner.work_dir, RECORD)
+        if file is None and path.is_file() and is_main_process():
+            path.replace(path.with_name(f'{RECORD}.damaged'))
+        return file or {}
 
     def _take_last_metrics(self, runner: Runner, history: list[dict]) -> None:
         """Take over the metrics of a validation that came after the checkpoint was saved."""

@@ -1,4 +1,5 @@
 """Stop a training on a signal, so that it can be resumed at the same iteration."""
+import multiprocessing
 import os
 import signal
 import threading
@@ -57,10 +58,17 @@ class StopHook(Hook):
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                        outputs: Any = None) -> None:
         """Stop in a validation, which a resumed run repeats."""
-        if self._listens and self._agreed():
+        # Processes may have different numbers of validation batches, so several of them
+        # have to complete the validation before they can agree.
+        if self._listens and self._signal and get_world_size() == 1:
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):  # put the weights back that it validates
                     hook.after_val_epoch(runner)
+            self._stop(runner, epoch=runner.epoch, iter=runner.iter)
+
+    def after_val(self, runner: Runner) -> None:
+        """Stop after the validation of several processes."""
+        if self._listens and get_world_size() > 1 and self._agreed():
             self._stop(runner, epoch=runner.epoch, iter=runner.iter)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
@@ -109,6 +117,8 @@ def shield_loader_process() -> None:
 
 
 def _end_if_parent_asks() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
+    parent = multiprocessing.parent_process()  # os.getppid() may be a fork server
+    if parent is not None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+            pass
+        os._exit(0)

@@ -1,14 +1,19 @@
 """A run that is killed at any file operation, and then resumed, leaves the same files."""
 import itertools
 import json
+import multiprocessing
 import os
+import random
 import shutil
+import time
 
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 
+from mmconvmixer._support.atomic_write import remove_leftovers
 from mmconvmixer.checkpoints import latest_checkpoint, read_checkpoint
 from mmconvmixer.engine import Runner
 
@@ -128,6 +133,36 @@ def test_killed_at_any_file_operation_it_ends_in_the_same_files(
         assert left(folder) == expected, moment
 
 
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_files(whole, tmp_path):
+    chance, fork = random.Random(0), multiprocessing.get_context('fork')
+
+    def start(folder):
+        remove_leftovers(folder)  # as `train` does
+        process = fork.Process(target=run, args=(folder,))
+        process.start()
+        return process
+
+    began = time.monotonic()
+    start(tmp_path / 'whole').join()
+    duration = time.monotonic() - began
+    kills = finished = 0
+    while kills < int(os.environ.get('MMCONVMIXER_KILLS', '100')):
+        folder = tmp_path / str(finished)
+        while True:
+            process = start(folder)
+            process.join(chance.uniform(0, 1.5 * duration))
+            if process.exitcode is not None:
+                break
+            process.kill()
+            process.join()
+            kills += 1
+        assert process.exitcode == 0
+        finished += 1
+        assert left(folder) == whole[0], f'after {kills} kills'
+    print(f'{kills} kills, {finished} runs')
+
+
 class DieInValidation(Hook):
 
     def __init__(self, epoch):
@@ -169,7 +204,9 @@ def test_a_validation_that_was_complete_is_not_repeated(whole, tmp_path):
     assert left(tmp_path) == whole[0]
 
 
-@pytest.mark.parametrize('record', [b'', b'{', b'[1]', b'\xff', None])
+@pytest.mark.parametrize('record', [
+    b'', b'{', b'[1]', b'\xff', None, b'{"history": [], "seconds": 1, "starts": 3}',
+    b'{"history": [{"iter": 3, "metrics": 1}], "seconds": 1}'])
 def test_a_damaged_record_costs_nothing_but_times(whole, tmp_path, record):
     with pytest.raises(Killed):
         run(tmp_path, DieInValidation(3))
@@ -179,6 +216,8 @@ def test_a_damaged_record_costs_nothing_but_times(whole, tmp_path, record):
         path.write_bytes(record)
     run(tmp_path)
     assert left(tmp_path) == whole[0]
+    if record is not None:
+        assert (tmp_path / 'run.json.damaged').read_bytes() == record
 
 
 def test_a_schedule_that_follows_the_metrics_goes_on_where_it_was(tmp_path):
@@ -221,3 +260,19 @@ def test_in_a_copied_folder_the_original_is_not_touched(tmp_path):
     assert {path.name for path in (tmp_path / 'original').glob('*.pth')} == before
     assert (tmp_path / 'copy/best_top1_epoch_4.pth').is_file()
     assert not (tmp_path / 'copy/best_top1_epoch_2.pth').exists()
+
+
+def test_a_statistic_of_ones_own_does_not_stop_a_run_from_resuming(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(HistoryBuffer, '_statistics_methods',
+                        dict(HistoryBuffer()._statistics_methods))
+
+    @HistoryBuffer.register_statistics
+    def twice_the_mean(self, window_size=None):
+        return 2 * self.mean(window_size)
+
+    with pytest.raises(Killed):
+        run(tmp_path, DieInValidation(2))
+    runner = run(tmp_path)
+    loss = runner.message_hub.get_scalar('train/loss')
+    assert loss.statistics('twice_the_mean', 3) == 2 * loss.mean(3)
+    assert left(tmp_path) == whole[0]
