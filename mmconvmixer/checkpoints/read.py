@@ -47,6 +47,9 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
             would write outside of its folder.
         BadCheckpoint: the file is cut short, damaged, or not a checkpoint.
     """
+    if not os.fspath(path):  # as a Path, this would be the current folder
+        raise CheckpointNotFound("checkpoint '' is not there; give a path, an http(s) URL or a "
+                                 'name from list_models()')
     path = Path(path)
     _check_name(path)
     if os.path.isdir(path):

@@ -21,17 +21,21 @@ def use_resizing(model: BaseModel, meta: Mapping, source: str) -> None:
         meta: the checkpoint's; `checkpoints.hub_config` writes the key `resizing`.
         source: name of the checkpoint, for the log.
     """
-    wanted, dataset = meta.get('resizing'), model._config.get('test_dataloader', {}).get('dataset')
+    wanted = meta.get('resizing')
+    if not isinstance(wanted, Mapping):
+        return
+    dataset = (model._config.get('test_dataloader') or {}).get('dataset')
     while isinstance(dataset, Mapping) and 'pipeline' not in dataset:  # e.g. InMemory
         dataset = dataset.get('dataset')
-    if not isinstance(wanted, Mapping) or dataset is None:
+    if dataset is None:
         return
     problem = _problem(wanted)
     if problem:
         print_log(one_line(f'{source} says how images are resized, but {problem}; they are '
                            "resized as in the model's own config"), 'current', logging.WARNING)
         return
-    size = getattr(model.backbone, 'img_size', None) or tuple(wanted['size'])  # MLP-Mixer has one
+    own_size = getattr(getattr(model, 'backbone', None), 'img_size', None)  # an MLP-Mixer has one
+    size = own_size or tuple(wanted['size'])
     steps = _steps(size, wanted)
     pipeline = [dict(step) for step in dataset.pipeline]
     old = [step for step in pipeline if _name(step) in _RESIZING]

@@ -135,3 +135,10 @@ def test_a_name_that_is_not_utf_8_is_one_line(tmp_path):
     with pytest.raises(BadCheckpoint, match=r'caf\\udce9.pth is not a name in UTF-8') as caught:
         read_checkpoint(resolve_checkpoint(path))
     assert str(caught.value).encode()
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / 'model.safetensors').touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="checkpoint '' is not there"):
+        read_checkpoint('')
