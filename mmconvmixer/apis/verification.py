@@ -74,8 +74,9 @@ def _in_file(path: Path) -> dict | None:
     if published is None:
         return None
     if not isinstance(published, Mapping) or not isinstance(published.get('metrics'), Mapping):
-        raise BadCheckpoint(f'the published metrics in {path} are {reprlib.repr(published)}, expected a dict '
-                            'with the key metrics; tools/publish.py writes such files')
+        raise BadCheckpoint(f'the published metrics in {path} are {reprlib.repr(published)}, '
+                            'expected a dict with the key metrics; tools/publish.py writes such '
+                            'files')
     return published
 
 
