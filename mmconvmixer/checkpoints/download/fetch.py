@@ -15,6 +15,8 @@ from mmconvmixer.checkpoints.download.resumable import download_file
 from mmconvmixer.checkpoints.hashes import hash_in_name, matches_hash
 from mmconvmixer.errors import DownloadError, HashMismatch
 
+_LONGEST_NAME = 200  # bytes; file systems take 255, of which the temporary file's name needs some
+
 
 def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '', *,
           published: bool = True) -> Path:
@@ -72,6 +74,9 @@ def file_name(url: str) -> str:
     if not name or '\0' in name:
         raise DownloadError(f'{url} does not name a file; expected a URL like '
                             'https://host/folder/weights.pth')
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise DownloadError(f'{url} names a file of {len(name)} characters, more than disks take; '
+                            'download it under another name and give its path')
     return name
 
 
