@@ -28,12 +28,12 @@ def one_line(message: str, word: int = LONGEST_WORD, most: int = LONGEST_MESSAGE
             left out.
         most: how many characters are kept altogether.
     """
-    # What would be cut out anyway is not worth a pass over megabytes.
-    text = _shortened(message, 10 * most)
+    text = re.sub(rf'\S{{{word + 1},}}', lambda found: _shortened(found[0], word), message)
+    # What will be left out anyway is not worth a look at each of its characters.
+    text = _shortened(text, 10 * most)
     text = ' '.join(text.split()) if len(text.splitlines()) > 1 else text
     text = ''.join(char.encode('unicode_escape').decode()
                    if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
-    text = re.sub(rf'\S{{{word + 1},}}', lambda found: _shortened(found[0], word), text)
     return _shortened(text, most)
 
 

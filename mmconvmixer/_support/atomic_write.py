@@ -31,7 +31,7 @@ def atomic_write(path: str | os.PathLike, resumable: bool = False) -> Iterator[P
     # The suffix stays last: some writers choose the format by it.
     part = path.with_name(f'.{path.name}.part' if resumable else
                           f'.{path.stem}.{uuid4().hex[:8]}.part{path.suffix}')
-    created = [folder for folder in path.absolute().parents if not folder.exists()]
+    created = [folder for folder in path.absolute().parents if not os.path.exists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -66,8 +66,10 @@ def check_writable(folder: str | os.PathLike) -> None:
         folder: where something will be written. It need not exist; it is not created.
     """
     folder = Path(folder)
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(folder)  # fails for a name that no folder can have
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:

@@ -1,4 +1,5 @@
 """Evaluate a model on its test set; `tools/test.py` calls this."""
+import os
 from pathlib import Path
 
 import mmengine
@@ -110,7 +111,7 @@ def evaluate(config: str | Path,
                         'as CHECKPOINT')
     join_processes(cfg, launcher)
 
-    if checkpoint is None and not Path(config).is_file():
+    if checkpoint is None and not os.path.isfile(config):
         checkpoint = config  # a name means config and weights
     path = resolve_checkpoint(checkpoint, config_path(config))
     start = Start.of(path, read_checkpoint(path), strict=strict)
@@ -203,6 +204,6 @@ def _check_out(out: str, out_item: str) -> None:
     if not out.endswith(suffixes):
         raise OutputNotWritable(f'out (--out) is {out}, but {out_item} are written as '
                                 f'{", ".join(suffixes)}; give a file with one of these suffixes')
-    if Path(out).is_dir():
+    if os.path.isdir(out):
         raise OutputNotWritable(f'out (--out) is {out}, which is a folder; give a file')
     check_writable(Path(out).parent)

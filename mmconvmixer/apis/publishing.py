@@ -1,4 +1,5 @@
 """Publish a training checkpoint: a small file that holds the weights and their metrics."""
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -107,8 +108,9 @@ def config_of(recorded: object, given: str | None, checkpoint: str | Path) -> Pa
         return config_path(given)
     configs = (package_root() / 'configs').resolve()
     if isinstance(recorded, str):
-        path = (package_root() / recorded).resolve()
-        if path.is_file() and path.is_relative_to(configs):
-            return path
+        path = package_root() / recorded
+        # os.path takes names that are too long for a file for missing ones; Path fails.
+        if os.path.isfile(path) and path.resolve().is_relative_to(configs):
+            return path.resolve()
     raise BadConfig(f'{checkpoint} names {recorded or "no config"}, which is not one of this '
                     "package's configs; give config (--config PATH)")

@@ -1,5 +1,6 @@
 """Check whether a published checkpoint reaches its published metrics on this machine."""
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,9 @@ def _in_file(path: Path) -> dict | None:
     if published is None:
         return None
     if not isinstance(published, Mapping) or not isinstance(published.get('metrics'), Mapping):
-        raise BadCheckpoint(f'the published metrics in {path} are {published!r}, expected a dict '
-                            'with the key metrics; tools/publish.py writes such files')
+        raise BadCheckpoint(f'the published metrics in {path} are {reprlib.repr(published)}, '
+                            'expected a dict with the key metrics; tools/publish.py writes such '
+                            'files')
     return published
 
 

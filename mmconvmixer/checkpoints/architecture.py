@@ -118,7 +118,7 @@ def _norm(name: str, dims: int) -> Shapes:
 
 def _depth(weights: Mapping[str, Tensor], part: str) -> int:
     numbers = {int(match[1]) for key in weights
-               if (match := re.match(rf'backbone\.{part}\.([0-9]+)\.', key))}
+               if (match := re.match(rf'backbone\.{part}\.([0-9]{{1,6}})\.', key))}
     if numbers != set(range(len(numbers))):
         raise ValueError(f'some of its {max(numbers) + 1} blocks are missing')
     return len(numbers)

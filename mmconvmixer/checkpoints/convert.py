@@ -2,6 +2,7 @@
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
         BadConfig: there is no such format, or it does not exist for this family.
         OutputNotWritable: see `mmconvmixer._support.atomic_write.atomic_write`.
     """
-    if not Path(target).name or Path(target).is_dir():
+    if not Path(target).name or os.path.isdir(target):
         raise BadConfig(f'{target} is a folder; name the file to write')
     if to not in FORMATS:
         raise BadConfig(f'there is no format {to}; choose from {", ".join(FORMATS)}')

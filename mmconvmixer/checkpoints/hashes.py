@@ -29,4 +29,4 @@ def sha256_of(path: str | os.PathLike) -> str:
 
 def matches_hash(path: Path, promised: str) -> bool:
     """Whether the file exists and its sha256 has this prefix; '' fits any file."""
-    return path.is_file() and (not promised or sha256_of(path).startswith(promised))
+    return os.path.isfile(path) and (not promised or sha256_of(path).startswith(promised))

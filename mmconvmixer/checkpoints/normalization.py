@@ -1,5 +1,6 @@
 """How images are normalized for a checkpoint, as the file says."""
 import logging
+import reprlib
 from collections.abc import Mapping
 from numbers import Real
 
@@ -87,7 +88,7 @@ def _usable(found: Mapping, source: str) -> dict | None:
 
 def _problem(found: Mapping) -> str:
     if not isinstance(found.get('to_rgb'), bool):
-        return f'to_rgb is {found.get("to_rgb")!r}, expected True or False'
+        return f'to_rgb is {reprlib.repr(found.get("to_rgb"))}, expected True or False'
     for name in ('mean', 'std'):
         values = found.get(name)
         if not isinstance(values, list | tuple) or not values or len(values) > 1000 or not all(

@@ -47,6 +47,9 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
             would write outside of its folder.
         BadCheckpoint: the file is cut short, damaged, or not a checkpoint.
     """
+    if not os.fspath(path):  # as a Path, this would be the current folder
+        raise CheckpointNotFound("checkpoint '' is not there; give a path, an http(s) URL or a "
+                                 'name from list_models()')
     path = Path(path)
     _check_name(path)
     if os.path.isdir(path):
@@ -71,7 +74,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is for `read_checkpoint`: to read, or to say what is wrong with it."""
     return os.path.isfile(path) or os.path.isdir(path) and bool(
-        looks_like_tensorflow(path) or any((path / name).is_file() for name in HUB_FILES)
+        looks_like_tensorflow(path) or any(os.path.isfile(path / name) for name in HUB_FILES)
         or kind_of_folder(path))
 
 
@@ -85,7 +88,7 @@ def _check_name(path: Path) -> None:
 
 def _weights_in(folder: Path) -> Path:
     for name in HUB_FILES:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return folder / name
     if kind := kind_of_folder(folder):
         raise BadCheckpoint(f'{folder} is {kind}')

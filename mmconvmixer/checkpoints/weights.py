@@ -1,5 +1,6 @@
 """The weights in a checkpoint, under mmpretrain's names."""
 import logging
+import reprlib
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -127,8 +128,9 @@ def _converted(checkpoint: Mapping) -> Mapping:
 
 
 def _keys(checkpoint: Mapping) -> str:
-    names = list(map(str, checkpoint))
-    return f'the keys {", ".join(names[:8])}' + (', ...' if len(names) > 8 else '')
+    # Keys may be tuples in tuples, whose text Python gives up on.
+    names = [key if isinstance(key, str) else reprlib.repr(key) for key in [*checkpoint][:8]]
+    return f'the keys {", ".join(names)}' + (', ...' if len(checkpoint) > 8 else '')
 
 
 def _check_numbers(weights: Mapping[str, Tensor], source: str) -> None:

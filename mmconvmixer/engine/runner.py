@@ -20,8 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmconvmixer._support.atomic_write import atomic_write
-from mmconvmixer.checkpoints import fetch, load_weights, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.download.http import is_url
+from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
 from mmconvmixer.datasets import (
     ResumableSampler,
@@ -48,6 +47,7 @@ from mmconvmixer.engine.loops import with_own_loop
 from mmconvmixer.engine.merged_views import merge_into_one_prediction
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
+from mmconvmixer.zoo import resolve_checkpoint
 
 
 class Runner(BuildingRunner):
@@ -265,7 +265,7 @@ class Runner(BuildingRunner):
         """Return the checkpoint of this file: the one that was read before, or else read it."""
         prepared = self._prepared
         if prepared is None or prepared.start is None or prepared.start.path != path:
-            local = fetch(path) if is_url(path) else path
+            local = str(resolve_checkpoint(path))
             return Start.of(local, read_checkpoint(local, map_location))
         start, prepared.start = prepared.start, None  # free its memory once it is loaded
         return start

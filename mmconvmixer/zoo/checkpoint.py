@@ -45,7 +45,8 @@ def resolve_checkpoint(checkpoint: str | Path | None, config: str | Path = '') -
                                  'name from list_models()')
     if is_url(text):
         entry = find_by_weights(text)
-        return fetch(text, sha256=published_hash(entry) if entry else '')
+        return fetch(text, sha256=published_hash(entry) if entry else '',
+                     published=entry is not None)
     if text.startswith(PREFIXES):
         return fetch_from_hub(text)
     if is_checkpoint(Path(text)):

@@ -1,6 +1,7 @@
 """Resize and crop test images as those that a checkpoint's accuracy was measured on."""
 import logging
 import math
+import reprlib
 from collections.abc import Mapping
 
 from mmengine.logging import print_log
@@ -21,17 +22,21 @@ def use_resizing(model: BaseModel, meta: Mapping, source: str) -> None:
         meta: the checkpoint's; `checkpoints.hub_config` writes the key `resizing`.
         source: name of the checkpoint, for the log.
     """
-    wanted, dataset = meta.get('resizing'), model._config.get('test_dataloader', {}).get('dataset')
+    wanted = meta.get('resizing')
+    if not isinstance(wanted, Mapping):
+        return
+    dataset = (model._config.get('test_dataloader') or {}).get('dataset')
     while isinstance(dataset, Mapping) and 'pipeline' not in dataset:  # e.g. InMemory
         dataset = dataset.get('dataset')
-    if not isinstance(wanted, Mapping) or dataset is None:
+    if dataset is None:
         return
     problem = _problem(wanted)
     if problem:
         print_log(one_line(f'{source} says how images are resized, but {problem}; they are '
                            "resized as in the model's own config"), 'current', logging.WARNING)
         return
-    size = getattr(model.backbone, 'img_size', None) or tuple(wanted['size'])  # MLP-Mixer has one
+    own_size = getattr(getattr(model, 'backbone', None), 'img_size', None)  # an MLP-Mixer has one
+    size = own_size or tuple(wanted['size'])
     steps = _steps(size, wanted)
     pipeline = [dict(step) for step in dataset.pipeline]
     old = [step for step in pipeline if _name(step) in _RESIZING]
@@ -48,14 +53,15 @@ def _problem(wanted: Mapping) -> str:
     size, part, mode = wanted.get('size'), wanted.get('crop_pct'), wanted.get('crop_mode')
     if not isinstance(size, list | tuple) or len(size) != 2 or not all(
             type(side) is int and 0 < side <= 10_000 for side in size):
-        return f'input_size is {size!r}, expected channels, height and width'
+        return f'input_size is {reprlib.repr(size)}, expected channels, height and width'
     if not isinstance(part, int | float) or not 0.05 <= part <= 20:
-        return f'crop_pct is {part!r}, expected a share such as 0.9'
+        return f'crop_pct is {reprlib.repr(part)}, expected a share such as 0.9'
     if mode not in ('center', 'squash') or mode == 'center' and size[0] != size[1]:
-        return f'crop_mode {mode!r} with input_size {size!r} is not supported'
+        return (f'crop_mode {reprlib.repr(mode)} with input_size {reprlib.repr(size)} is not '
+                'supported')
     if wanted.get('interpolation') not in INTERPOLATIONS:
-        return (f'interpolation is {wanted.get("interpolation")!r}, expected one of '
-                f'{", ".join(INTERPOLATIONS)}')
+        return (f'interpolation is {reprlib.repr(wanted.get("interpolation"))}, expected one '
+                f'of {", ".join(INTERPOLATIONS)}')
     return ''
 
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save
 
 from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.architecture import read_architecture
 from mmconvmixer.errors import BadCheckpoint, CheckpointMismatch, UnsafeCheckpoint
 
 LINE = dict(type='ImageClassifier',
@@ -270,3 +271,36 @@ def test_a_header_of_endless_brackets_is_refused(path):
     path.write_bytes(struct.pack('<Q', len(text)) + text)
     with pytest.raises(BadCheckpoint, match='cut short or damaged'):
         read_checkpoint(path)
+
+
+def test_an_archive_of_very_many_parts_is_refused(path, weights, monkeypatch):
+    monkeypatch.setattr('mmconvmixer.checkpoints.readers.zip_archive._MOST_PARTS', len(weights))
+    torch.save(weights, path)  # whose archive has a few more parts
+    with pytest.raises(BadCheckpoint, match='parts, far more than a network has weights'):
+        read_checkpoint(path)
+
+
+def test_a_header_that_is_longer_than_names_need_is_refused(path, weights, monkeypatch):
+    monkeypatch.setattr('mmconvmixer.checkpoints.readers.safetensors_file._LONGEST_PARSED', 100)
+    path.write_bytes(save(dict(weights)))
+    with pytest.raises(BadCheckpoint, match='its header has .* bytes, far more than the names'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('key', [
+    '9' * 5000 + '.weight', 'backbone.stages.' + '9' * 5000 + '.1.bias', 'k' * 1_000_000],
+    ids=['number', 'block', 'long'])
+def test_a_strange_name_of_a_tensor_is_named_in_one_short_line(path, weights, key):
+    torch.save({**weights, key: torch.ones(1)}, path)
+    with pytest.raises(BadCheckpoint, match=f'{key[0]}.* characters .* does not belong') as caught:
+        read_architecture(state_dict_of(read_checkpoint(path), str(path)), str(path))
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_deep_key_is_shown_in_part(path):
+    deep = ()
+    for _ in range(100):
+        deep = (deep,)
+    torch.save({deep: 1}, path)
+    with pytest.raises(BadCheckpoint, match=r'holds no weights: .*got the keys [(]+\.\.\.'):
+        state_dict_of(read_checkpoint(path), str(path))

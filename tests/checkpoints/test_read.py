@@ -288,3 +288,18 @@ def test_a_dict_without_weights_is_a_bad_checkpoint(checkpoint):
         state_dict_of(checkpoint, 'some.pth')
     assert all(str(key) in str(caught.value) for key in checkpoint)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(('error', 'said'), [
+    (OSError(24, 'Too many open files'), 'cannot be read: Too many open files'),
+    (MemoryError(), r'\d+ bytes. needs more memory than there is'),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 'needs more memory than there is'),
+])
+def test_what_the_machine_lacks_is_not_blamed_on_the_file(path, monkeypatch, error, said):
+    torch.save(WEIGHTS, path)
+
+    def fails(*args, **options):
+        raise error
+    monkeypatch.setattr(torch, 'load', fails)
+    with pytest.raises(BadCheckpoint, match=f'some.pth .*{said}'):
+        read_checkpoint(path)

@@ -1,6 +1,7 @@
 """The real huggingface_hub with a local server that responds as the hub does."""
 import hashlib
 import http.server
+import json
 import os
 import subprocess
 import sys
@@ -29,20 +30,24 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope='module')
 def hub():
-    """A hub with two repositories: a/good has weights, a/empty has none."""
+    """A hub: a/good has weights, a/timm has timm's config beside them, a/empty has none."""
     weights = save(get_model('convmixer-64-4_digits').state_dict())
+    config = json.dumps(dict(architecture='convmixer', pretrained_cfg=dict(
+        mean=[0.2], std=[0.4], input_size=[1, 8, 8]))).encode()
+    files = {('a/good', 'model.safetensors'): weights, ('a/timm', 'model.safetensors'): weights,
+             ('a/timm', 'config.json'): config}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self, with_body):
             repository, _, file = self.path.strip('/').partition('/resolve/main/')
-            if (repository, file) == ('a/good', 'model.safetensors'):
+            if content := files.get((repository, file)):
                 self.send_response(200)
-                self.send_header('ETag', f'"{hashlib.sha256(weights).hexdigest()}"')
+                self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
                 self.send_header('X-Repo-Commit', 'c' * 40)
-                self.send_header('Content-Length', str(len(weights)))
+                self.send_header('Content-Length', str(len(content)))
                 self.end_headers()
                 if with_body:
-                    self.wfile.write(weights)
+                    self.wfile.write(content)
                 return
             self.send_response(404)
             self.send_header('X-Error-Code', 'EntryNotFound' if repository == 'a/empty'
@@ -84,6 +89,18 @@ def test_names_of_the_hub(hub, tmp_path):
     assert done.returncode == 0, done.stderr
     for line, expected in zip(done.stdout.splitlines(), ANSWERS.values(), strict=True):
         assert line.startswith(expected)
+
+
+def test_the_config_of_timm_comes_with_the_weights(hub, tmp_path):
+    pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
+    ask = """
+from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.zoo import resolve_checkpoint
+print(read_checkpoint(resolve_checkpoint('hf-hub:a/timm'))['meta']['normalization'])
+"""
+    done = subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True,
+                          env={**os.environ, 'HF_ENDPOINT': hub, 'HF_HOME': str(tmp_path)})
+    assert done.stdout.splitlines()[-1] == "{'mean': [51.0], 'std': [102.0], 'to_rgb': True}"
 
 
 def test_a_hub_that_cannot_be_reached_is_a_download_error(tmp_path):

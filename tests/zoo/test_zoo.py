@@ -227,3 +227,25 @@ def test_a_model_without_weights_has_no_hash_and_an_empty_cell_in_the_table(monk
     assert index.published_hash(entry) == ''
     row = next(line for line in table.model_table().splitlines() if f'`{DIGITS}`' in line)
     assert row.endswith('|  |')
+
+
+def test_a_run_of_the_same_name_in_a_mirror_is_not_the_one_at_a_url(
+        tmp_path, monkeypatch, server):
+    """A mirror has files without a hash by folder and name: right for published ones only."""
+    for folder in (tmp_path / 'exp', server.folder / 'exp'):
+        folder.mkdir()
+        (folder / 'epoch_1.pth').write_text(str(folder))
+    monkeypatch.setenv('MMCONVMIXER_MIRROR', str(tmp_path))
+    found = zoo.resolve_checkpoint(f'{server.url}/exp/epoch_1.pth')
+    assert found.read_text() == str(server.folder / 'exp')
+
+
+def test_a_folder_with_the_name_of_a_model_is_not_the_model(tmp_path, monkeypatch):
+    """A path comes first, so the model's figures are not those of the weights in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DIGITS).mkdir()
+    weights = tmp_path / DIGITS / 'model.safetensors'
+    weights.touch()
+    path = zoo.resolve_checkpoint(DIGITS)
+    assert path == Path(DIGITS)
+    assert zoo.find_by_checkpoint(DIGITS, path) is None

@@ -15,8 +15,11 @@ from mmconvmixer.checkpoints.download.resumable import download_file
 from mmconvmixer.checkpoints.hashes import hash_in_name, matches_hash
 from mmconvmixer.errors import DownloadError, HashMismatch
 
+_LONGEST_NAME = 200  # bytes; file systems take 255, of which the temporary file's name needs some
 
-def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -> Path:
+
+def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '', *,
+          published: bool = True) -> Path:
     """Return a local copy of a file, downloading it if necessary.
 
     A copy in the cache with the right hash is used first, then one in the user's mirror
@@ -29,6 +32,9 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
             `x-1a2b3c4d.pth`. The file is checked against it.
         folder: the cache. Default: torch hub's, which mmengine and timm also use.
         sha256: the hash or its first digits, if known from another source.
+        published: whether the file is one of those that mirrors are made of. If not, and no
+            hash is known, no mirror is asked: it has files by name, and another run's
+            `exp/epoch_1.pth` may have the same.
 
     Returns:
         The path in the cache, or in the mirror if that is a folder.
@@ -45,6 +51,8 @@ def fetch(url: str, folder: str | os.PathLike | None = None, sha256: str = '') -
     try:
         if matches_hash(target, promised):
             return target
+        if not (published or promised):
+            return fetch_to(target, [url], promised)
         name = mirror_name(url, promised)
         return file_in_mirror(name, promised) or fetch_to(
             target, [url_in_mirror(name), url], promised)
@@ -66,6 +74,9 @@ def file_name(url: str) -> str:
     if not name or '\0' in name:
         raise DownloadError(f'{url} does not name a file; expected a URL like '
                             'https://host/folder/weights.pth')
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise DownloadError(f'{url} names a file of {len(name)} characters, more than disks take; '
+                            'download it under another name and give its path')
     return name
 
 

@@ -32,7 +32,7 @@ def _from_official(weights: Mapping[str, Tensor]) -> Weights:
 
     def name(key: str) -> str:
         number, _, rest = key.partition('.')
-        if not (number.isascii() and number.isdecimal()):
+        if not re.fullmatch('[0-9]{1,6}', number):
             return key
         if int(number) < _BEFORE:
             return f'backbone.stem.{key}'

@@ -23,7 +23,7 @@ _WITHOUT_OLDER_FORM = ('ADDITEMS', 'FROZENSET', 'NEWOBJ_EX', 'NEXT_BUFFER', 'REA
 
 def protocol_of(path: Path) -> int:
     """Return the pickle protocol of a file of torch.save; 2 if it can't be told."""
-    if zipfile.is_zipfile(path):
+    if _begins_like_zip(path):
         with zipfile.ZipFile(path) as archive:
             name = _pickle_in(archive)
             start = archive.open(name).read(2) if name else b''
@@ -41,7 +41,7 @@ def with_older_pickles(path: Path) -> BinaryIO:
         ValueError: a pickle is damaged.
     """
     result = io.BytesIO()
-    if zipfile.is_zipfile(path):
+    if _begins_like_zip(path):
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(result, 'w') as older:
             name = _pickle_in(archive)
             for part in archive.infolist():
@@ -55,6 +55,12 @@ def with_older_pickles(path: Path) -> BinaryIO:
             result.write(file.read())
     result.seek(0)
     return result
+
+
+def _begins_like_zip(path: Path) -> bool:
+    """Whether torch takes the file for a zip archive, which was checked then."""
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
 
 
 def _pickle_in(archive: zipfile.ZipFile) -> str:

@@ -3,6 +3,7 @@
 A variable's name consists of its layer's name, which is that of the torch module, and its
 own: `backbone.stem.0/kernel`.
 """
+import os
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ _NAMES = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 def looks_like_tensorflow(path: Path) -> bool:
     """Whether a path is the folder of a SavedModel."""
-    return (path / 'saved_model.pb').is_file()
+    return os.path.isfile(path / 'saved_model.pb')
 
 
 def read_tensorflow(path: Path) -> dict[str, Tensor]:

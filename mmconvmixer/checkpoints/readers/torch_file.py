@@ -131,8 +131,12 @@ def _data_types_allowed() -> Iterator[None]:
 
 
 def _explain(path: Path, error: Exception) -> BadCheckpoint:
-    if isinstance(error, PermissionError):
-        return BadCheckpoint(f'{path} cannot be opened: {error.strerror}')
+    if isinstance(error, OSError) and error.strerror:
+        return BadCheckpoint(f'{path} cannot be read: {error.strerror}')
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+            "can't allocate memory" in str(error)):
+        return BadCheckpoint(f'{path} ({path.stat().st_size} bytes) needs more memory than there '
+                             'is, or is damaged; close other programs, or download it again')
     asked = re.search(r'GLOBAL ([\w.]+)', str(error))
     if asked:
         return UnsafeCheckpoint(

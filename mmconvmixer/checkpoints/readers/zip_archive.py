@@ -13,6 +13,7 @@ from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 # Trained weights hardly compress. Zeros do, by a factor of a thousand.
 _MOST_EXPANDED = 50
 _ALWAYS_ALLOWED = 64 << 20  # bytes
+_MOST_PARTS = 100_000  # a part for each tensor; the largest networks have a few thousand
 
 
 def check_archive(path: Path, compressed: bool) -> None:
@@ -47,6 +48,9 @@ def check_archive(path: Path, compressed: bool) -> None:
 
 
 def _check_parts(path: Path, parts: list[zipfile.ZipInfo], compressed: bool) -> None:
+    if len(parts) > _MOST_PARTS:
+        raise BadCheckpoint(f'{path} was not loaded: it has {len(parts)} parts, far more than a '
+                            'network has weights')
     names = [part.filename for part in parts]
     for name in names:
         # On Windows a backslash is also a separator.

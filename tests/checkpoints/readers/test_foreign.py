@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from mmconvmixer import zoo
+from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
-from mmconvmixer.errors import BadCheckpoint
+from mmconvmixer.checkpoints.convert import convert
+from mmconvmixer.errors import BadCheckpoint, MMConvMixerError
 from mmconvmixer.zoo import resolve_checkpoint
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
@@ -135,3 +138,22 @@ def test_a_name_that_is_not_utf_8_is_one_line(tmp_path):
     with pytest.raises(BadCheckpoint, match=r'caf\\udce9.pth is not a name in UTF-8') as caught:
         read_checkpoint(resolve_checkpoint(path))
     assert str(caught.value).encode()
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / 'model.safetensors').touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="checkpoint '' is not there"):
+        read_checkpoint('')
+
+
+@pytest.mark.parametrize('use', [
+    lambda name: convert(zoo.find('convmixer-64-4_digits').weights, name),
+    lambda name: check_writable(name), lambda name: zoo.load_config(name),
+    lambda name: zoo.resolve_checkpoint(f'http://127.0.0.1:1/{name}')],
+    ids=['output', 'folder', 'config', 'URL'])
+def test_a_name_that_no_file_can_have_is_one_line_everywhere(use, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MMConvMixerError) as caught:
+        use('n' * 300 + '.pth')
+    assert len(str(caught.value).splitlines()) == 1
