@@ -229,7 +229,7 @@ def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
     if 'topk' in head:  # of the accuracy while training, with cal_acc
-        head.topk = _topk(head.topk, len(classes))
+        head['topk'] = _topk(head['topk'], len(classes))
     # Mixup and CutMix need the number of classes.
     owner = cfg.model if cfg.model.get('data_preprocessor') else cfg
     owner.setdefault('data_preprocessor', {})['num_classes'] = len(classes)
@@ -237,13 +237,13 @@ def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
         evaluators = cfg.get(name) or []
         for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
             if 'topk' in metric:
-                metric.topk = _topk(metric.topk, len(classes))
+                metric['topk'] = _topk(metric['topk'], len(classes))
 
 
 def _topk(topk: int | Sequence[int], classes: int) -> tuple[int, ...]:
     """Return what makes sense: top-5 does not with fewer than six classes."""
-    topk = topk if isinstance(topk, list | tuple) else [topk]
-    return tuple(k for k in topk if k < classes) or (1,)
+    several = [topk] if isinstance(topk, int) else topk
+    return tuple(k for k in several if k < classes) or (1,)
 
 
 def _use_part(cfg: Config, name: str, root: Path, part: Part,

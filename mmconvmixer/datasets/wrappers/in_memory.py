@@ -58,8 +58,8 @@ class InMemory(Dataset):
 
     @pipeline.setter
     def pipeline(self, pipeline: Callable) -> None:
-        print_log('InMemory got another pipeline: from now on it reads and prepares each image when '
-                  'it is needed, which is slower', 'current')
+        print_log('InMemory got another pipeline: from now on it reads and prepares each image '
+                  'when it is needed, which is slower', 'current')
         for dataset in with_pipelines(self._source):
             dataset.pipeline = pipeline
         self._is_prepared = False
