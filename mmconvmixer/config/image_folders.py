@@ -5,6 +5,7 @@ and `test`, each with one folder per class. If there is no val folder, a fixed t
 each class of the training images is held out (`datasets.split.held_out`). We never
 validate on the test set.
 """
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,12 @@ from mmpretrain.registry import DATASETS
 
 from mmconvmixer.datasets.class_folders import list_classes
 from mmconvmixer.datasets.class_names import labels_of
-from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, class_folders, describe_left_out
+from mmconvmixer.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    class_folders,
+    describe_left_out,
+    printable,
+)
 from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
 from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
@@ -69,9 +75,9 @@ def find_parts(folder: str | Path) -> Parts:
         EmptyDataset: a class has no training image, or there is no validation image.
     """
     root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
-                              'that holds one folder per class, or train and val that do')
+    if not os.path.isdir(root):
+        raise DatasetNotFound(f'data (--data) is {printable(folder)}, which is not there; give a '
+                              'folder that holds one folder per class, or train and val that do')
     train, val, test = _split_folders(root)
     if train is None:
         raise DatasetNotFound(f'{root} has {val or test}, but no train; put the training images '
@@ -138,9 +144,9 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
         BadConfig: see `use_for_training`.
     """
     root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
-                              'that holds one folder per class, or test or val that do')
+    if not os.path.isdir(root):
+        raise DatasetNotFound(f'data (--data) is {printable(folder)}, which is not there; give a '
+                              'folder that holds one folder per class, or test or val that do')
     train, val, test = _split_folders(root)
     part = Part(test or val) if test or val else Part(train, 'held-out')
     if classes is None:

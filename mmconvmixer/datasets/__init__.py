@@ -16,12 +16,17 @@ from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.imagenet import CustomDataset, ImageNet
-from mmconvmixer.datasets.transforms import LoadImage, ResizeCenterCrop, faster_pipeline
+from mmconvmixer.datasets.transforms import (
+    LoadImage,
+    LoadImageFromFile,
+    ResizeCenterCrop,
+    faster_pipeline,
+)
 from mmconvmixer.datasets.wrappers import InMemory, SeedEachSample, SkipUnreadable, StampedSampler
 
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'CustomDataset', 'Digits', 'Flowers', 'ImageFolder', 'ImageNet',
-           'InMemory', 'LoadImage', 'MixThenErase', 'ResizeCenterCrop', 'SeedEachSample',
-           'SkipUnreadable', 'StampedSampler', 'build_dataset', 'check_folders',
-           'faster_pipeline']
+           'InMemory', 'LoadImage', 'LoadImageFromFile', 'MixThenErase', 'ResizeCenterCrop',
+           'SeedEachSample', 'SkipUnreadable', 'StampedSampler', 'build_dataset',
+           'check_folders', 'faster_pipeline']
