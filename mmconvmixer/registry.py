@@ -49,6 +49,7 @@ ENTRIES = [
     ('DATASETS', 'ImageNet', 'mmconvmixer.datasets'),
     ('DATASETS', 'InMemory', 'mmconvmixer.datasets'),
     ('TRANSFORMS', 'LoadImage', 'mmconvmixer.datasets'),
+    ('TRANSFORMS', 'LoadImageFromFile', 'mmconvmixer.datasets'),
     ('TRANSFORMS', 'BatchColorJitter', 'mmconvmixer.datasets'),
     ('TRANSFORMS', 'BatchRandAugment', 'mmconvmixer.datasets'),
     ('TRANSFORMS', 'BatchRandomCrop', 'mmconvmixer.datasets'),

@@ -6,6 +6,7 @@
 Prints a line per image. Exit code 2: an image could not be read.
 """
 import argparse
+import os
 import sys
 
 from mmconvmixer.cli.common import run_command
@@ -27,16 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(model: str, images: list[str], topk: int, device: str | None,
         backend: str | None) -> int:
     """Print a line per image, and return 2 if one of them can't be read."""
-    from pathlib import Path
-
     from mmconvmixer.apis import Predictor
+    from mmconvmixer.datasets.image_files import escaped
     from mmconvmixer.datasets.image_input import images_in
     from mmconvmixer.errors import UnknownOption
     if topk < 1:
         raise UnknownOption(f'--topk is {topk}, expected 1 or more')
     # Before the model is built, which takes longer than to see a mistyped folder.
     paths = [path for image in images
-             for path in (images_in(image) if Path(image).is_dir() else [image])]
+             for path in (images_in(image) if os.path.isdir(image) else [image])]
     code = 0
     for path, answer in zip(paths, Predictor(model, device=device, backend=backend)
                             .stream(paths, topk), strict=True):
@@ -44,7 +44,7 @@ def run(model: str, images: list[str], topk: int, device: str | None,
             code = 2
             print(f'error: {" ".join(answer["error"].split())}', file=sys.stderr)
         else:
-            print(f'{path}: ' + ', '.join(
+            print(f'{escaped(path)}: ' + ', '.join(
                 f'{best.get("pred_class", best["pred_label"])} {best["pred_score"]:.4f}'
                 for best in answer['pred_topk']))
     return code

@@ -5,6 +5,7 @@ and `test`, each with one folder per class. If there is no val folder, a fixed t
 each class of the training images is held out (`datasets.split.held_out`). We never
 validate on the test set.
 """
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,12 @@ from mmpretrain.registry import DATASETS
 
 from mmconvmixer.datasets.class_folders import list_classes
 from mmconvmixer.datasets.class_names import labels_of
-from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, class_folders, describe_left_out
+from mmconvmixer.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    class_folders,
+    describe_left_out,
+    printable,
+)
 from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
 from mmconvmixer.datasets.split import held_out
 from mmconvmixer.errors import BadConfig, DatasetNotFound, EmptyDataset
@@ -69,9 +75,9 @@ def find_parts(folder: str | Path) -> Parts:
         EmptyDataset: a class has no training image, or there is no validation image.
     """
     root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
-                              'that holds one folder per class, or train and val that do')
+    if not os.path.isdir(root):
+        raise DatasetNotFound(f'data (--data) is {printable(folder)}, which is not there; give a '
+                              'folder that holds one folder per class, or train and val that do')
     train, val, test = _split_folders(root)
     if train is None:
         raise DatasetNotFound(f'{root} has {val or test}, but no train; put the training images '
@@ -138,9 +144,9 @@ def use_for_testing(cfg: Config, folder: str | Path, classes: Sequence[str] | No
         BadConfig: see `use_for_training`.
     """
     root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise DatasetNotFound(f'data (--data) is {folder}, which is not there; give a folder '
-                              'that holds one folder per class, or test or val that do')
+    if not os.path.isdir(root):
+        raise DatasetNotFound(f'data (--data) is {printable(folder)}, which is not there; give a '
+                              'folder that holds one folder per class, or test or val that do')
     train, val, test = _split_folders(root)
     part = Part(test or val) if test or val else Part(train, 'held-out')
     if classes is None:
@@ -231,7 +237,7 @@ def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
     if 'num_classes' in (head.get('loss') or {}):
         head.loss.num_classes = len(classes)
     if 'topk' in head:  # of the accuracy while training, with cal_acc
-        head.topk = _topk(head.topk, len(classes))
+        head['topk'] = _topk(head['topk'], len(classes))
     # Mixup and CutMix need the number of classes.
     owner = cfg.model if cfg.model.get('data_preprocessor') else cfg
     owner.setdefault('data_preprocessor', {})['num_classes'] = len(classes)
@@ -239,13 +245,13 @@ def _use_classes(cfg: Config, classes: Sequence[str]) -> None:
         evaluators = cfg.get(name) or []
         for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
             if 'topk' in metric:
-                metric.topk = _topk(metric.topk, len(classes))
+                metric['topk'] = _topk(metric['topk'], len(classes))
 
 
 def _topk(topk: int | Sequence[int], classes: int) -> tuple[int, ...]:
     """Return what makes sense: top-5 does not with fewer than six classes."""
-    topk = topk if isinstance(topk, list | tuple) else [topk]
-    return tuple(k for k in topk if k < classes) or (1,)
+    several = [topk] if isinstance(topk, int) else topk
+    return tuple(k for k in several if k < classes) or (1,)
 
 
 def _use_part(cfg: Config, name: str, root: Path, part: Part,

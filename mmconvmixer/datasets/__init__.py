@@ -16,7 +16,12 @@ from mmconvmixer.datasets.digits import Digits
 from mmconvmixer.datasets.flowers import Flowers
 from mmconvmixer.datasets.image_folder import ImageFolder
 from mmconvmixer.datasets.imagenet import CustomDataset, ImageNet
-from mmconvmixer.datasets.transforms import LoadImage, ResizeCenterCrop, faster_pipeline
+from mmconvmixer.datasets.transforms import (
+    LoadImage,
+    LoadImageFromFile,
+    ResizeCenterCrop,
+    faster_pipeline,
+)
 from mmconvmixer.datasets.wrappers import (
     InMemory,
     ResumableSampler,
@@ -28,6 +33,6 @@ from mmconvmixer.datasets.wrappers import (
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'CustomDataset', 'Digits', 'Flowers', 'ImageFolder', 'ImageNet',
-           'InMemory', 'LoadImage', 'MixThenErase', 'ResizeCenterCrop', 'ResumableSampler',
-           'SeedEachSample', 'SkipUnreadable', 'StampedSampler', 'build_dataset', 'check_folders',
-           'faster_pipeline']
+           'InMemory', 'LoadImage', 'LoadImageFromFile', 'MixThenErase', 'ResizeCenterCrop',
+           'ResumableSampler', 'SeedEachSample', 'SkipUnreadable', 'StampedSampler',
+           'build_dataset', 'check_folders', 'faster_pipeline']

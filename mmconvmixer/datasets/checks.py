@@ -1,8 +1,10 @@
 """Check that the data exists, before a run creates anything."""
+import os
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get_file_backend
 
+from mmconvmixer.datasets.image_files import printable
 from mmconvmixer.errors import DatasetNotFound
 
 
@@ -30,8 +32,8 @@ def check_folders(dataset_cfg: dict) -> None:
     if isinstance(prefix, dict):
         prefix = prefix.get('img_path', '')
     for folder in (Path(root).expanduser(), Path(root).expanduser() / prefix):
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DatasetNotFound(
-                f'{dataset_cfg.get("type")} expects the folder {folder}, which does not exist; '
-                'put or link the data there, or set dataset.data_root of the dataloader '
+                f'{dataset_cfg.get("type")} expects the folder {printable(folder)}, which does '
+                'not exist; put or link the data there, or set dataset.data_root of the dataloader '
                 'with --cfg-options')

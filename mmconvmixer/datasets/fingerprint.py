@@ -98,4 +98,5 @@ def _labeled(image: np.ndarray, label: object) -> bytes:
 
 def _named(info: dict) -> bytes:
     path = Path(str(info.get('img_path')))
-    return f'{info.get("gt_label")} {path.parent.name}/{path.name} '.encode()
+    return f'{info.get("gt_label")} {path.parent.name}/{path.name} '.encode(
+        errors='surrogateescape')

@@ -109,7 +109,12 @@ def is_text(name: str) -> bool:
     return True
 
 
+def escaped(path: str | os.PathLike) -> str:
+    """Return a path with the bytes that are not text escaped, so that it can be printed."""
+    return os.fspath(path).encode(errors='backslashreplace').decode()
+
+
 def printable(path: str | os.PathLike, longest: int = 200) -> str:
-    """Return a path for a message: shortened, and with bytes that are not text escaped."""
-    text = os.fspath(path).encode(errors='backslashreplace').decode()
+    """Return a path for a message: escaped, and shortened in the middle."""
+    text = escaped(path)
     return text if len(text) <= longest else f'{text[:longest // 2]}...{text[-longest // 2:]}'

@@ -28,7 +28,9 @@ def shuffled(names: Iterable[str], seed: int = 0) -> list[str]:
     Neighbors among numbered images are often alike; this order separates them. It needs no
     random number generator, and adding a name does not reorder the others.
     """
-    return sorted(names, key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())
+    # Names of files that are not valid UTF-8 have an order, too.
+    return sorted(names, key=lambda name: hashlib.sha256(
+        f'{seed}/{name}'.encode(errors='surrogateescape')).digest())
 
 
 def last_name_first(names: Iterable[str]) -> list[str]:

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,3 +63,16 @@ def test_what_is_wrong_is_one_line(argv, said, tmp_path, monkeypatch, capsys):
     assert main(['predict', *argv]) == 2
     error, = (line for line in capsys.readouterr().err.splitlines() if 'error' in line)
     assert said in error
+
+
+def test_a_name_that_is_not_valid_utf8_is_printed_with_its_bytes_escaped(images, capsys):
+    name = os.fsdecode(bytes(images) + b'/na\xefve.png')
+    (images / '1.png').rename(name)
+    assert main(['predict', NAME, name]) == 0
+    assert capsys.readouterr().out.startswith(f'{images}/na\\udcefve.png: 1 ')
+
+
+def test_a_path_that_is_too_long_is_one_short_line(capsys):
+    assert main(['predict', NAME, 'x' * 5000 + '.png']) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
+    assert len(error) == 1 and 'does not exist' in error[0] and len(error[0]) < 400

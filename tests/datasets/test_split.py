@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mmconvmixer.datasets.split import PARTS, held_out, last_name_first, names_in_part, shuffled
@@ -23,6 +25,11 @@ def test_neighbors_are_separated():
 
 def test_adding_a_name_does_not_reorder_the_others():
     assert [name for name in shuffled([*NAMES, 'new.jpg']) if name != 'new.jpg'] == shuffled(NAMES)
+
+
+def test_names_that_are_not_valid_utf8_have_an_order():
+    name = os.fsdecode(b'na\xefve.png')
+    assert sorted(shuffled([name, 'a.png'])) == ['a.png', name]
 
 
 def test_another_seed_gives_another_order():

@@ -1,8 +1,10 @@
 """--data DIR of the tools, end to end: train and test on a folder of images."""
+import os
 import shutil
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmconvmixer import get_model, inference_model, zoo
 from mmconvmixer.checkpoints import read_checkpoint
@@ -145,3 +147,28 @@ def test_two_processes_freeze_layers_and_initialize_the_head(
     assert all(torch.equal(value, before[key]) for key, value in after.items()
                if key.startswith('backbone.'))
     assert after['head.fc.weight'].shape == (3, 64) and after['head.fc.weight'].any()
+
+
+def test_a_folder_may_hold_pipes_and_names_that_are_not_valid_utf8(digits_to_three, images):
+    """A pipe would be waited for; a broken image has to be named in the log."""
+    os.mkfifo(images / 'class0/pipe.png')
+    with open(bytes(images) + b'/class1/na\xefve.png', 'wb') as file:
+        file.write(b'broken')
+    done = digits_to_three()
+    assert '55 images to train on' in done.out
+    assert 'left out as not an image: class0/pipe.png' in done.out
+    assert f'1 images could not be read; other images replaced them: {images}/class1/na' in done.out
+    assert 'Traceback' not in done.out + done.err
+
+
+@pytest.mark.parametrize('load', ['LoadImage', 'LoadImageFromFile'])
+def test_a_pipe_that_an_annotation_file_names_is_not_read(
+        folder_config, evaluate, trained, images, tmp_path, capsys, load):
+    os.mkfifo(images / 'class0/pipe.png')
+    (images / 'list.txt').write_text('class0/000.png 0\nclass0/pipe.png 0\n')
+    config = folder_config(images, **{'test_dataloader.dataset.ann_file': 'list.txt',
+                                      'test_dataloader.dataset.classes': list('0123456789'),
+                                      'test_dataloader.dataset.pipeline.0.type': load})
+    MMLogger._instance_dict.clear()  # it holds an earlier stdout
+    evaluate(trained, tmp_path / 'work', config=config)
+    assert '1 images could not be read; the metrics leave them out' in capsys.readouterr().out

@@ -2,15 +2,15 @@
 import os
 
 import mmcv
+import mmcv.transforms
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 
 from mmconvmixer.datasets.pixel_limit import check_encoded
 from mmconvmixer.errors import BadImage
 
 
-class LoadImage(LoadImageFromFile):
+class LoadImage(mmcv.transforms.LoadImageFromFile):
     """`LoadImageFromFile` that also takes an image in memory.
 
     It uses the array `img` (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA uint8 if there is
@@ -80,6 +80,10 @@ class LoadImage(LoadImageFromFile):
         if self.color_type.startswith('color') and is_gray:
             return mmcv.gray2bgr(img)
         return img
+
+
+class LoadImageFromFile(LoadImage):
+    """`LoadImage` under mmcv's name: pipelines of existing configs are as careful."""
 
 
 def check_regular(path: str | os.PathLike) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from mmconvmixer._support.progress import Progress
 from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.image_files import escaped
 from mmconvmixer.datasets.wrappers.parts import with_pipelines
 from mmconvmixer.datasets.wrappers.skip_unreadable import SkipUnreadable
 from mmconvmixer.errors import BadConfig
@@ -99,7 +100,7 @@ class InMemory(Dataset):
         self._is_prepared = True
         if unreadable:
             print_log(f'{len(unreadable)} images could not be read and are left out: '
-                      f'{", ".join(unreadable)}', 'current', logging.WARNING)
+                      f'{", ".join(map(escaped, unreadable))}', 'current', logging.WARNING)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -9,7 +9,7 @@ from mmengine.dataset import default_collate
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
-from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files
+from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files, printable
 from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline
 from mmconvmixer.errors import BadImage, DatasetNotFound, UnknownOption
 
@@ -75,9 +75,9 @@ def one_at_a_time(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DatasetNotFound(f'calibration folder {folder} is not there; give --calib a folder '
-                              'of images like those that the network will see')
+    if not os.path.isdir(folder):
+        raise DatasetNotFound(f'calibration folder {printable(folder)} is not there; give --calib '
+                              'a folder of images like those that the network will see')
     found = sorted(folder / name for name in image_files(folder))
     if not found:
         raise BadImage(f'calibration folder {folder} has no image in it; expected files ending in '

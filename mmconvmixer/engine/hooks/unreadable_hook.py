@@ -8,6 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
+from mmconvmixer.datasets.image_files import escaped
+
 
 class UnreadableHook(Hook):
     """Collect the paths that `SkipUnreadable` skipped and log them at the end.
@@ -37,7 +39,7 @@ class UnreadableHook(Hook):
         paths = sorted(set().union(*all_gather_object(self.paths)))
         if paths and is_main_process():
             runner.logger.log(logging.WARNING, '%d images could not be read; %s: %s',
-                              len(paths), consequence, ', '.join(paths))
+                              len(paths), consequence, ', '.join(map(escaped, paths)))
 
 
 def _flat(samples: Iterable) -> Iterator[BaseDataElement]:
