@@ -60,6 +60,8 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
             metrics, test_data = measure(test_config, path, data)
         except (BadConfig, CheckpointMismatch) as error:
             text = getattr(error, 'without_option', str(error)).replace(str(path), str(checkpoint))
+            if str(path) not in str(error):  # it is about something else
+                raise
             raise type(error)(f'{text} (--config PATH). {trained.origin}') from error
     meta['published'] = dict(config_file=portable(test_config), metrics=metrics, data=test_data,
                              dtype=dtype)
