@@ -106,7 +106,7 @@ def evaluate(config: str | Path,
         check_writable(folder)
     if not data:
         check_folders(cfg.test_dataloader.dataset)
-    if 'load_from' in (overrides or {}):
+    if checkpoint is None and 'load_from' in (overrides or {}):
         raise BadConfig('load_from (--cfg-options) is for training; give the weights to evaluate '
                         'as CHECKPOINT')
     join_processes(cfg, launcher)

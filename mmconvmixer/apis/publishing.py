@@ -58,22 +58,26 @@ def publish(checkpoint: str | Path, folder: str | Path, name: str, *,
         described = {key: value for key, value in meta.items() if key != 'config_file'}
         write_checkpoint(dict(state_dict=weights, meta=described), path)
         try:
-            metrics, test_data = measure(test_config, path, data)
+            metrics, test_data = measure(test_config, path, data, same_classes=True)
         except (BadConfig, CheckpointMismatch) as error:
             text = getattr(error, 'without_option', str(error)).replace(str(path), str(checkpoint))
+            if str(path) not in str(error):  # it is about something else
+                raise
             raise type(error)(f'{text} (--config PATH). {trained.origin}') from error
     meta['published'] = dict(config_file=portable(test_config), metrics=metrics, data=test_data,
                              dtype=dtype)
     return write_published(dict(state_dict=weights, meta=meta), folder, name)
 
 
-def measure(config: str | Path, checkpoint: Path, data: str | None) -> tuple[dict, dict]:
+def measure(config: str | Path, checkpoint: Path, data: str | None,
+            same_classes: bool = False) -> tuple[dict, dict]:
     """Return the metrics on a config's test set, and that set's fingerprint.
 
     Args:
         config: path of a config, or a model name.
         checkpoint: path of the weights.
         data: folder that replaces the test set's `data_root`.
+        same_classes: see `evaluate`.
 
     Raises:
         MMConvMixerError: see `evaluate`.
@@ -85,7 +89,7 @@ def measure(config: str | Path, checkpoint: Path, data: str | None) -> tuple[dic
     # Windows cannot remove a folder with an open log file.
     with TemporaryDirectory(ignore_cleanup_errors=True) as logs:
         metrics = evaluate(config, checkpoint, work_dir=logs, overrides=overrides,
-                           same_classes=True)
+                           same_classes=same_classes)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return as_plain(metrics), fingerprint(build_dataset(cfg.test_dataloader.dataset))
 

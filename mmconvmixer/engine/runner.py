@@ -47,6 +47,7 @@ from mmconvmixer.engine.loops import with_own_loop
 from mmconvmixer.engine.merged_views import merge_into_one_prediction
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
+from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo import resolve_checkpoint
 
 
@@ -97,6 +98,10 @@ class Runner(BuildingRunner):
                       'cfg': cfg, 'prepared': prepared, 'load_from': cfg.load_from,
                       'resume': cfg.resume})
 
+    @property
+    def _only_tests(self) -> bool:
+        return self._prepared is not None and 'train_dataloader' not in self._prepared.datasets
+
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
         """Build the visualizer; mmpretrain's is replaced by one that starts faster."""
         if isinstance(visualizer, dict) and visualizer.get('type') == 'UniversalVisualizer':
@@ -129,19 +134,32 @@ class Runner(BuildingRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to its device; freeze layers and wrap it for several processes."""
-        only_tests = (self._prepared is not None
-                      and 'train_dataloader' not in self._prepared.datasets)
         # Freezing comes first: DDP would wait for gradients of frozen parameters. Tests
         # need none, and the names in a model for test-time augmentation are not the config's.
-        if not (is_model_wrapper(model) or only_tests):
+        if not (is_model_wrapper(model) or self._only_tests):
             freeze_parameters(model, self.cfg.get('freeze'))
+        if model_wrapper_cfg and not self.distributed:
+            self.logger.warning('model_wrapper_cfg is for several processes, and this run is one')
         on_cpu_group = self.distributed and not torch.cuda.is_available()
         if is_model_wrapper(model) or not on_cpu_group:
             return super().wrap_model(model_wrapper_cfg, model)
+        options = dict(model_wrapper_cfg or {})
+        kind = options.pop('type', 'MMDistributedDataParallel')
+        if kind not in ('MMDistributedDataParallel', MMDistributedDataParallel):
+            raise BadConfig(f'model_wrapper_cfg.type is {kind}, which needs GPUs; processes '
+                            'without them take MMDistributedDataParallel')
         # SyncBatchNorm has no CPU kernel, and device_ids is only for GPUs.
-        return MMDistributedDataParallel(
-            revert_sync_batchnorm(model), broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters', False))
+        return MMDistributedDataParallel(revert_sync_batchnorm(model), **{
+            'broadcast_buffers': False,
+            'find_unused_parameters': self.cfg.get('find_unused_parameters', False), **options})
+
+    def dump_config(self) -> None:
+        """Write the config into the work dir; a test keeps the one of the run that trained."""
+        trained_with = Path(self.work_dir, Path(self.cfg.filename or 'config.py').name)
+        if not self._only_tests or not trained_with.exists():
+            super().dump_config()
+        elif is_main_process():
+            self.cfg.dump(Path(self.log_dir, trained_with.name))
 
     def register_hooks(self, default_hooks: dict | None = None,
                        custom_hooks: list[Hook | dict] | None = None) -> None:

@@ -60,20 +60,27 @@ def parameters_of(prefix: str, node: Mapping | Config, cfg: Config) -> set[str] 
     found: set[str] = set()
     classes = _classes(first, kind)
     for cls in classes:
-        parameters = inspect.signature(cls.__init__ if inspect.isclass(cls) else cls).parameters
-        if any(each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-               for each in parameters.values()):
+        names = _arguments(cls)
+        if names is None:
             return None
-        found |= parameters.keys() - {'self'}
+        found |= names
     taken_out = _TAKEN_OUT.get(first if not rest or rest.isdigit() else '', set())
     return found | _ALWAYS | taken_out | ({'by_epoch'} if first == 'train_cfg' else set()) \
         if classes else None
 
 
-def _loader_keys() -> set[str]:
+def _arguments(cls: Any) -> set[str] | None:
+    """Return the names of a constructor's arguments, None if it takes any."""
+    parameters = inspect.signature(cls.__init__ if inspect.isclass(cls) else cls).parameters
+    if any(each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL) for each in parameters.values()):
+        return None
+    return set(parameters) - {'self'}
+
+
+def _loader_keys() -> set[str] | None:
     from torch.utils.data import DataLoader
-    return {*inspect.signature(DataLoader).parameters, 'dataset', 'sampler', 'batch_sampler',
-            'num_batch_per_epoch', 'worker_init_fn', 'collate_fn', 'disable_subprocess_warning'}
+    names = _arguments(DataLoader)
+    return names and names | {'num_batch_per_epoch', 'disable_subprocess_warning'}
 
 
 def _default_type(prefix: str, node: Mapping | Config) -> str | None:

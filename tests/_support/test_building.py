@@ -9,9 +9,9 @@ from mmconvmixer.errors import BadConfig, DatasetNotFound
 def test_an_option_that_a_class_lacks_is_one_line():
     registry = Registry('toys')
     registry.register_module(module=torch.nn.Linear)
-    said = 'the toy of the config cannot be built: TypeError: .*bais'
+    said = 'the toy of the config cannot be built: TypeError: .*biased'
     with pytest.raises(BadConfig, match=said), building('the toy'):
-        registry.build(dict(type='Linear', in_features=1, out_features=1, bais=False))
+        registry.build(dict(type='Linear', in_features=1, out_features=1, biased=False))
 
 
 def test_a_value_that_a_package_refuses_is_one_line():

@@ -537,3 +537,16 @@ def test_frozen_layers_do_not_matter_in_an_evaluation(evaluate, trained, tmp_pat
     assert evaluate(trained, tmp_path, tta=True, overrides=dict(freeze=freeze)) == plain
     assert evaluate(trained, tmp_path, overrides=dict(freeze=freeze)) == evaluate(
         trained, tmp_path)
+
+
+def test_a_test_in_the_folder_of_a_run_keeps_the_run_s_config(tool, trained, tmp_path):
+    """Messages name this file, and --tta changes the model in the config."""
+    for name in ('toy.py', 'epoch_1.pth'):
+        shutil.copy(trained.parent / name, tmp_path)
+    before = (tmp_path / 'toy.py').read_text()
+    done = tool('test', tmp_path / 'toy.py', tmp_path / 'epoch_1.pth', '--work-dir', tmp_path,
+                '--tta')
+    assert done.code == 0, done.err
+    assert (tmp_path / 'toy.py').read_text() == before
+    written, = tmp_path.glob('*/toy.py')
+    assert 'AverageClsScoreTTA' in written.read_text()

@@ -110,6 +110,7 @@ def test_other_images_than_the_published_are_noticed(
     run = verify(published, folder_config(tmp_path / 'other'), '--data', tmp_path / 'other')
     assert run.code == 1
     assert 'NOT the images' in run.out
+    assert f'the classes of the test set are not those of {published}' in run.out
 
 
 def test_a_training_checkpoint_has_nothing_published(bad_input, trained):

@@ -50,7 +50,7 @@ def refusal(overrides, config=DIGITS):
     ('model.bakbone.arch', 'model.backbone'), ('model.backbone.archh', 'model.backbone.arch'),
     ('env_cfg.cudnn_bench', 'env_cfg.cudnn_benchmark'),
     ('auto_scale_lr.enabled', 'auto_scale_lr.enable'),
-    ('default_hooks.chekpoint.interval', 'default_hooks.checkpoint'),
+    ('default_hooks.check.interval', 'default_hooks.checkpoint'),
     ('default_hooks.logger.intervall', 'default_hooks.logger.interval'),
     ('randomness.sed', 'randomness.seed'), ('param_scheduler.end', 'param_scheduler.epochs'),
     ('test_evaluator.0.topp', 'test_evaluator.0.topk'),
