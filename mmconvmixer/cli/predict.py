@@ -23,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--backend', metavar='B',
                         help='runtime: torch, compile, onnxruntime, openvino, or auto for the '
                         'fastest (default: the model as in training)')
+    parser.add_argument('--allow-private-urls', action='store_true',
+                        help='let URLs lead to this machine and to private networks')
 
 
 def run(model: str, images: list[str], topk: int, device: str | None,
-        backend: str | None) -> int:
+        backend: str | None, allow_private_urls: bool) -> int:
     """Print a line per image, and return 2 if one of them can't be read."""
     from mmconvmixer.apis import Predictor
     from mmconvmixer.datasets.image_files import escaped
@@ -38,8 +40,9 @@ def run(model: str, images: list[str], topk: int, device: str | None,
     paths = [path for image in images
              for path in (images_in(image) if os.path.isdir(image) else [image])]
     code = 0
-    for path, answer in zip(paths, Predictor(model, device=device, backend=backend)
-                            .stream(paths, topk), strict=True):
+    predictor = Predictor(model, device=device, backend=backend,
+                          allow_private_urls=allow_private_urls)
+    for path, answer in zip(paths, predictor.stream(paths, topk), strict=True):
         if 'error' in answer:
             code = 2
             print(f'error: {" ".join(answer["error"].split())}', file=sys.stderr)

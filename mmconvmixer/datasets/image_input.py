@@ -67,7 +67,7 @@ class ImagePipeline:
         self._load, *transforms = _transforms(pipeline or test_dataset_of(model).pipeline,
                                               limits.max_pixels)
         self._transform = Compose(transforms)
-        self._channels = _in_channels(model)
+        self._channels = in_channels_of(model)
 
     def __call__(self, image: ImageInput) -> dict:
         """Prepare one image: return `inputs` (C, H, W) uint8 and `data_samples`.
@@ -127,7 +127,7 @@ def test_dataset_of(model: nn.Module) -> Config:
     return next(innermost(config.test_dataloader.dataset))
 
 
-def _in_channels(model: nn.Module) -> int | None:
+def in_channels_of(model: nn.Module) -> int | None:
     """Return the number of channels that the backbone's first convolution takes, if it has one."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and name.startswith('backbone.'):

@@ -117,7 +117,7 @@ class _Asked:
         """Refuse an address that is not public, unless such are allowed."""
         if not (self.allow_private or _is_public(address)):
             raise BadImage(f'{host} is at {address}, which is not a public address; to ask such '
-                           'addresses, set allow_private_urls')
+                           'addresses, set allow_private_urls (--allow-private-urls)')
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Connect to a host.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from torch import nn
 
-from mmconvmixer.datasets.image_input import test_dataset_of
+from mmconvmixer.datasets.image_input import in_channels_of, test_dataset_of
 from mmconvmixer.errors import BadConfig
 
 
@@ -118,6 +118,11 @@ def preprocessing_of(model: nn.Module, image_size: int | None = None) -> Preproc
         raise BadConfig('the data_preprocessor pads images, which an exported file cannot '
                         'express')
     in_channels = 1 if gray else 3
+    taken = in_channels_of(model)
+    if taken not in (None, in_channels) or not {len(mean), len(std)} <= {1, in_channels}:
+        raise BadConfig(f'the network takes {taken} channels and the data_preprocessor has '
+                        f'{len(mean)} means, but an exported file prepares images with '
+                        f'{in_channels} (gray 1, color 3); only such networks can be exported')
     mean, std = (values * in_channels if len(values) == 1 else values for values in (mean, std))
     if size is None and image_size is None:
         raise BadConfig('the test pipeline takes images of any size; give image_size '

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmconvmixer import Predictor, get_model, inference_model
 from mmconvmixer.errors import BadImage, MissingPackage, UnknownOption
+from mmconvmixer.zoo.config import load_config
 
 NAME = 'convmixer-64-4_digits'
 
@@ -71,6 +73,31 @@ def test_images_of_several_sizes_go_through_one_call():
     alone = [predictor(image)['pred_score'] for image in images]
     together = [answer['pred_score'] for answer in predictor(images, batch_size=5)]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.fixture(scope='module')
+def four_channels():
+    """A network for color and alpha, whose pipeline loads images unchanged."""
+    config = load_config('convmixer-128-4_cifar10')
+    config.model.backbone.in_channels = 4
+    config.data_preprocessor = dict(type='ClsDataPreprocessor', mean=[120.] * 4, std=[60.] * 4)
+    config.test_dataloader.dataset.pipeline[0].color_type = 'unchanged'
+    return Predictor(config, pretrained=False)
+
+
+def test_four_channels_are_the_same_by_path_array_and_pil(four_channels, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    expected = four_channels(tmp_path / 'a.png')['pred_scores']
+    for form in (Image.open(tmp_path / 'a.png'), pixels[..., [2, 1, 0, 3]]):
+        np.testing.assert_array_equal(four_channels(form)['pred_scores'], expected)
+
+
+def test_an_image_of_other_channels_is_one_line_and_leaves_the_others_alone(four_channels):
+    color, alpha = Image.new('RGB', (32, 32)), Image.new('RGBA', (32, 32))
+    answers = four_channels([color, alpha], batch_size=2)
+    assert 'has 3 channels after the test pipeline, and the network takes 4' in answers[0]['error']
+    assert 'pred_label' in answers[1]
 
 
 def test_an_empty_list_has_no_answers(predictor):

@@ -72,6 +72,14 @@ def test_a_name_that_is_not_valid_utf8_is_printed_with_its_bytes_escaped(images,
     assert capsys.readouterr().out.startswith(f'{images}/na\\udcefve.png: 1 ')
 
 
+@pytest.mark.parametrize('options, said', [
+    ([], 'set allow_private_urls (--allow-private-urls)'),
+    (['--allow-private-urls'], "can't be fetched: [Errno")])
+def test_a_url_of_this_machine_is_asked_only_if_that_is_allowed(options, said, capsys):
+    assert main(['predict', NAME, 'http://127.0.0.1:1/x.png', *options]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_path_that_is_too_long_is_one_short_line(capsys):
     assert main(['predict', NAME, 'x' * 5000 + '.png']) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]

@@ -73,3 +73,12 @@ def test_a_model_without_a_config_is_an_error():
     del model._config
     with pytest.raises(BadConfig, match=r'build the model with get_model'):
         preprocessing_of(model)
+
+
+def test_a_network_for_four_channels_cannot_be_expressed():
+    config = load_config('convmixer-128-4_cifar10')
+    config.model.backbone.in_channels = 4
+    config.data_preprocessor = dict(type='ClsDataPreprocessor', mean=[120.] * 4, std=[60.] * 4)
+    config.test_dataloader.dataset.pipeline[0].color_type = 'unchanged'
+    with pytest.raises(BadConfig, match='takes 4 channels and .* 4 means, but .* with 3'):
+        preprocessing_of(get_model(config))
