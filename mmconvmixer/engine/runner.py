@@ -94,6 +94,8 @@ class Runner(BuildingRunner):
         # The config that mmengine writes into the work dir records how the run began: readers
         # of logs, and backends that write them, look there for whether it resumed.
         cfg.load_from, cfg.resume = start and start.path, start is not None and start.resume
+        if start is not None and start.new_head:  # or readers would take load_from for its weights
+            cfg.new_head = True
         return cls(**{**options, 'model': prepared.model, 'randomness': prepared.randomness,
                       'cfg': cfg, 'prepared': prepared, 'load_from': cfg.load_from,
                       'resume': cfg.resume})

@@ -79,7 +79,8 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
             pretrained = known.weights
         if not pretrained:
             raise CheckpointNotFound(f'no weights are published for {model}; give '
-                                     'pretrained=PATH, or pretrained=False for random ones')
+                                     'pretrained=PATH (--checkpoint PATH of export, quantize and '
+                                     'benchmark), or pretrained=False for random ones')
     with config_errors(), building('the model'):
         built = hub_get(config, pretrained=False, **model_options)
     check_head(built)

@@ -14,10 +14,12 @@ _REGISTRIES = {
     'optim_wrapper': ('OPTIM_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPER_CONSTRUCTORS'),
     'param_scheduler': ('PARAM_SCHEDULERS',), 'visualizer': ('VISUALIZERS', 'VISBACKENDS'),
     'log_processor': ('LOG_PROCESSORS',)}
-# What mmengine takes out of a dict before it builds the class.
+# What mmengine takes out of a dict before it builds the class. Mixed precision (`amp`) changes the
+# class of the optimizer wrapper later, to one with more arguments.
 _ALWAYS = {'type'}
 _TAKEN_OUT = {'param_scheduler': {'convert_to_iter_based'},
-              'optim_wrapper': {'constructor', 'paramwise_cfg', 'optimizer'}}
+              'optim_wrapper': {'constructor', 'paramwise_cfg', 'optimizer', 'dtype', 'loss_scale',
+                                'use_fsdp'}}
 # Sections whose keys are read one by one.
 _SECTIONS = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},

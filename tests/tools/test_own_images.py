@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger
 
 from mmconvmixer import get_model, inference_model, zoo
 from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.errors import CheckpointNotFound
 
 DIGITS = 'convmixer-64-4_digits'
 
@@ -62,6 +63,13 @@ def test_its_images_are_tested_and_named_with_the_config_beside_the_checkpoint(
     answer = inference_model(str(work / f'{DIGITS}.py'), str(images / 'class1/000.png'),
                              pretrained=str(work / 'epoch_1.pth'), topk=3)
     assert {entry['pred_class'] for entry in answer['pred_topk']} == {'class0', 'class1', 'class2'}
+
+
+def test_the_config_of_the_run_does_not_lead_to_the_weights_that_it_started_from(
+        digits_to_three, tmp_path):
+    digits_to_three()
+    with pytest.raises(CheckpointNotFound, match='pretrained=PATH'):
+        get_model(tmp_path / f'work/{DIGITS}.py', pretrained=True)
 
 
 def test_weights_for_the_same_classes_and_resumed_weights_keep_their_head(
