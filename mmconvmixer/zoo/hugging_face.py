@@ -52,12 +52,13 @@ def fetch_from_hub(name: str) -> Path:
         raise CheckpointNotFound(f'{name} has no weights: expected {" or ".join(HUB_FILES)} in it')
     try:  # `read_checkpoint` looks for it beside the weights
         hf_hub_download(repository, CONFIG, revision=revision or None)
-    except LocalEntryNotFoundError as error:
-        print_log(f'{name}: {CONFIG}, which says how images are prepared, could not be downloaded '
-                  f"({_line(error)}); they are prepared as in the model's own config", 'current',
-                  logging.WARNING)
-    except (EntryNotFoundError, RepositoryNotFoundError):
-        pass  # timm writes one, but not everybody does
+    except Exception as error:  # as above
+        # timm writes one, but not everybody does.
+        if isinstance(error, LocalEntryNotFoundError) or not isinstance(
+                error, EntryNotFoundError | RepositoryNotFoundError):
+            print_log(f'{name}: {CONFIG}, which says how images are prepared, could not be '
+                      f'downloaded ({_line(error)}); they are prepared as in the model\'s own '
+                      'config', 'current', logging.WARNING)
     return path
 
 
