@@ -2,8 +2,6 @@
 import copy
 import inspect
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,8 @@ from torch.utils.data import DataLoader
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints import load_weights, read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.new_head import describe_head, with_own_head
-from mmconvmixer.datasets import (
-    ResumableSampler,
-    SeedEachSample,
-    SkipUnreadable,
-    StampedSampler,
-)
-from mmconvmixer.datasets.build import build_dataset
-from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.building import BuildingRunner
+from mmconvmixer.engine.data_loaders import build_data_loader
 from mmconvmixer.engine.evaluator import Evaluator
 from mmconvmixer.engine.histories import only_own_statistics
 from mmconvmixer.engine.hooks.freeze_hook import FreezeHook, freeze_parameters
@@ -40,7 +31,7 @@ from mmconvmixer.engine.hooks.random_state_hook import RandomStateHook, set_rand
 from mmconvmixer.engine.hooks.record_hook import RecordHook
 from mmconvmixer.engine.hooks.resume_hook import ResumeHook
 from mmconvmixer.engine.hooks.schedule_hook import ScheduleHook
-from mmconvmixer.engine.hooks.stop_hook import StopHook, shield_loader_process
+from mmconvmixer.engine.hooks.stop_hook import StopHook
 from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.loops import with_own_loop
@@ -199,25 +190,8 @@ class Runner(BuildingRunner):
         """
         if isinstance(dataloader, DataLoader):
             return dataloader
-        dataset, changes = dataloader['dataset'], {}
-        if isinstance(dataset, dict):
-            dataset = build_dataset(dataset)
-        if isinstance(dataset, InMemory):
-            changes.update(collate_fn=dict(type=identity_collate))
-            sampler = ResumableSampler
-        else:
-            readable = SkipUnreadable(dataset, self.cfg.get('on_unreadable', 'skip'))
-            dataset = SeedEachSample(readable, self.seed)
-            sampler = StampedSampler
-        changes.update(sampler=dict(type=sampler, sampler=dataloader['sampler']))
-        # A function hands the dataset over: mmengine deep-copies everything else in a config.
-        changes.update(dataset=dict(type=lambda: dataset))
-        loader = MMEngineRunner.build_dataloader({**dataloader, **changes}, seed, diff_rank_seed)
-        # Use a separate generator: otherwise every new iterator draws a number from the
-        # run's, and the number of iterators depends on the number of workers.
-        loader.generator = torch.Generator().manual_seed(self.seed)
-        loader.worker_init_fn = partial(_begin_loader_process, loader.worker_init_fn)
-        return loader
+        return build_data_loader(dataloader, self.seed, self.cfg.get('on_unreadable', 'skip'),
+                                 seed, diff_rank_seed)
 
     def build_evaluator(self, evaluator: dict | list | MMEngineEvaluator) -> MMEngineEvaluator:
         """Build an evaluator that leaves out unreadable images."""
@@ -301,9 +275,3 @@ class Runner(BuildingRunner):
             return
         with atomic_write(Path(out_dir, filename)) as part, only_own_statistics():
             super().save_checkpoint(out_dir, part.name, *args, **kwargs)
-
-
-def _begin_loader_process(prepare: Callable[[int], None] | None, number: int) -> None:
-    shield_loader_process()
-    if prepare is not None:
-        prepare(number)
