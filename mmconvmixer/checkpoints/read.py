@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch.serialization import MAP_LOCATION
 
+from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.hub_config import hub_meta
 from mmconvmixer.checkpoints.readers import (
     kind_of_file,
@@ -63,6 +64,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
         content = _read(path, map_location)
         meta = hub_meta(path.parent) if path.name in HUB_FILES else {}
     except OSError as error:
+        raise_if_exhausted(error)
         raise BadCheckpoint(f'{path} cannot be read: {error.strerror or error}') from error
     if not meta:
         return content
