@@ -33,7 +33,7 @@ def read_latest(work_dir: str | Path) -> tuple[Path, dict] | None:
     """
     steps = {path: int(match[1]) for path in Path(work_dir).glob('*.pth')
              if (match := _STEP.fullmatch(path.name)) and path.is_file()}
-    record, last = read_run_record(work_dir) or {}, _recorded(work_dir)
+    record, last = read_run_record(work_dir) or {}, _recorded(work_dir, bool(steps))
     before = _step(last)
     older = [path for path in sorted(steps, key=lambda path: steps[path], reverse=True)
              if path != last and (before is None or steps[path] < before)]
@@ -52,17 +52,20 @@ def read_latest(work_dir: str | Path) -> tuple[Path, dict] | None:
     return None
 
 
-def _recorded(work_dir: str | Path) -> Path | None:
-    """Return the path that the run recorded last."""
+def _recorded(work_dir: str | Path, saves_inside: bool) -> Path | None:
+    """Return the path that the run recorded last, in the work dir if it saves there."""
     try:
         text = Path(work_dir, LAST).read_text(encoding='utf-8').strip()
     except (OSError, UnicodeDecodeError):
         return None
     if not text:
         return None
-    # The folder may have been moved or copied, and what is at its old place may differ.
+    # The folder may have been moved or copied, and what is at its old place may differ. Only a run
+    # that saves elsewhere (the `out_dir` of its CheckpointHook) has no checkpoints inside.
     inside = Path(work_dir, Path(text).name)
-    return inside if inside.is_file() or not Path(text).is_file() else Path(text)
+    if saves_inside or inside.is_file() or not Path(text).is_file():
+        return inside
+    return Path(text)
 
 
 def _step(path: Path | None) -> int | None:

@@ -19,7 +19,7 @@ from mmconvmixer.errors import BadCheckpoint
 
 # Where training scripts save weights that are averaged over the training. timm's script, which
 # the authors used, has the first. (mmengine saves the average in `state_dict` itself.)
-AVERAGES = ('state_dict_ema', 'model_ema', 'ema')
+AVERAGES = ('state_dict_ema', 'model_ema', 'ema', 'params_ema', 'swa_state_dict')
 # Where others save the last weights. Here, only weights of a known network count: a file may
 # hold several dicts of tensors.
 PLACES = ('model', 'model_state_dict', 'net', 'network', 'weights', 'params')

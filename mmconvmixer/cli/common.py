@@ -119,6 +119,10 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> dict:
             DictAction([], 'overrides')(parser, args, words)
         except (ValueError, AssertionError) as error:  # a word without '=', open brackets
             parser.error(f'--cfg-options takes KEY=VALUE: {error}')
+        except RecursionError:  # mmengine's parser does not know parentheses
+            parser.error('--cfg-options takes numbers, words and lists of them, and no dict(...); '
+                         'give each of its keys (default_hooks.ema.type=EMAHook), or write it '
+                         'into a config')
     options = vars(args)
     if 'local_rank' in options:  # a command that may be one of several processes
         os.environ.setdefault('LOCAL_RANK', str(options.pop('local_rank')))

@@ -173,6 +173,8 @@ def as_sample(image: ImageInput, color_type: str = 'color', limits: Limits = DEF
     if isinstance(image, bytes):
         return dict(img_bytes=image)
     if isinstance(image, Image.Image):
+        if not (image.width and image.height):
+            raise BadImage(f'it has {image.width} x {image.height} pixels')
         check_pixels(image.width * image.height, limits.max_pixels)
         return dict(img=as_array(image, color_type))
     if isinstance(image, np.ndarray):

@@ -100,6 +100,13 @@ def test_an_image_of_other_channels_is_one_line_and_leaves_the_others_alone(four
     assert 'pred_label' in answers[1]
 
 
+@pytest.mark.parametrize('size', [(0, 5), (5, 0)])
+def test_a_pil_image_without_pixels_is_an_error_of_its_own(predictor, size):
+    from PIL import Image
+    bad, good = predictor([Image.new('L', size), Image.new('L', (8, 8))])
+    assert 'pixels' in bad['error'] and 'pred_class' in good
+
+
 def test_an_empty_list_has_no_answers(predictor):
     assert predictor([]) == []
 

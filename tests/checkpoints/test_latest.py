@@ -178,6 +178,15 @@ def test_in_a_copied_folder_the_copy_counts(run_dir, tmp_path):
     assert latest_checkpoint(run_dir.path) == run_dir.path / 'epoch_1.pth'
 
 
+def test_an_epoch_removed_from_a_copy_is_not_taken_from_the_original(run_dir, tmp_path):
+    run_dir.save('epoch_1.pth')
+    original = tmp_path / 'original'
+    original.mkdir()
+    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), original / 'epoch_2.pth')
+    (run_dir.path / 'last_checkpoint').write_text(str(original / 'epoch_2.pth'))
+    assert latest_checkpoint(run_dir.path) == run_dir.path / 'epoch_1.pth'
+
+
 def test_checkpoints_saved_elsewhere_are_found(run_dir, tmp_path):
     write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), tmp_path / 'epoch_1.pth')
     (run_dir.path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))

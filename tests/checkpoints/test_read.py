@@ -305,6 +305,13 @@ def test_what_the_machine_lacks_is_not_blamed_on_the_file(path, monkeypatch, err
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_file_of_torch_save_may_have_the_suffix_of_safetensors(tmp_path, zipped):
+    path = tmp_path / 'net.safetensors'
+    path.write_bytes(saved(WEIGHTS, zipped))
+    assert torch.equal(read_checkpoint(path)['weight'], WEIGHTS['weight'])
+
+
 def test_too_few_file_handles_are_not_blamed_on_the_file(path, monkeypatch):
     torch.save(WEIGHTS, path)
 

@@ -95,11 +95,12 @@ def test_torchs_own_parts_of_a_name_are_removed_anywhere(net, inside, tmp_path, 
     assert said == []
 
 
-@pytest.mark.parametrize('place', ['model', 'model_state_dict', 'net', 'ema', 'model_ema'])
+@pytest.mark.parametrize('place', ['model', 'model_state_dict', 'net', 'ema', 'model_ema',
+                                   'params_ema', 'swa_state_dict'])
 def test_weights_are_found_where_training_scripts_save_them(net, timm, place, tmp_path):
     checkpoint = {place: timm, 'optimizer': dict(state={}), 'epoch': 3}
     assert loads(checkpoint, net, tmp_path)
-    assert state_dict_of(checkpoint).averaged == ('ema' in place)
+    assert state_dict_of(checkpoint).averaged == ('ema' in place or 'swa' in place)
 
 
 def test_averaged_weights_are_preferred_wherever_they_are(net, timm):

@@ -36,6 +36,7 @@ def test_the_version_and_python_m():
     (['train'], 'mmconvmixer train: error: the following arguments are required: config'),
     (['train', 'x', '--cfg-options', 'word'], '--cfg-options takes KEY=VALUE'),
     (['train', 'x', '--cfg-options', 'a=[1,(2'], '--cfg-options takes KEY=VALUE'),
+    (['train', 'x', '--cfg-options', 'a=[dict(type=1,b=2)]'], 'and no dict(...); give each'),
 ])
 def test_wrong_arguments_are_2_and_say_what_is_expected(argv, said, capsys):
     with pytest.raises(SystemExit) as ended:

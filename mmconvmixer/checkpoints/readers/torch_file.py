@@ -71,8 +71,9 @@ def read_torch(path: Path, map_location: MAP_LOCATION) -> Any:
     if begins_like_zip:
         check_archive(path, compressed=False)
     try:
-        file = with_older_pickles(path) if 2 < protocol_of(path) <= NEWEST else path
-        with _data_types_allowed():
+        # An open file, because torch.load goes by the suffix of a path.
+        with _data_types_allowed(), (with_older_pickles(path) if 2 < protocol_of(path) <= NEWEST
+                                     else open(path, 'rb')) as file:
             content = torch.load(file, map_location=map_location, weights_only=True)
     except Exception as error:  # for a damaged pickle torch may raise anything
         raise_if_exhausted(error)
