@@ -29,8 +29,8 @@ def check_pixels(pixels: int, limit: int | None = None) -> None:
 def check_encoded(content: bytes, limit: int | None = None) -> None:
     """Raise BadImage if the header of an encoded image has more pixels than a limit.
 
-    Nothing is said of a file that Pillow does not know: OpenCV, which decodes it, has its own
-    limit of 2^30 pixels.
+    A file that Pillow does not know passes: OpenCV, which decodes it, has its own limit of 2^30
+    pixels.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:  # reads the header only

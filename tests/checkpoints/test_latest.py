@@ -169,21 +169,14 @@ def test_without_either_the_highest_number_decides(run_dir, last):
     assert run_dir.latest == 'epoch_10.pth'
 
 
-def test_in_a_copied_folder_the_copy_counts(run_dir, tmp_path):
+@pytest.mark.parametrize('last', ['epoch_1.pth', 'epoch_2.pth'],
+                         ids=['copied', 'removed from the copy'])
+def test_in_a_copied_folder_the_copy_counts(run_dir, tmp_path, last):
     run_dir.save('epoch_1.pth')
     original = tmp_path / 'original'
     original.mkdir()
-    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), original / 'epoch_1.pth')
-    (run_dir.path / 'last_checkpoint').write_text(str(original / 'epoch_1.pth'))
-    assert latest_checkpoint(run_dir.path) == run_dir.path / 'epoch_1.pth'
-
-
-def test_an_epoch_removed_from_a_copy_is_not_taken_from_the_original(run_dir, tmp_path):
-    run_dir.save('epoch_1.pth')
-    original = tmp_path / 'original'
-    original.mkdir()
-    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), original / 'epoch_2.pth')
-    (run_dir.path / 'last_checkpoint').write_text(str(original / 'epoch_2.pth'))
+    write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta={}), original / last)
+    (run_dir.path / 'last_checkpoint').write_text(str(original / last))
     assert latest_checkpoint(run_dir.path) == run_dir.path / 'epoch_1.pth'
 
 
