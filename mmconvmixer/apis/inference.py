@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from mmconvmixer.apis.predictor import Predictor
+from mmconvmixer.datasets.image_forms import check_form
 from mmconvmixer.zoo import get_model, hub_entry
 
 
@@ -42,6 +43,8 @@ def inference_model(model: str | Path | Config | BaseModel, inputs: Any, *args: 
     if args:
         raise TypeError('inference_model takes only a model and inputs by position; pass options '
                         'by name, e.g. topk=5')
+    if not isinstance(inputs, list | tuple):  # before a network is built or downloaded
+        check_form(inputs)
     if options.get('precision') == 'int8' and options.get('calib') is None:
         several = isinstance(inputs, list | tuple) or (
             isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs))

@@ -1,7 +1,6 @@
 """A classifier for repeated predictions."""
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,20 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.model import BaseModel
 
+from mmconvmixer._support.ahead import ahead
 from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
-from mmconvmixer.datasets.image_input import (
+from mmconvmixer._support.resources import exhausted
+from mmconvmixer.datasets.image_forms import (
     ImageInput,
-    ImagePipeline,
     Limits,
-    images_in,
+    is_single,
+    name_of,
     origin_of,
 )
+from mmconvmixer.datasets.image_input import ImagePipeline, images_in
 from mmconvmixer.datasets.image_url import MAX_BYTES
-from mmconvmixer.errors import BadConfig, BadImage
+from mmconvmixer.errors import BadConfig, BadImage, MMConvMixerError
 from mmconvmixer.models import FeatureExtractor
 from mmconvmixer.zoo import get_model
 
@@ -106,8 +108,9 @@ class Predictor:
 
         Args:
             inputs: a path, an http(s) URL, encoded bytes, a PIL image or an array,
-                (H, W) or (H, W, 3), BGR uint8 as cv2 reads it; a list of these;
+                (H, W) or (H, W, 3), BGR uint8 as cv2 reads it; a list or tuple of these;
                 or a folder, whose images are taken in the order of their names.
+                `stream` takes other iterables.
                 With `color_type='unchanged'` in the test pipeline, PIL images and
                 arrays may have a fourth channel.
             topk: length of the ranking `pred_topk`.
@@ -119,18 +122,18 @@ class Predictor:
             pred_scores (array (classes,), which sum to 1), pred_class (str, if
             class names are known), pred_topk (the best `topk`, each with
             pred_label, pred_score, pred_class), img_path (if it came from a file).
-            For several images a list of such dicts; an image that cannot be read
-            has the key `error` instead.
+            For several images a list of such dicts; an image that cannot be read, or that
+            the test pipeline or the network fails on, has the key `error` instead.
 
         Raises:
-            BadImage: the only image cannot be read, or a folder has no images.
+            BadImage: the only image cannot be answered, a folder has no images, or `inputs`
+                is none of the above.
+            Exception: the test pipeline or the network fails, on a plain image too.
         """
         _at_least_one('topk', topk)
-        is_folder = isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs)
-        if not is_folder and not isinstance(inputs, list | tuple):
-            scores = self._together.ask(self._prepare(inputs))
-            return dict(origin_of(inputs), **self._answer(scores, topk))
-        return list(self.stream(inputs, topk, batch_size))
+        if isinstance(inputs, list | tuple) or _is_folder(inputs):
+            return list(self.stream(inputs, topk, batch_size))
+        return self._answer_alone(inputs, topk)
 
     def stream(self, images: Iterable[ImageInput] | str | os.PathLike, topk: int = 1,
                batch_size: int | None = None) -> Iterator[dict]:
@@ -140,29 +143,36 @@ class Predictor:
         them while the network computes. Progress goes to standard error.
 
         Args:
-            images: a list, a generator or another iterable, or a folder.
+            images: a list, a generator or another iterable, or a folder. What `__call__` takes
+                for one image, such as bytes or an array, is one image here too.
             topk: as in `__call__`.
             batch_size: as in `__call__`.
+
+        Raises:
+            BadImage: as in `__call__`.
         """
         _at_least_one('topk', topk)
         batch_size = self.batch_size if batch_size is None else _at_least_one(
             'batch_size', batch_size)
-        if isinstance(images, str | os.PathLike):
+        if _is_folder(images):
             images = images_in(images)
+        elif is_single(images):
+            yield self._answer_alone(images, topk)
+            return
         total = len(images) if hasattr(images, '__len__') else 0
         progress = Progress('inference', total, 'images')
         done = 0
         workers = min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
             # Enough for the current batch and the next.
-            ahead = _ahead(pool, self._prepared, images, 2 * batch_size + workers)
+            taken = ahead(pool, self._prepared, images, 2 * batch_size + workers)
             ended = None
             try:
                 while ended is None:
                     batch = []
                     try:
                         while len(batch) < batch_size:
-                            batch.append(next(ahead))
+                            batch.append(next(taken))
                     except Exception as error:  # the iterable failed or is exhausted
                         ended = error
                     yield from self._answers(batch, topk)
@@ -173,6 +183,14 @@ class Predictor:
         if not isinstance(ended, StopIteration):
             raise ended
 
+    def _answer_alone(self, image: ImageInput, topk: int) -> dict:
+        sample = self._prepare(image)
+        try:
+            scores = self._together.ask(sample)
+        except Exception as error:
+            raise self._fault_of(image, sample, error) from error
+        return dict(origin_of(image), **self._answer(scores, topk))
+
     def _prepared(self, image: ImageInput) -> tuple[ImageInput, dict | BadImage]:
         try:
             return image, self._prepare(image)
@@ -180,12 +198,31 @@ class Predictor:
             return image, error
 
     def _answers(self, batch: list[tuple[ImageInput, dict | BadImage]], topk: int) -> list[dict]:
-        """Return the predictions for preprocessed images, an error for unreadable ones."""
+        """Return the predictions for preprocessed images, an error for those that have none."""
         samples = [sample for _, sample in batch if not isinstance(sample, BadImage)]
-        scores = iter(self._together.ask_all(samples) if samples else ())
+        try:
+            scores = iter(self._together.ask_all(samples) if samples else ())
+        except Exception as error:
+            if len(batch) > 1:  # one of them may be at fault
+                return [answer for each in batch for answer in self._answers([each], topk)]
+            (image, sample), = batch
+            batch = [(image, self._fault_of(image, sample, error))]
         return [dict(origin_of(image), error=str(sample)) if isinstance(sample, BadImage)
                 else dict(origin_of(image), **self._answer(next(scores), topk))
                 for image, sample in batch]
+
+    def _fault_of(self, image: ImageInput, sample: dict, error: Exception) -> BadImage:
+        """Return an error of the network as the image's; raise it if a plain image has it too."""
+        plain = self._prepare.plain
+        if isinstance(error, MMConvMixerError) or exhausted(error) or plain is None:
+            raise error
+        try:
+            self._together.ask(plain)
+        except Exception:
+            raise error from None
+        size = ' x '.join(str(each) for each in sample['inputs'].shape)
+        return BadImage(f'image {name_of(image)}: the network fails on it ({size} after the test '
+                        f'pipeline), but not on a plain image ({type(error).__name__}: {error})')
 
     @torch.no_grad()
     def _scores(self, samples: list[dict]) -> list[torch.Tensor]:
@@ -218,25 +255,8 @@ def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
     return named
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterable, most: int) -> Iterator:
-    """Yield function(item) in order; at most `most` results are under way or waiting.
-
-    An error of the iterable is raised after the results of all earlier items.
-    """
-    begun, items, failed = deque(), iter(items), None
-    while failed is None:
-        try:
-            begun.append(pool.submit(function, next(items)))
-        except StopIteration:
-            break
-        except Exception as error:
-            failed = error
-        while begun and (len(begun) >= most or begun[0].done()):
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
-    if failed is not None:
-        raise failed
+def _is_folder(inputs: Any) -> bool:
+    return isinstance(inputs, str | os.PathLike) and os.path.isdir(inputs)
 
 
 def _at_least_one(name: str, value: int) -> int:

@@ -1,7 +1,7 @@
 """Images in every form that users give, prepared by a model's test pipeline."""
 import os
 import sys
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,42 +10,22 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image
 from torch import nn
 
+from mmconvmixer._support.resources import exhausted
 from mmconvmixer.datasets.image_files import (
     IMAGE_SUFFIXES,
     describe_left_out,
     list_images,
     printable,
 )
-from mmconvmixer.datasets.image_url import MAX_BYTES, fetch_image, is_url
+from mmconvmixer.datasets.image_forms import DEFAULTS, ImageInput, Limits, as_sample, name_of
 from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
-from mmconvmixer.datasets.pil_image import as_array
-from mmconvmixer.datasets.pixel_limit import check_pixels
 from mmconvmixer.datasets.transforms.pipeline import faster_pipeline
-from mmconvmixer.errors import BadConfig, BadImage
+from mmconvmixer.errors import BadConfig, BadImage, MMConvMixerError
 
-ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an image from a stranger may cost.
-
-    Attributes:
-        max_pixels: the most pixels of an image. None for Pillow's limit, by default
-            178,956,970; see `datasets.pixel_limit`.
-        max_url_bytes: the most bytes that are read from a URL.
-        allow_private_urls: whether URLs may lead to addresses that are not public.
-    """
-
-    max_pixels: int | None = None
-    max_url_bytes: int = MAX_BYTES
-    allow_private_urls: bool = False
-
-
-DEFAULTS = Limits()
+# Height and width of the plain image, where the network has no size of its own.
+_PLAIN_SIZE = (512, 512)
 
 
 class ImagePipeline:
@@ -68,27 +48,66 @@ class ImagePipeline:
                                               limits.max_pixels)
         self._transform = Compose(transforms)
         self._channels = in_channels_of(model)
+        self._plain_size = getattr(getattr(model, 'backbone', None), 'img_size', _PLAIN_SIZE)
 
     def __call__(self, image: ImageInput) -> dict:
         """Prepare one image: return `inputs` (C, H, W) uint8 and `data_samples`.
 
+        An error of a transform is the image's if a plain gray image passes the pipeline. If
+        that one fails too, the pipeline is at fault, and its error is raised as it is.
+
         Raises:
-            BadImage: the image can't be read, or has another number of channels than the
-                network takes.
+            BadImage: the image can't be read, a transform fails on it but not on a plain
+                image, or it has another number of channels than the network takes.
         """
         try:
-            sample = self._load(as_sample(image, self._load.color_type, self._limits))
+            sample = self._loaded(as_sample(image, self._load.color_type, self._limits))
         except BadImage as error:
-            raise BadImage(f'image {_name(image)}: {error}') from error
+            raise BadImage(f'image {name_of(image)}: {error}') from error
         except Exception as error:  # decoders and storage backends may raise anything
-            raise BadImage(f"image {_name(image)} can't be decoded: {error}. Expected a JPEG, PNG "
-                           'or another image file') from error
-        sample = self._transform(sample)
+            raise BadImage(f"image {name_of(image)} can't be decoded: {error}. Expected a JPEG, "
+                           'PNG or another image file') from error
+        try:
+            sample = self._transformed(sample)
+        except BadImage as error:
+            raise BadImage(f'image {name_of(image)}: {error}') from error
+        except Exception as error:  # a user's transform may raise anything
+            if isinstance(error, MMConvMixerError) or exhausted(error) or self.plain is None:
+                raise
+            raise BadImage(f'image {name_of(image)}: the test pipeline fails on it, but not on a '
+                           f'plain image ({type(error).__name__}: {error})') from error
         channels = len(sample['inputs'])
         if self._channels not in (None, channels):
-            raise BadImage(f'image {_name(image)} has {channels} channels after the test pipeline, '
-                           f'and the network takes {self._channels}; see color_type of LoadImage')
+            raise BadImage(f'image {name_of(image)} has {channels} channels after the test '
+                           f'pipeline, and the network takes {self._channels}; see color_type of '
+                           'LoadImage')
         return sample
+
+    @cached_property
+    def plain(self) -> dict | None:
+        """A plain gray image, prepared, which tells a bad image from a fault of the code.
+
+        None if the pipeline fails on it.
+        """
+        keeps_alpha = self._load.color_type == 'unchanged' and self._channels == 4
+        height, width = np.broadcast_to(self._plain_size, 2)
+        image = np.full((height, width, 4 if keeps_alpha else 3), 128, np.uint8)
+        try:
+            return self._transformed(self._loaded(dict(img=image)))
+        except Exception:
+            return None
+
+    def _loaded(self, sample: dict) -> dict:
+        loaded = self._load(sample)
+        if loaded is None:  # ignore_empty=True, which lets datasets leave such images out
+            raise BadImage("it can't be decoded, and ignore_empty of LoadImage hides why")
+        return loaded
+
+    def _transformed(self, sample: dict) -> dict:
+        transformed = self._transform(sample)
+        if transformed is None:
+            raise ValueError('a transform returned None')
+        return transformed
 
 
 def images_in(folder: str | os.PathLike) -> list[Path]:
@@ -146,75 +165,3 @@ def _transforms(pipeline: list[dict], max_pixels: int | None) -> list[BaseTransf
         load['max_pixels'] = max_pixels
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return [TRANSFORMS.build(step) for step in (load, *rest)]
-
-
-def as_sample(image: ImageInput, color_type: str = 'color', limits: Limits = DEFAULTS) -> dict:
-    """Return the sample of an image that a pipeline's `LoadImage` takes.
-
-    Args:
-        image: in any form.
-        color_type: of that `LoadImage`: it decides what a PIL image and an array may hold.
-        limits: see `Limits`.
-
-    Raises:
-        BadImage: the file does not exist, the URL can't be fetched, or the object is not an
-            image.
-    """
-    if isinstance(image, str | os.PathLike):
-        path = os.fspath(image)
-        if not isinstance(path, str):
-            raise BadImage('its path is of type bytes; give it as text: os.fsdecode(path)')
-        if is_url(path):
-            return dict(img_bytes=fetch_image(path, limits.max_url_bytes,
-                                              limits.allow_private_urls))
-        if '://' not in path and not os.path.isfile(path):
-            raise BadImage(_missing(path))
-        return dict(img_path=path)
-    if isinstance(image, bytes):
-        return dict(img_bytes=image)
-    if isinstance(image, Image.Image):
-        if not (image.width and image.height):
-            raise BadImage(f'it has {image.width} x {image.height} pixels')
-        check_pixels(image.width * image.height, limits.max_pixels)
-        return dict(img=as_array(image, color_type))
-    if isinstance(image, np.ndarray):
-        channels = (1, 3, 4) if color_type == 'unchanged' else (1, 3)
-        if image.dtype != np.uint8 or image.size == 0 or not (
-                image.ndim == 2 or image.ndim == 3 and image.shape[2] in channels):
-            raise BadImage(f'an image array must be uint8 (H, W) or (H, W, {channels[-1]}) in '
-                           f'BGR{"A" * (len(channels) - 2)}, got '
-                           f'{image.dtype} {image.shape}{_hint(image)}')
-        return dict(img=image)
-    raise BadImage(f'an image must be a path, URL, bytes, PIL image or array, got '
-                   f'{type(image).__name__}')
-
-
-def _missing(path: str) -> str:
-    if os.path.exists(path):
-        kind = 'a folder' if os.path.isdir(path) else 'a pipe or a device'
-        return f'it is {kind}, not a file'
-    return 'it does not exist; give a path, URL, bytes, PIL image or array'
-
-
-def origin_of(image: ImageInput) -> dict:
-    """Return `dict(img_path=...)` for an image given as a path or URL, else an empty dict."""
-    return dict(img_path=os.fspath(image)) if isinstance(image, str | os.PathLike) else {}
-
-
-def _name(image: ImageInput) -> str:
-    path = origin_of(image).get('img_path')
-    return f'({type(image).__name__})' if path is None else printable(path)
-
-
-def _hint(array: np.ndarray) -> str:
-    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
-        return '; put the channels last: array.transpose(1, 2, 0)'
-    if array.ndim == 3 and array.shape[2] == 4:
-        return '; drop the fourth channel: array[..., :3]'
-    if array.dtype == np.uint16:
-        return "; take the upper eight bits, as of an image file: (array >> 8).astype('uint8')"
-    if array.ndim == 4:
-        return '; give several images as a list of arrays: list(array)'
-    if array.dtype != np.uint8 and array.ndim in (2, 3):
-        return '; scale the values to the range 0 to 255, as in an image file'
-    return ''

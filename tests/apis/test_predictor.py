@@ -1,4 +1,5 @@
 """A predictor shared by threads, with long lists, and with other backends."""
+import io
 import itertools
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -254,3 +255,110 @@ def test_class_names_of_another_number_are_not_used():
     answer = inference_model(model, np.zeros((8, 8), np.uint8), topk=7)
     assert len(answer['pred_topk']) == 7
     assert not any('pred_class' in each for each in (answer, *answer['pred_topk']))
+
+
+@pytest.mark.parametrize('form', ['array', 'bytes', 'bytearray', 'path', 'text', 'PIL'])
+def test_one_image_in_a_stream_is_one_image(predictor, digits, tmp_path, form):
+    path = tmp_path / 'digit.png'
+    Image.fromarray(digits[0]).save(path)
+    image = dict(array=digits[0], bytes=path.read_bytes(), bytearray=bytearray(path.read_bytes()),
+                 path=path, text=str(path), PIL=Image.open(path))[form]
+    answer, = predictor.stream(image)
+    np.testing.assert_array_equal(answer['pred_scores'], predictor(digits[0])['pred_scores'])
+
+
+@pytest.mark.parametrize('ask', ['call', 'stream', 'inference_model'])
+@pytest.mark.parametrize(('image', 'said'), [
+    ('missing.png', 'does not exist'), (b'no image', "can't be decoded"),
+    (io.BytesIO(b'an image'), 'getvalue'), (torch.zeros(3, 8, 8), 'NumPy array'),
+    (np.zeros((2, 8, 8, 3), np.uint8), r'list\(array\)'), (5, 'got int')])
+def test_one_bad_image_is_the_same_error_in_every_call(predictor, ask, image, said):
+    with pytest.raises(BadImage, match=said):
+        dict(call=predictor, stream=lambda image: list(predictor.stream(image)),
+             inference_model=lambda image: inference_model(predictor.model, image))[ask](image)
+
+
+def test_a_generator_is_refused_before_a_network_is_built():
+    with pytest.raises(BadImage, match=r'got generator; .*list\(\.\.\.\)'):
+        inference_model('convmixer-1536-20_3rdparty_in1k', (each for each in 'ab'),
+                        backend='onnxruntime', precision='int8')
+
+
+def test_images_for_int8_are_a_folder_or_a_list(digits):
+    for calib in (iter(digits), np.stack(digits)):
+        with pytest.raises(UnknownOption, match=r'expected a folder or a list of images'):
+            Predictor('convmixer-1536-20_3rdparty_in1k', precision='int8', calib=calib)
+
+
+class FailsOn:
+    """A transform with a condition under which it raises."""
+
+    def __init__(self, condition):
+        self.condition = condition
+
+    def __call__(self, results):
+        if self.condition(results['img']):
+            raise ZeroDivisionError('division by zero')
+        return results
+
+
+@pytest.fixture
+def ask(predictor):
+    """Make a predictor whose pipeline has another first transform, and does not resize."""
+    def make(transform):
+        own = Predictor(predictor.model)
+        own._prepare._transform.transforms = [transform, *(
+            each for each in own._prepare._transform.transforms
+            if type(each).__name__ != 'Resize')]
+        return own
+    return make
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_a_transform_that_fails_on_one_image_leaves_the_others_alone(
+        ask, predictor, digits, tmp_path, batch_size):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'black.png')
+    own = ask(FailsOn(lambda pixels: pixels.max() == 0))
+    first, bad, last = own([digits[0], tmp_path / 'black.png', digits[1]], batch_size=batch_size)
+    assert 'black.png: the test pipeline fails on it, but not on a plain image ' \
+           '(ZeroDivisionError: division by zero)' in bad['error']
+    assert bad['img_path'] == str(tmp_path / 'black.png')
+    assert first['pred_label'] == predictor(digits[0])['pred_label']
+    assert last['pred_label'] == predictor(digits[1])['pred_label']
+    with pytest.raises(BadImage, match='black.png'):
+        own(tmp_path / 'black.png')
+
+
+def test_a_transform_that_returns_none_for_an_image_is_an_error_in_its_place(ask, digits):
+    own = ask(lambda results: None if results['img'].max() == 0 else results)
+    bad, good = own([np.zeros((8, 8), np.uint8), digits[0]])
+    assert 'returned None' in bad['error'] and 'pred_label' in good
+
+
+def test_a_transform_that_fails_on_every_image_keeps_its_error(ask, digits):
+    own = ask(FailsOn(lambda pixels: True))
+    for call in (own, lambda images: list(own.stream(images)), lambda images: own(images[0])):
+        with pytest.raises(ZeroDivisionError):
+            call(digits[:3])
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_an_image_too_small_for_the_network_leaves_the_others_alone(tmp_path, batch_size):
+    config = load_config('convmixer-128-4_cifar10')  # its patches are 2 x 2
+    config.test_dataloader.dataset.pipeline = [
+        dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    own = Predictor(config, pretrained=False)
+    images = [Image.new('RGB', (32, 32)), Image.new('RGB', (1, 1)), Image.new('RGB', (32, 32))]
+    first, bad, last = own(images, batch_size=batch_size)
+    assert 'the network fails on it (3 x 1 x 1 after the test pipeline)' in bad['error']
+    assert first['pred_label'] == last['pred_label']
+    with pytest.raises(BadImage, match='the network fails on it'):
+        own(images[1])
+
+
+def test_a_network_that_fails_on_every_image_keeps_its_error(predictor, digits):
+    own = Predictor(predictor.model)
+    own._network = None
+    for images in (digits[0], digits[:3]):
+        with pytest.raises(AttributeError, match='test_step'):
+            own(images, batch_size=2)

@@ -1,4 +1,5 @@
 """Which backends there are, and which of them can be used here."""
+import os
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -48,6 +49,9 @@ def check_options(backend: str, precision: str, calibration: object = None) -> N
                             f'{", ".join(PRECISIONS)}')
     if backend != 'auto':
         _check_backend(backend, precision)
+    if not isinstance(calibration, str | os.PathLike | list | tuple | None):
+        raise UnknownOption(f'calib is of type {type(calibration).__name__}, expected a folder or '
+                            'a list of images; make a list with list(...)')
     if precision == 'int8' and not calibration:
         raise UnknownOption('int8 needs real images for calibration; give calib, a folder with '
                             'some of them (--calib DIR)')

@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
 from mmconvmixer.datasets.image_files import IMAGE_SUFFIXES, image_files, printable
-from mmconvmixer.datasets.image_input import ImageInput, ImagePipeline
+from mmconvmixer.datasets.image_forms import ImageInput
+from mmconvmixer.datasets.image_input import ImagePipeline
 from mmconvmixer.errors import BadImage, DatasetNotFound, UnknownOption
 
 COUNT = 300  # images
