@@ -11,6 +11,7 @@ from mmengine.utils import import_modules_from_strings
 from mmconvmixer.errors import BadConfig, UnknownModel, nearest
 from mmconvmixer.zoo.hub import all_names, look_up
 from mmconvmixer.zoo.index import names
+from mmconvmixer.zoo.list_keys import check_list_keys
 from mmconvmixer.zoo.overrides import check_overrides
 
 
@@ -45,6 +46,8 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
 
 def _override(cfg: Config, overrides: dict) -> None:
     before = dict(cfg.items())
+    for key, value in overrides.items():
+        check_list_keys(cfg, key, value)
     try:
         cfg.merge_from_dict(overrides)
         if any(key.split('.')[0] == 'custom_imports' for key in overrides):

@@ -168,7 +168,8 @@ def test_the_launcher_has_an_option_of_its_own():
     assert 'give --launcher' in refusal({'launcher': 'pytorch'})
 
 
-@pytest.mark.parametrize('overrides', [{'test_evaluator.9.topk': 1}, {'model.head.type.x': 1}])
+@pytest.mark.parametrize('overrides', [
+    {'train_cfg.max_epochs.x': 1}, {'model.head.type.x': 1}])
 def test_a_key_that_does_not_fit_the_config_is_named(overrides):
     said = refusal(overrides)
     assert f'{next(iter(overrides))}=1 (--cfg-options) does not fit' in said
