@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmconvmixer.checkpoints.read import read_checkpoint
-from mmconvmixer.checkpoints.run_record import read_run_record
+from mmconvmixer.checkpoints.run_record import is_of_run, read_run_record
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
 # mmengine's file with the path of the checkpoint that a run saved last.
@@ -43,8 +43,7 @@ def read_latest(work_dir: str | Path) -> tuple[Path, dict] | None:
         except (BadCheckpoint, CheckpointNotFound) as error:
             _warn(f'does not resume from a damaged file: {error}')
             continue
-        meta = content.get('meta')
-        if 'run' in record and (not isinstance(meta, dict) or meta.get('run') != record['run']):
+        if 'run' in record and not is_of_run(content.get('meta'), record):
             continue
         _name_others(steps, path)
         return path, content

@@ -98,13 +98,13 @@ def run_dir(tmp_path, monkeypatch):
         path = tmp_path / 'work'
         said = []
 
-        def save(self, name, run=None):
-            meta = {} if run is None else dict(run=run)
+        def save(self, name, run=None, **meta):
+            meta = meta if run is None else dict(meta, run=run)
             write_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta=meta), self.path / name)
 
-        def record(self, run):
+        def record(self, run, **record):
             (self.path / 'run.json').write_text(
-                json.dumps(dict(run=run, history=[], seconds=1.)))
+                json.dumps(dict(record, run=run, history=[], seconds=1.)))
 
         def last(self, name):
             (self.path / 'last_checkpoint').write_text(f'/somewhere/else/{name}')
@@ -147,6 +147,18 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_it_of_the_same_ru
     run_dir.record('new')
     run_dir.last('epoch_3.pth')
     assert run_dir.latest == 'epoch_1.pth'
+
+
+@pytest.mark.parametrize(('made', 'found'), [
+    ({'epoch_1.pth': 10, 'epoch_2.pth': 20, 'epoch_3.pth': 30}, 'epoch_2.pth'),
+    ({'epoch_1.pth': 10, 'epoch_3.pth': 30}, 'epoch_1.pth'), ({'epoch_3.pth': 30}, None)])
+def test_checkpoints_without_an_identifier_are_the_run_s_up_to_where_it_got_one(
+        run_dir, made, found):
+    for name, done in made.items():
+        run_dir.save(name, iter=done)
+    run_dir.save('epoch_4.pth')  # not even an iteration
+    run_dir.record('new', run_from=20)
+    assert run_dir.latest == found
 
 
 @pytest.mark.parametrize('record', ['', '{', '[]', '{"history": 3}', '\xff',

@@ -18,7 +18,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer._support.environment import environment
 from mmconvmixer._support.git_revision import git_revision
-from mmconvmixer.checkpoints.run_record import RECORD, read_run_record
+from mmconvmixer.checkpoints.run_record import RECORD, is_of_run, read_run_record
 from mmconvmixer.config.portable import portable, portable_text
 from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer.engine.metrics import as_plain
@@ -29,7 +29,8 @@ class RecordHook(Hook):
 
     The file holds
 
-    - `run`, an identifier that the checkpoints of the run also have;
+    - `run`, an identifier that the checkpoints of the run also have; a run that an earlier
+      version began gets it when it is resumed, at the iteration `run_from`;
     - what is needed to repeat the run: command, config_file and `cfg`, its text (with
       absolute paths cut to their last part), seed, environment, git revision, and
       fingerprints of the data;
@@ -65,7 +66,7 @@ class RecordHook(Hook):
         if runner._resume:
             by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
             self._resumed = dict(
-                checkpoint.get('record', {}), run=checkpoint['meta'].get('run'),
+                checkpoint.get('record', {}), meta=checkpoint['meta'],
                 inside=by_epoch and checkpoint.get('position', {}).get('batch', 0) > 0)
 
     def before_train(self, runner: Runner) -> None:
@@ -80,9 +81,9 @@ class RecordHook(Hook):
             command=_command(), config_file=portable(runner.cfg.filename or ''),
             seed=runner.seed, deterministic=runner.deterministic, processes=get_world_size(),
             environment=environment(), git_revision=git_revision(), data=data,
-            cfg=portable_text(runner.cfg))
-        if self._run is not None:
-            self.origin['run'] = self._run
+            cfg=portable_text(runner.cfg), run=self._run)
+        if self._run_from:
+            self.origin['run_from'] = self._run_from
         self._write(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -129,14 +130,17 @@ class RecordHook(Hook):
         """Begin with the record of the run that is resumed, or with an empty one."""
         resumed, file = self._resumed, {}
         self._begin_entry(runner)
-        # Runs of earlier versions have no identifier, and get none: their checkpoints up to
-        # here would then be those of another run.
-        self._run = uuid4().hex if resumed is None else resumed['run']
+        self._run, self._run_from = uuid4().hex, 0
         self._starts, self._seconds_before = [], 0.
         if resumed is not None:
             file = self._read_file(runner)
-            if file.get('run') != self._run:
+            if not is_of_run(resumed['meta'], file):
                 file = {}
+            known = resumed['meta'] if resumed['meta'].get('run') else file
+            if known.get('run'):
+                self._run, self._run_from = known['run'], known.get('run_from', 0)
+            else:
+                self._run_from = runner.iter
             self.history = [dict(entry) for entry in resumed.get('history', file.get('history', []))
                             if entry['iter'] <= runner.iter]
             self.validated = any(entry['iter'] == runner.iter and 'metrics' in entry

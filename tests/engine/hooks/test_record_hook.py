@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from mmconvmixer._support.git_revision import git_revision
-from mmconvmixer.checkpoints import read_checkpoint
+from mmconvmixer.checkpoints import read_checkpoint, write_checkpoint
 from mmconvmixer.datasets.fingerprint import fingerprint
 from mmconvmixer.zoo.config import load_config
 
@@ -116,3 +116,45 @@ def test_a_dataset_that_cannot_be_fingerprinted_does_not_end_a_run(
     monkeypatch.setattr(record_hook, 'fingerprint', fail)
     train(tmp_path, validate=False)
     assert record_of(tmp_path)['data']['train'] == dict(images=1198, sha256=None, of=None)
+
+
+@pytest.fixture
+def of_earlier_version(run, tmp_path):
+    """The folder of the run after its first epoch, as it was before runs had identifiers."""
+    folder = tmp_path / 'earlier'
+    folder.mkdir()
+    content, record = read_checkpoint(run / 'epoch_1.pth'), record_of(run)
+    del content['meta']['run'], content['record'], record['run'], record['starts']
+    record['history'] = record['history'][:1]
+    write_checkpoint(content, folder / 'epoch_1.pth')
+    (folder / 'run.json').write_text(json.dumps(record))
+    return folder
+
+
+def test_a_run_of_an_earlier_version_gets_an_identifier_when_it_is_resumed(
+        train, of_earlier_version, run):
+    train(of_earlier_version, TWO_EPOCHS, resume=True)
+    record = record_of(of_earlier_version)
+    assert record['run'] != record_of(run)['run'] and record['run_from'] == 75
+    assert [entry['epoch'] for entry in record['history']] == [1, 2]
+    assert read_checkpoint(of_earlier_version / 'epoch_2.pth')['meta']['run'] == record['run']
+    train(of_earlier_version, {**TWO_EPOCHS, 'train_cfg.max_epochs': 3}, resume=True)
+    again = record_of(of_earlier_version)
+    assert (again['run'], again['run_from']) == (record['run'], 75)
+    assert [start['iter'] for start in again['starts']] == [75, 150]
+
+
+def test_it_keeps_the_identifier_if_it_is_stopped_before_it_saves(
+        train, of_earlier_version, run, monkeypatch):
+    def stop(*_, **options):
+        raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr('mmconvmixer.engine.runner.Runner.save_checkpoint', stop)
+        train(of_earlier_version, TWO_EPOCHS, resume=True)
+    first = record_of(of_earlier_version)['run']
+    shutil.copy(run / 'epoch_2.pth', of_earlier_version / 'epoch_9.pth')  # of another run
+    train(of_earlier_version, TWO_EPOCHS, resume=True)
+    record = record_of(of_earlier_version)
+    assert record['run'] == first
+    assert [start['iter'] for start in record['starts']] == [75, 75]
