@@ -18,6 +18,7 @@ from mmconvmixer.checkpoints.head import check_head
 from mmconvmixer.checkpoints.new_head import with_own_head
 from mmconvmixer.config.values import check_values
 from mmconvmixer.datasets.build import build_dataset
+from mmconvmixer.datasets.image_shape import check_image_shape
 from mmconvmixer.engine import start_process_group
 from mmconvmixer.engine.hooks.freeze_hook import frozen_parameters
 from mmconvmixer.engine.hooks.random_state_hook import random_state
@@ -64,7 +65,8 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
 
     Raises:
         CheckpointMismatch: the checkpoint does not fit the network.
-        MMConvMixerError: see `build_model`, `check_head`, `frozen_parameters` and `build_dataset`.
+        MMConvMixerError: see `build_model`, `check_head`, `frozen_parameters`, `build_dataset`
+            and `check_image_shape`.
     """
     randomness = dict(cfg.get('randomness') or {})
     if randomness.get('seed') is None and start is not None and start.resume:
@@ -90,4 +92,5 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
     for name in filter(cfg.get, loaders):
         with building(f'{name}.dataset'), DefaultScope.overwrite_default_scope('mmpretrain'):
             datasets[name] = build_dataset(cfg[name].dataset)
+            check_image_shape(model, datasets[name], name)
     return Prepared(model, randomness, state, start, datasets)

@@ -20,6 +20,7 @@ from mmconvmixer.datasets.image_files import (
     printable,
 )
 from mmconvmixer.datasets.image_forms import DEFAULTS, ImageInput, Limits, as_sample, name_of
+from mmconvmixer.datasets.image_shape import in_channels_of
 from mmconvmixer.datasets.parts_of_config import innermost, only_pipeline
 from mmconvmixer.datasets.transforms.pipeline import faster_pipeline
 from mmconvmixer.errors import BadConfig, BadImage, MMConvMixerError
@@ -144,14 +145,6 @@ def test_dataset_of(model: nn.Module) -> Config:
                         'prepare images; build the model with get_model(name or config)')
     only_pipeline(config.test_dataloader.dataset, 'the test set')
     return next(innermost(config.test_dataloader.dataset))
-
-
-def in_channels_of(model: nn.Module) -> int | None:
-    """Return the number of channels that the backbone's first convolution takes, if it has one."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d) and name.startswith('backbone.'):
-            return module.in_channels
-    return None
 
 
 def _transforms(pipeline: list[dict], max_pixels: int | None) -> list[BaseTransform]:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from torch import nn
 
-from mmconvmixer.datasets.image_input import in_channels_of, test_dataset_of
+from mmconvmixer.datasets.image_input import test_dataset_of
+from mmconvmixer.datasets.image_shape import in_channels_of
 from mmconvmixer.errors import BadConfig
 
 

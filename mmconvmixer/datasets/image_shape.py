@@ -1,0 +1,82 @@
+"""Check that a network takes images of the shape that a dataset gives."""
+from contextlib import suppress
+from typing import Any
+
+from mmpretrain.models import ImageClassifier
+from torch import Tensor, nn
+
+from mmconvmixer.errors import BadConfig
+from mmconvmixer.models import MlpMixer
+
+# How many samples are tried: what is wrong with those that fail is for the run to say.
+_TRIED = 4
+
+
+def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
+    """Refuse a network that takes other images than a dataset gives.
+
+    One sample is prepared for this. Where none of the first can be, nothing is checked.
+
+    Args:
+        model: the network; only an `ImageClassifier`, also in a model for test-time
+            augmentation, is checked.
+        dataset: as it was built.
+        loader: the config key of its loader, for messages.
+
+    Raises:
+        BadConfig: the network or its preprocessor takes another number of channels, or an
+            MLP-Mixer takes another size.
+    """
+    model = getattr(model, 'module', model)
+    shape = _shape_of_an_image(dataset)
+    if not isinstance(model, ImageClassifier) or shape is None:
+        return
+    channels, *size = shape
+    what = f'the images of {loader} have {channels} channel{"s" * (channels > 1)}'
+    means = _mean_count(model)
+    if channels != means > 1 and channels > 1:
+        raise BadConfig(f'{what}, but the data_preprocessor has {means} means; give it a mean and '
+                        f'a std for each channel{_loading(means)}')
+    channels = max(channels, means)  # a single one is repeated
+    taken = in_channels_of(model)
+    if taken not in (None, channels):
+        if taken == shape[0]:
+            raise BadConfig(f'{what}, which {means} means of the data_preprocessor make {means}, '
+                            f'but the network takes {taken}; give it one mean and one std')
+        raise BadConfig(f'{what}, but the network takes {taken}; set '
+                        f'model.backbone.in_channels={channels}{_loading(taken)}')
+    expected = getattr(model.backbone, 'img_size', None)
+    if isinstance(model.backbone, MlpMixer) and tuple(size) != expected:
+        raise BadConfig(f'the images of {loader} are {size[0]} x {size[1]} after their pipeline, '
+                        f'but the network takes {expected[0]} x {expected[1]}; resize them, or set '
+                        'model.backbone.img_size and model.backbone.interpolate_tokens=True')
+
+
+def in_channels_of(model: nn.Module) -> int | None:
+    """Return the number of channels that the backbone's first convolution takes, if it has one."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and name.startswith('backbone.'):
+            return module.in_channels
+    return None
+
+
+def _shape_of_an_image(dataset: Any) -> list[int] | None:
+    for index in range(min(_TRIED, len(dataset))):
+        with suppress(Exception):  # a damaged image, or an error of a transform
+            image = dataset[index]['inputs']
+            image = image[0] if isinstance(image, list) else image  # one of several views
+            if isinstance(image, Tensor) and image.dim() == 3:
+                return list(image.shape)
+    return None
+
+
+def _mean_count(model: ImageClassifier) -> int:
+    preprocessor = model.data_preprocessor
+    has_mean = getattr(preprocessor, '_enable_normalize', False)
+    return preprocessor.mean.numel() if has_mean else 1
+
+
+def _loading(channels: int) -> str:
+    color_type = {1: 'grayscale', 3: 'color', 4: 'unchanged'}.get(channels)
+    return color_type and (f", or load images of {channels} channel{'s' * (channels > 1)} "
+                           f"(color_type='{color_type}' of LoadImage)") or ''
