@@ -48,6 +48,9 @@ RELIED_ON = {
     ('mmengine.config:Config', '_cfg_dict'): 'whether a config changed since it was formatted',
     ('mmengine.visualization:Visualizer', '_initialize_fig'): 'put Matplotlib off until it draws',
     ('mmengine.visualization:Visualizer', '_instance_dict'): 'a visualizer is found by its name',
+    # Python
+    ('multiprocessing.queues:Queue', '_on_queue_feeder_error'):
+        'a batch that could not be sent is dropped, with a traceback, and the run waits for it',
     # mmpretrain
     ('mmengine.dataset:BaseDataset', '_metainfo'): 'classes are known only after the folders are',
     ('mmpretrain.apis.model:get_model', '_config'): 'where a model keeps its config',

@@ -10,6 +10,7 @@ from mmconvmixer.datasets import ResumableSampler, SeedEachSample, SkipUnreadabl
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.wrappers.in_memory import InMemory, identity_collate
 from mmconvmixer.engine.hooks.stop_hook import shield_loader_process
+from mmconvmixer.engine.resources import send_exhaustion
 
 
 def build_data_loader(options: dict, run_seed: int, on_unreadable: str, seed: int | None,
@@ -45,5 +46,6 @@ def build_data_loader(options: dict, run_seed: int, on_unreadable: str, seed: in
 
 def _begin_loader_process(prepare: Callable[[int], None] | None, number: int) -> None:
     shield_loader_process()
+    send_exhaustion()
     if prepare is not None:
         prepare(number)
