@@ -1,4 +1,4 @@
-"""Find the weights in a checkpoint, and remove what wrappers added to their names.
+"""Remove what wrappers added to the names of weights.
 
 | who | what is added |
 | --- | --- |
@@ -17,13 +17,6 @@ from torch import Tensor
 from mmconvmixer.checkpoints.layouts import LAYOUTS, recognize
 from mmconvmixer.errors import BadCheckpoint
 
-# Where training scripts save weights that are averaged over the training. timm's script, which
-# the authors used, has the first. (mmengine saves the average in `state_dict` itself.)
-AVERAGES = ('state_dict_ema', 'model_ema', 'ema', 'params_ema', 'swa_state_dict')
-# Where others save the last weights. Here, only weights of a known network count: a file may
-# hold several dicts of tensors.
-PLACES = ('model', 'model_state_dict', 'net', 'network', 'weights', 'params')
-
 _LEADING = re.compile(r'^(module\.)+')
 _ANYWHERE = re.compile(r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
 _COUNTERS = ('n_averaged', 'steps')
@@ -37,40 +30,17 @@ class Found:
     Attributes:
         weights: by name.
         averaged: whether these are averages over the training.
+        place: the key under which they lie, '' for the whole checkpoint.
+        beside: the keys of other weights.
         prefix: what was removed from the names of the network, beside what torch adds.
         left_out: names of the tensors that have other prefixes.
     """
     weights: dict[str, Tensor]
     averaged: bool = False
+    place: str = ''
+    beside: tuple[str, ...] = ()
     prefix: str = ''
     left_out: tuple[str, ...] = ()
-
-
-def find_weights(checkpoint: Mapping, source: str, ema: bool | None) -> Found | None:
-    """Return the weights in a checkpoint, None if there are none.
-
-    Args:
-        checkpoint: what `read_checkpoint` returned.
-        source: name of the checkpoint, for messages.
-        ema: see `checkpoints.weights.state_dict_of`.
-
-    Raises:
-        BadCheckpoint: two tensors get the same name, or there are several networks.
-    """
-    averages = () if ema is False else AVERAGES
-    for place in averages:
-        if isinstance(checkpoint.get(place), Mapping) and (
-                place == AVERAGES[0] or _holds_a_network(checkpoint[place])):
-            return _unwrapped(checkpoint[place], source, averaged=True)
-    if ema:
-        return None
-    content = checkpoint.get('state_dict', checkpoint)
-    if are_weights(content):
-        return _unwrapped(content, source)
-    for place in PLACES:
-        if _holds_a_network(checkpoint.get(place)):
-            return _unwrapped(checkpoint[place], source)
-    return None
 
 
 def are_weights(content: object) -> TypeGuard[Mapping[str, Tensor]]:
@@ -79,7 +49,7 @@ def are_weights(content: object) -> TypeGuard[Mapping[str, Tensor]]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
 
 
-def _holds_a_network(content: object) -> bool:
+def holds_a_network(content: object) -> bool:
     """Whether these are weights of a ConvMixer or an MLP-Mixer."""
     if not are_weights(content):
         return False
@@ -87,7 +57,16 @@ def _holds_a_network(content: object) -> bool:
     return bool(recognize(names) or any(_prefixes(names)))
 
 
-def _unwrapped(content: Mapping, source: str, averaged: bool = False) -> Found | None:
+def unwrapped(content: object, source: str) -> Found | None:
+    """Return weights without what wrappers added to their names, None if these are no weights.
+
+    Args:
+        content: what lies under one key of a checkpoint, or all of it.
+        source: name of the checkpoint, for messages.
+
+    Raises:
+        BadCheckpoint: two tensors get the same name, or there are several networks.
+    """
     if not are_weights(content):
         return None
     weights = _without(_ANYWHERE, content, source)
@@ -97,19 +76,19 @@ def _unwrapped(content: Mapping, source: str, averaged: bool = False) -> Found |
         weights = {key: weights[key] for key in wrapped}
     weights = _without(_LEADING, weights, source)
     if recognize(weights):
-        return Found(weights, averaged)
+        return Found(weights)
     prefixes = sorted(set(_prefixes(weights)))
     if len(prefixes) > 1:
         raise BadCheckpoint(f'{source} holds {len(prefixes)} networks, whose names begin with '
                             f'{", ".join(prefixes)}; it is unclear which to load. Save the '
                             'state_dict of one of them')
     if not prefixes:
-        return Found(weights, averaged)
+        return Found(weights)
     prefix, = prefixes
     counters = tuple(_counters_of(prefix))
     return Found({key.removeprefix(prefix): value for key, value in weights.items()
-                  if key.startswith(prefix)}, averaged, prefix,
-                 tuple(key for key in weights if not key.startswith((prefix, *counters))))
+                  if key.startswith(prefix)}, prefix=prefix, left_out=tuple(
+                      key for key in weights if not key.startswith((prefix, *counters))))
 
 
 def _without(wrapper: re.Pattern, weights: Mapping[str, Tensor], source: str

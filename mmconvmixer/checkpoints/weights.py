@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.layouts import recognize
 from mmconvmixer.checkpoints.origin import origin_of
-from mmconvmixer.checkpoints.unwrap import AVERAGES, Found, are_weights, find_weights
+from mmconvmixer.checkpoints.places import AVERAGES, describe_choice, find_weights
+from mmconvmixer.checkpoints.unwrap import Found, are_weights
 from mmconvmixer.errors import BadCheckpoint, one_line
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn,
@@ -65,6 +66,8 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
         raise BadCheckpoint(f'{source} holds no weights: expected the key state_dict, or '
                             f'tensors only; got {_keys(checkpoint)}')
     _check_numbers(found.weights, source)
+    if choice := describe_choice(found):
+        print_log(one_line(f'{source}: {choice}'), 'current', logging.INFO)
     if found.prefix:
         print_log(one_line(f'{source}: {_description(found)}'), 'current',
                   logging.WARNING if found.left_out else logging.INFO)
@@ -107,7 +110,7 @@ def renamed_for_mmengine(checkpoint: Mapping, source: str) -> Mapping:
 
 def _suits_mmengine(checkpoint: Mapping, found: Found) -> bool:
     own, layout = checkpoint.get('state_dict', checkpoint), recognize(found.weights)
-    return (not found.averaged and are_weights(own)
+    return (found.place in ('', 'state_dict') and are_weights(own)
             and found.weights.keys() == {key.removeprefix('module.') for key in own}
             and (layout is None or layout.name == 'mmpretrain'))
 
