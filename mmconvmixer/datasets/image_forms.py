@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
+from mmengine.fileio.backends import prefix_to_backends
 from PIL import Image
 
 from mmconvmixer.datasets.image_files import printable
@@ -35,6 +36,8 @@ class Limits:
 
 
 DEFAULTS = Limits()
+# The dtypes of arrays of paths, bytes or images: `kind` of NumPy.
+_OBJECTS = 'OUS'
 
 
 def is_single(inputs: Any) -> bool:
@@ -43,10 +46,15 @@ def is_single(inputs: Any) -> bool:
     Bytes yield numbers, arrays of numbers yield rows and files yield lines: none of these is
     an image.
     """
-    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in 'OU':  # paths, mostly
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in _OBJECTS:
         return inputs.ndim == 0
     return (isinstance(inputs, ImageInput) or hasattr(inputs, '__dlpack__')
-            or hasattr(inputs, 'read') or not hasattr(inputs, '__iter__'))
+            or hasattr(inputs, 'read') or not _is_iterable(inputs))
+
+
+def _is_iterable(thing: Any) -> bool:
+    # Not iter(thing), which would start the processes of a data loader.
+    return hasattr(type(thing), '__iter__') or hasattr(type(thing), '__getitem__')
 
 
 def check_form(image: Any) -> None:
@@ -84,7 +92,7 @@ def as_sample(image: ImageInput, color_type: str = 'color', limits: Limits = DEF
         raise BadImage('its path is of type bytes; give it as text: os.fsdecode(path)')
     if is_url(path):
         return dict(img_bytes=fetch_image(path, limits.max_url_bytes, limits.allow_private_urls))
-    if not os.path.isfile(path) and ('://' not in path or _scheme(path) in ('file', 'data')):
+    if not (os.path.isfile(path) or _has_backend(path)):
         raise BadImage(_missing(path))
     return dict(img_path=path)
 
@@ -97,7 +105,7 @@ def origin_of(image: ImageInput) -> dict:
 def name_of(image: ImageInput) -> str:
     """Return what a message calls an image: its path, or what kind of object it is."""
     path = origin_of(image).get('img_path')
-    return f'({type(image).__name__})' if path is None else printable(path)
+    return f'({type(image).__name__})' if path is None else printable(path) or "''"
 
 
 def _advice(thing: Any) -> str:
@@ -113,9 +121,17 @@ def _advice(thing: Any) -> str:
         return '; give a NumPy array (H, W, 3), uint8, in BGR'
     if isinstance(thing, list | tuple):
         return '; give all images in one list, without lists in it'
-    if hasattr(thing, '__iter__'):
+    if _is_iterable(thing):
         return '; if it yields images, give list(...) of it, or call Predictor.stream(...)'
+    if hasattr(type(thing), '__array__'):
+        return '; give it as an array: numpy.asarray(...)'
     return ''
+
+
+def _has_backend(path: str) -> bool:
+    """Return whether mmengine reads this remote path; its prefix may name a cluster before s3."""
+    prefix, is_remote, _ = path.partition('://')
+    return bool(is_remote) and prefix.rpartition(':')[2] in prefix_to_backends
 
 
 def _scheme(path: str) -> str:
@@ -131,6 +147,8 @@ def _missing(path: str) -> str:
     if _scheme(path) == 'data':
         return 'URLs that hold the data are not read; give its bytes: ' \
                'base64.b64decode(url.split(",")[1])'
+    if '://' in path:
+        return f'nothing here reads {_scheme(path)}://; give a path or an http(s) URL'
     return 'it does not exist; give a path, URL, bytes, PIL image or array'
 
 
@@ -151,8 +169,9 @@ def _check_array(image: np.ndarray, channels: tuple[int, ...]) -> None:
 
 
 def _hint(array: np.ndarray) -> str:
-    if array.dtype.kind in 'OU' and array.ndim:
-        return '; give several images as a list: list(array)'
+    if array.dtype.kind in _OBJECTS:
+        return '; give ' + ('several images as a list: list(array)' if array.ndim
+                            else 'what is in it: array.item()')
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
         return '; put the channels last: array.transpose(1, 2, 0)'
     if array.ndim == 3 and array.shape[2] == 4:
