@@ -19,6 +19,7 @@ from mmconvmixer.checkpoints.new_head import class_count
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, use_for_testing
 from mmconvmixer.config.test_set import augment_at_test_time, show_predictions
+from mmconvmixer.config.types import check_types
 from mmconvmixer.datasets import check_folders, faster_pipeline
 from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.engine import Runner
@@ -98,6 +99,7 @@ def evaluate(config: str | Path,
         MMConvMixerError: see `mmconvmixer.errors`.
     """
     cfg = open_config(config, overrides, work_dir, 'model', 'test_dataloader', 'test_evaluator')
+    check_types(cfg, 'test_cfg', 'test_evaluator')
     _check_is_classifier(cfg, config)
     _check_backend(backend, precision, calib, amp or tta)
     if out:

@@ -16,6 +16,7 @@ from mmconvmixer.apis.prepare import join_processes, open_config, prepare
 from mmconvmixer.checkpoints import read_checkpoint, read_latest
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
+from mmconvmixer.config.types import check_types
 from mmconvmixer.datasets import check_folders
 from mmconvmixer.datasets.same_classes import other_classes
 from mmconvmixer.engine import Runner
@@ -78,6 +79,7 @@ def train(config: str | Path,
         use_for_training(cfg, folder)
     if not validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    check_types(cfg, 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_cfg', 'val_evaluator')
     loaders = [name for name in ('train_dataloader', 'val_dataloader') if cfg.get(name)]
     for name in loaders:
         check_folders(cfg[name].dataset)

@@ -1,0 +1,67 @@
+"""Check that the classes exist that a run builds once it has made its folder."""
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import mmpretrain.registry as host
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmconvmixer.errors import BadConfig, nearest
+
+# The registry of the classes in a section, by the end of its key, and the keys in it whose
+# dicts have classes of their own.
+_REGISTRIES = {'_hooks': 'HOOKS', '_cfg': 'LOOPS', '_evaluator': 'METRICS',
+               'visualizer': 'VISUALIZERS', 'log_processor': 'LOG_PROCESSORS',
+               'optim_wrapper': 'OPTIM_WRAPPERS', 'param_scheduler': 'PARAM_SCHEDULERS'}
+_BELOW = {'vis_backends': 'VISBACKENDS', 'optimizer': 'OPTIMIZERS', 'metrics': 'METRICS'}
+# Every run builds these.
+_ALWAYS = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor')
+
+
+def check_types(cfg: Config, *sections: str) -> None:
+    """Raise BadConfig for a `type` that is not registered.
+
+    Args:
+        cfg: the config of a run.
+        sections: its keys that this run builds, besides those that every run does.
+    """
+    if cfg.get('default_scope') != 'mmpretrain':
+        return
+    for section in (*_ALWAYS, *sections):
+        name = next(name for end, name in _REGISTRIES.items() if section.endswith(end))
+        for key, kind, registry in _types(cfg.get(section), section, name):
+            if not _has(registry, kind):
+                raise BadConfig(
+                    f'{key} is {kind}, which is not registered; nearest: '
+                    f'{nearest(kind, _names(registry))}. Classes of your own are registered when '
+                    'custom_imports names their module')
+
+
+def _types(node: Any, key: str, name: str) -> Iterator[tuple[str, str, Registry]]:
+    """Yield the dotted key of each `type` that is a name, the name, and its registry."""
+    if isinstance(node, list | tuple):
+        for number, item in enumerate(node):
+            yield from _types(item, f'{key}.{number}', name)
+    elif isinstance(node, Mapping):
+        if key == 'default_hooks':
+            for hook, options in node.items():
+                yield from _types(options, f'{key}.{hook}', name)
+            return
+        if isinstance(node.get('type'), str):
+            yield (f'{key}.type', node['type'],
+                   getattr(host, 'EVALUATORS' if 'metrics' in node else name))
+        for below in _BELOW.keys() & node.keys():
+            yield from _types(node[below], f'{key}.{below}', _BELOW[below])
+
+
+def _has(registry: Registry, kind: str) -> bool:
+    try:
+        return registry.get(kind) is not None
+    except Exception:  # it imports the module that a dotted name says
+        return False
+
+
+def _names(registry: Registry | None) -> Iterable[str]:
+    while registry is not None:
+        yield from registry.module_dict
+        registry = registry.parent
