@@ -59,7 +59,7 @@ def _misfit(cfg: Config, prefix: str, items: list | tuple, part: str, below: lis
         number = taking[0] if taking else 'N'
         return f'{count}, numbered from 0; set {".".join([prefix, str(number), part, *below])}'
     if int(part) >= len(items):
-        return f'{count}, numbered from 0, and has no {part}{_instead(prefix, [])}'
+        return f'{count}, numbered from 0, and has no {part}{_instead(prefix, below, True)}'
     item = items[int(part)]
     if isinstance(items, tuple) or not isinstance(item, Mapping | list | tuple):
         return (f'the items of {prefix} ({items!r:.100}) cannot be set one by one; '
@@ -70,11 +70,13 @@ def _misfit(cfg: Config, prefix: str, items: list | tuple, part: str, below: lis
     return None
 
 
-def _instead(prefix: str, below: list[str]) -> str:
+def _instead(prefix: str, below: list[str], is_list: bool = False) -> str:
     """Return a clause with what to do where there is no such item."""
     if prefix in ('custom_hooks', 'default_hooks'):
         return '; to add a hook, set default_hooks.NAME.type'
-    if below and (prefix == 'param_scheduler' or prefix.endswith('_evaluator')):
+    if not below:
+        return f'; set all of it, {prefix}="[...]"'
+    if not is_list and (prefix == 'param_scheduler' or prefix.endswith('_evaluator')):
         return f'; set {prefix}.{".".join(below)}'  # one dict stands for a list of one
     return '; to add to it, write a config with this one in its _base_'
 

@@ -28,7 +28,8 @@ REFUSED = [
     ('model.head.topk.0', 'the items of model.head.topk ((1, 5))', 'model.head.topk="[...]"'),
     ('model.head.classes.1', 'the items of model.head.classes ([3, 4])', 'classes="[...]"'),
     ('model.head.layers.0.1.type', 'model.head.layers.0 is a list of 1', 'write a config'),
-    ('train_cfg.val_interval.0', 'no list train_cfg.val_interval', 'write a config'),
+    ('train_cfg.val_interval.0', 'no list train_cfg.val_interval', 'interval="[...]"'),
+    ('model.head.classes.2', 'is a list of 2, numbered from 0, and has no 2', 'classes="[...]"'),
 ]
 
 
