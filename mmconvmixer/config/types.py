@@ -16,10 +16,12 @@ _REGISTRIES = {'_hooks': 'HOOKS', '_cfg': 'LOOPS', '_evaluator': 'METRICS',
 _BELOW = {'vis_backends': 'VISBACKENDS', 'optimizer': 'OPTIMIZERS', 'metrics': 'METRICS'}
 # Every run builds these.
 _ALWAYS = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor')
+_OTHERS = ('train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'param_scheduler', 'val_evaluator',
+           'test_evaluator')
 
 
 def check_types(cfg: Config, *sections: str) -> None:
-    """Raise BadConfig for a `type` that is not registered.
+    """Raise BadConfig for a `type` that is not registered, and for a value where a dict belongs.
 
     Args:
         cfg: the config of a run.
@@ -27,10 +29,13 @@ def check_types(cfg: Config, *sections: str) -> None:
     """
     if cfg.get('default_scope') != 'mmpretrain':
         return
-    for section in (*_ALWAYS, *sections):
+    if isinstance(cfg.get('custom_hooks'), Mapping):
+        raise BadConfig('custom_hooks is a dict, expected a list of dicts; to add one hook, set '
+                        'default_hooks.NAME.type')
+    for section in (*_ALWAYS, *_OTHERS):
         name = next(name for end, name in _REGISTRIES.items() if section.endswith(end))
         for key, kind, registry in _types(cfg.get(section), section, name):
-            if not _has(registry, kind):
+            if section in (*_ALWAYS, *sections) and not _has(registry, kind):
                 raise BadConfig(
                     f'{key} is {kind}, which is not registered; nearest: '
                     f'{nearest(kind, _names(registry))}. Classes of your own are registered when '
@@ -52,6 +57,10 @@ def _types(node: Any, key: str, name: str) -> Iterator[tuple[str, str, Registry]
                    getattr(host, 'EVALUATORS' if 'metrics' in node else name))
         for below in _BELOW.keys() & node.keys():
             yield from _types(node[below], f'{key}.{below}', _BELOW[below])
+    elif isinstance(node, str | int | float):
+        way_out = ('; to add a hook, set default_hooks.NAME.type' if '_hooks' in key else
+                   f'; set {key}.type' if '.' not in key else '')
+        raise BadConfig(f'{key} is {node!r}, expected a dict with the key type{way_out}')
 
 
 def _has(registry: Registry, kind: str) -> bool:

@@ -11,6 +11,9 @@ from mmengine.config import Config
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo.parameters import parameters_of
 
+_HOOKS = ('custom_hooks', 'default_hooks')
+_TO_ADD_A_HOOK = 'to add a hook, set default_hooks.NAME.type'
+
 
 def check_list_keys(cfg: Config, key: str, value: Any) -> None:
     """Raise BadConfig if a key numbers an item that is not there, or gives a list no number.
@@ -29,13 +32,24 @@ def check_list_keys(cfg: Config, key: str, value: Any) -> None:
         elif isinstance(node, Mapping | Config) and part in node:
             reason, node = None, node[part]
         elif part.isdecimal() and not _has_numbers(node):
-            kind = 'a dict' if isinstance(node, Mapping | Config) else repr(node)
-            reason = f'{prefix} is {kind} and not a list{_instead(prefix, below)}'
+            reason = _no_list(prefix, node, below)
         else:
             _check_missing(cfg, key, depth, node)
             return
         if reason is not None:
             raise _error(cfg, key, reason)
+
+
+def _no_list(prefix: str, node: Any, below: list[str]) -> str:
+    """Return why a key does not fit where it has a number and the config has no list."""
+    is_dict = isinstance(node, Mapping | Config)
+    if prefix in _HOOKS:
+        way_out = _TO_ADD_A_HOOK
+    elif is_dict:
+        way_out = f'set {".".join([prefix, *(below or ["KEY"])])}'
+    else:
+        way_out = f'set {prefix}'
+    return f'{prefix} is {"a dict" if is_dict else repr(node)} and not a list; {way_out}'
 
 
 def _check_missing(cfg: Config, key: str, depth: int, node: Any) -> None:
@@ -72,8 +86,8 @@ def _misfit(cfg: Config, prefix: str, items: list | tuple, part: str, below: lis
 
 def _instead(prefix: str, below: list[str], is_list: bool = False) -> str:
     """Return a clause with what to do where there is no such item."""
-    if prefix in ('custom_hooks', 'default_hooks'):
-        return '; to add a hook, set default_hooks.NAME.type'
+    if prefix in _HOOKS:
+        return f'; {_TO_ADD_A_HOOK}'
     if not below:
         return f'; set all of it, {prefix}="[...]"'
     if not is_list and (prefix == 'param_scheduler' or prefix.endswith('_evaluator')):

@@ -32,10 +32,27 @@ def test_a_class_that_is_not_registered_is_named_with_the_nearest(change, key, n
     assert near in str(caught.value)
 
 
+@pytest.mark.parametrize(('change', 'said'), [
+    (dict(custom_hooks=['EMAHook']), "custom_hooks.0 is 'EMAHook', expected a dict with the key "
+     'type; to add a hook, set default_hooks.NAME.type'),
+    (dict(custom_hooks=dict(type='EMAHook')), 'custom_hooks is a dict, expected a list of dicts'),
+    (dict(default_hooks=dict(type='EMAHook')), "default_hooks.type is 'EMAHook', expected a dict"),
+    (dict(default_hooks=3), 'default_hooks is 3, expected a dict'),
+    (dict(visualizer=dict(vis_backends=['CSVVisBackend'])), "vis_backends.0 is 'CSVVisBackend'"),
+    (dict(param_scheduler=[1]), 'param_scheduler.0 is 1, expected a dict'),
+    (dict(test_evaluator='Accuracy'), "test_evaluator is 'Accuracy', expected a dict with the "
+     'key type; set test_evaluator.type')])
+def test_a_value_where_a_dict_belongs_is_named(change, said):
+    with pytest.raises(BadConfig) as caught:
+        check_types(Config(dict(change, default_scope='mmpretrain')))
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize('change', [
     dict(default_hooks=dict(timer=None, logger=dict(interval=1))), dict(custom_hooks=None),
     dict(custom_hooks=[dict(type=Hook), dict(type='mmengine.EMAHook')]),
-    dict(custom_hooks=[dict(type='mmengine.hooks.EMAHook')])])
+    dict(custom_hooks=[dict(type='mmengine.hooks.EMAHook')]),
+    dict(custom_hooks=[Hook()], test_cfg={}, param_scheduler=[])])
 def test_classes_that_exist_pass(change):
     check_types(Config(dict(change, default_scope='mmpretrain')), *TRAINING)
 
