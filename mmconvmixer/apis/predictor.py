@@ -13,7 +13,6 @@ from mmengine.model import BaseModel
 from mmconvmixer._support.ahead import ahead
 from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
-from mmconvmixer._support.resources import exhausted
 from mmconvmixer.datasets.image_forms import (
     ImageInput,
     Limits,
@@ -21,9 +20,9 @@ from mmconvmixer.datasets.image_forms import (
     name_of,
     origin_of,
 )
-from mmconvmixer.datasets.image_input import ImagePipeline, images_in
+from mmconvmixer.datasets.image_input import ImagePipeline, images_in, raise_unless_of_image
 from mmconvmixer.datasets.image_url import MAX_BYTES
-from mmconvmixer.errors import BadConfig, BadImage, MMConvMixerError
+from mmconvmixer.errors import BadConfig, BadImage
 from mmconvmixer.models import FeatureExtractor
 from mmconvmixer.zoo import get_model
 
@@ -213,16 +212,19 @@ class Predictor:
 
     def _fault_of(self, image: ImageInput, sample: dict, error: Exception) -> BadImage:
         """Return an error of the network as the image's; raise it if a plain image has it too."""
-        plain = self._prepare.plain
-        if isinstance(error, MMConvMixerError) or exhausted(error) or plain is None:
-            raise error
-        try:
-            self._together.ask(plain)
-        except Exception:
-            raise error from None
+        raise_unless_of_image(error, self._answers_plain())
         size = ' x '.join(str(each) for each in sample['inputs'].shape)
         return BadImage(f'image {name_of(image)}: the network fails on it ({size} after the test '
                         f'pipeline), but not on a plain image ({type(error).__name__}: {error})')
+
+    def _answers_plain(self) -> bool:
+        if self._prepare.plain is None:
+            return False
+        try:
+            self._together.ask(self._prepare.plain)
+        except Exception:
+            return False
+        return True
 
     @torch.no_grad()
     def _scores(self, samples: list[dict]) -> list[torch.Tensor]:

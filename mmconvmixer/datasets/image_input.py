@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
-from torch import nn
+from torch import Tensor, nn
 
-from mmconvmixer._support.resources import exhausted
+from mmconvmixer._support.resources import exhausted, out_of
 from mmconvmixer.datasets.image_files import (
     IMAGE_SUFFIXES,
     describe_left_out,
@@ -73,8 +73,7 @@ class ImagePipeline:
         except BadImage as error:
             raise BadImage(f'image {name_of(image)}: {error}') from error
         except Exception as error:  # a user's transform may raise anything
-            if isinstance(error, MMConvMixerError) or exhausted(error) or self.plain is None:
-                raise
+            raise_unless_of_image(error, self.plain is not None)
             raise BadImage(f'image {name_of(image)}: the test pipeline fails on it, but not on a '
                            f'plain image ({type(error).__name__}: {error})') from error
         channels = len(sample['inputs'])
@@ -108,7 +107,24 @@ class ImagePipeline:
         transformed = self._transform(sample)
         if transformed is None:
             raise ValueError('a transform returned None')
+        if not isinstance(transformed['inputs'], Tensor):  # one of several views
+            raise BadConfig(f'the test pipeline gives inputs of type '
+                            f'{type(transformed["inputs"]).__name__}, expected one image (C, H, W) '
+                            'as a tensor; test-time augmentation belongs in tta_pipeline')
         return transformed
+
+
+def raise_unless_of_image(error: Exception, plain_passes: bool) -> None:
+    """Raise the error of a pipeline or a network that is not the fault of the image.
+
+    Args:
+        error: what a transform or the network raised.
+        plain_passes: whether a plain image does not cause it.
+    """
+    if what := exhausted(error):
+        raise out_of(what, error) from error
+    if isinstance(error, MMConvMixerError) or not plain_passes:
+        raise error
 
 
 def images_in(folder: str | os.PathLike) -> list[Path]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mmconvmixer import Predictor, get_model, inference_model
-from mmconvmixer.errors import BadImage, MissingPackage, UnknownOption
+from mmconvmixer.errors import BadConfig, BadImage, MissingPackage, OutOfResources, UnknownOption
 from mmconvmixer.zoo.config import load_config
 
 NAME = 'convmixer-64-4_digits'
@@ -333,6 +333,31 @@ def test_a_transform_that_returns_none_for_an_image_is_an_error_in_its_place(ask
     own = ask(lambda results: None if results['img'].max() == 0 else results)
     bad, good = own([np.zeros((8, 8), np.uint8), digits[0]])
     assert 'returned None' in bad['error'] and 'pred_label' in good
+
+
+def test_a_pipeline_without_inputs_for_an_image_is_an_error_in_its_place(ask, digits):
+    own = ask(lambda results: results)
+    own._prepare._transform.transforms.append(
+        lambda sample: {} if sample['inputs'].max() == 0 else sample)
+    bad, good = own([np.zeros((8, 8), np.uint8), digits[0]])
+    assert "KeyError: 'inputs'" in bad['error'] and 'pred_label' in good
+
+
+def test_a_full_memory_is_not_called_a_bad_image(ask, digits):
+    def fill(results):
+        raise MemoryError
+
+    own = ask(fill)
+    own._prepare.plain = dict(inputs=torch.zeros(1, 8, 8))  # as if it had passed before
+    with pytest.raises(OutOfResources, match='no memory left'):
+        own(digits[:2])
+
+
+def test_a_test_pipeline_of_several_views_is_one_line(ask, digits):
+    own = ask(lambda results: results)
+    own._prepare._transform.transforms.append(lambda sample: dict(inputs=[sample['inputs']]))
+    with pytest.raises(BadConfig, match='belongs in tta_pipeline'):
+        own(digits[:2])
 
 
 def test_a_transform_that_fails_on_every_image_keeps_its_error(ask, digits):
