@@ -33,20 +33,24 @@ def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
         return
     channels, *size = shape
     what = f'the images of {loader} have {channels} channel{"s" * (channels > 1)}'
-    means = _mean_count(model)
-    if channels != means > 1 and channels > 1:
-        raise BadConfig(f'{what}, but the data_preprocessor has {means} means; give it a mean and '
-                        f'a std for each channel{_loading(means)}')
-    channels = max(channels, means)  # a single one is repeated
+    counts = _statistics(model.data_preprocessor)
+    # A single channel is repeated for several values, and a single value for several channels.
+    channels = channels if channels > 1 else max(counts.values())
+    for name, count in counts.items():
+        if count not in (1, channels):
+            raise BadConfig(f'{what}, but data_preprocessor.{name} has {count} values; give mean '
+                            f'and std one for each channel, or a single one{_loading(count)}')
     taken = in_channels_of(model)
     if taken not in (None, channels):
         if taken == shape[0]:
-            raise BadConfig(f'{what}, which {means} means of the data_preprocessor make {means}, '
-                            f'but the network takes {taken}; give it one mean and one std')
+            raise BadConfig(f'{what}, which the {channels} values of data_preprocessor.mean and '
+                            f'std make {channels}, but the network takes {taken}; give one mean '
+                            'and one std')
         raise BadConfig(f'{what}, but the network takes {taken}; set '
                         f'model.backbone.in_channels={channels}{_loading(taken)}')
     expected = getattr(model.backbone, 'img_size', None)
-    if isinstance(model.backbone, MlpMixer) and tuple(size) != expected:
+    if (isinstance(model.backbone, MlpMixer) and tuple(size) != expected
+            and _keeps_size(model.data_preprocessor)):
         raise BadConfig(f'the images of {loader} are {size[0]} x {size[1]} after their pipeline, '
                         f'but the network takes {expected[0]} x {expected[1]}; resize them, or set '
                         'model.backbone.img_size and model.backbone.interpolate_tokens=True')
@@ -70,10 +74,16 @@ def _shape_of_an_image(dataset: Any) -> list[int] | None:
     return None
 
 
-def _mean_count(model: ImageClassifier) -> int:
-    preprocessor = model.data_preprocessor
-    has_mean = getattr(preprocessor, '_enable_normalize', False)
-    return preprocessor.mean.numel() if has_mean else 1
+def _statistics(preprocessor: nn.Module) -> dict[str, int]:
+    """Return how many values mean and std have; one if images are not normalized."""
+    normalizes = getattr(preprocessor, '_enable_normalize', False)
+    return {name: getattr(preprocessor, name).numel() if normalizes else 1
+            for name in ('mean', 'std')}
+
+
+def _keeps_size(preprocessor: nn.Module) -> bool:
+    return (type(preprocessor).__name__ == 'ClsDataPreprocessor'  # mmpretrain's or ours
+            and preprocessor.pad_size_divisor <= 1)
 
 
 def _loading(channels: int) -> str:

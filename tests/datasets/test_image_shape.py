@@ -2,6 +2,7 @@
 import pytest
 import torch
 from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
 
 from mmconvmixer.datasets.image_shape import check_image_shape
 from mmconvmixer.errors import BadConfig
@@ -17,8 +18,8 @@ def images(*shape):
     return Images([None, dict(inputs=torch.zeros(shape, dtype=torch.uint8))])
 
 
-def network(means=0, **backbone):
-    statistics = dict(mean=[1.] * means, std=[1.] * means) if means else {}
+def network(means=0, stds=None, **backbone):
+    statistics = dict(mean=[1.] * means, std=[1.] * (stds or means)) if means else {}
     return ImageClassifier(
         dict(dict(type='ConvMixer', arch='8/2-p2-k3'), **backbone),
         data_preprocessor=dict(statistics, type='ClsDataPreprocessor'))
@@ -34,9 +35,12 @@ MIXER = dict(type='MlpMixer', img_size=(32, 64), arch=dict(
     (dict(), (4, 8, 8), "takes 3; set model.backbone.in_channels=4, or load images of 3 channels "
      "(color_type='color'"),
     (dict(), (1, 8, 8), "have 1 channel, but the network takes 3"),
-    (dict(means=4, in_channels=4), (3, 8, 8), 'the data_preprocessor has 4 means'),
-    (dict(means=3), (4, 8, 8), 'the data_preprocessor has 3 means'),
-    (dict(means=3, in_channels=1), (1, 8, 8), 'give it one mean and one std'),
+    (dict(means=4, in_channels=4), (3, 8, 8), 'data_preprocessor.mean has 4 values'),
+    (dict(means=3), (4, 8, 8), 'data_preprocessor.mean has 3 values'),
+    (dict(means=3, stds=4), (3, 8, 8), 'data_preprocessor.std has 4 values'),
+    (dict(means=1, stds=2), (3, 8, 8), 'data_preprocessor.std has 2 values'),
+    (dict(means=2, stds=3, in_channels=3), (1, 8, 8), 'data_preprocessor.mean has 2 values'),
+    (dict(means=3, in_channels=1), (1, 8, 8), 'give one mean and one std'),
     (MIXER, (3, 32, 32), 'are 32 x 32 after their pipeline, but the network takes 32 x 64')])
 def test_images_of_another_shape_are_refused_with_what_to_set(model, shape, said):
     with pytest.raises(BadConfig) as caught:
@@ -46,10 +50,19 @@ def test_images_of_another_shape_are_refused_with_what_to_set(model, shape, said
 
 
 @pytest.mark.parametrize(('model', 'shape'), [
-    (dict(), (3, 8, 8)), (dict(means=1), (3, 8, 8)), (dict(means=3), (1, 8, 8)),
+    (dict(), (3, 8, 8)), (dict(means=1), (3, 8, 8)), (dict(means=3, stds=1), (3, 8, 8)),
+    (dict(means=3), (1, 8, 8)),
     (dict(means=4, in_channels=4), (4, 8, 8)), (MIXER, (3, 32, 64))])
 def test_images_of_the_network_s_shape_pass(model, shape):
     check_image_shape(network(**model), images(*shape), 'test_dataloader')
+
+
+@pytest.mark.parametrize('preprocessor', [
+    dict(type='BatchPreprocessor'), dict(type='ClsDataPreprocessor', pad_size_divisor=64)])
+def test_a_preprocessor_may_change_the_size(preprocessor):
+    model = network(**MIXER)
+    model.data_preprocessor = MODELS.build(preprocessor)
+    check_image_shape(model, images(3, 32, 32), 'train_dataloader')
 
 
 def test_where_no_sample_can_be_prepared_nothing_is_said():
