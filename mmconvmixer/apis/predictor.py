@@ -1,6 +1,6 @@
 """A classifier for repeated predictions."""
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -153,18 +153,17 @@ class Predictor:
         _at_least_one('topk', topk)
         batch_size = self.batch_size if batch_size is None else _at_least_one(
             'batch_size', batch_size)
-        if _is_folder(images):
-            images = images_in(images)
-        elif is_single(images):
+        several = _several(images)
+        if several is None:
             yield self._answer_alone(images, topk)
             return
-        total = len(images) if hasattr(images, '__len__') else 0
+        total = len(several) if isinstance(several, Sized) else 0
         progress = Progress('inference', total, 'images')
         done = 0
         workers = min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
             # Enough for the current batch and the next.
-            taken = ahead(pool, self._prepared, images, 2 * batch_size + workers)
+            taken = ahead(pool, self._prepared, several, 2 * batch_size + workers)
             ended = None
             try:
                 while ended is None:
@@ -182,7 +181,7 @@ class Predictor:
         if not isinstance(ended, StopIteration):
             raise ended
 
-    def _answer_alone(self, image: ImageInput, topk: int) -> dict:
+    def _answer_alone(self, image: Any, topk: int) -> dict:
         sample = self._prepare(image)
         try:
             scores = self._together.ask(sample)
@@ -204,9 +203,9 @@ class Predictor:
         except Exception as error:
             if len(batch) > 1:  # one of them may be at fault
                 return [answer for each in batch for answer in self._answers([each], topk)]
-            (image, sample), = batch
-            batch = [(image, self._fault_of(image, sample, error))]
-        return [dict(origin_of(image), error=str(sample)) if isinstance(sample, BadImage)
+            image, _ = batch[0]
+            return [_refused(image, self._fault_of(image, samples[0], error))]
+        return [_refused(image, sample) if isinstance(sample, BadImage)
                 else dict(origin_of(image), **self._answer(next(scores), topk))
                 for image, sample in batch]
 
@@ -255,6 +254,17 @@ def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
     if names:
         named['pred_class'] = names[label]
     return named
+
+
+def _refused(image: ImageInput, error: BadImage) -> dict:
+    return dict(origin_of(image), error=str(error))
+
+
+def _several(images: Iterable[ImageInput] | str | os.PathLike) -> Iterable[ImageInput] | None:
+    """Return the images of a folder or an iterable, None for what stands for one image."""
+    if isinstance(images, str | os.PathLike):
+        return images_in(images) if _is_folder(images) else None
+    return None if is_single(images) else images
 
 
 def _is_folder(inputs: Any) -> bool:

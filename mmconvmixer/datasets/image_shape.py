@@ -27,33 +27,34 @@ def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
         BadConfig: the network or its preprocessor takes another number of channels, or an
             MLP-Mixer takes another size.
     """
-    model = getattr(model, 'module', model)
+    network = getattr(model, 'module', model)
     shape = _shape_of_an_image(dataset)
-    if not isinstance(model, ImageClassifier) or shape is None:
+    if not isinstance(network, ImageClassifier) or shape is None:
         return
     channels, *size = shape
     what = f'the images of {loader} have {channels} channel{"s" * (channels > 1)}'
-    counts = _statistics(model.data_preprocessor)
+    counts = _statistics(network.data_preprocessor)
     # A single channel is repeated for several values, and a single value for several channels.
     channels = channels if channels > 1 else max(counts.values())
     for name, count in counts.items():
         if count not in (1, channels):
             raise BadConfig(f'{what}, but data_preprocessor.{name} has {count} values; give mean '
                             f'and std one for each channel, or a single one{_loading(count)}')
-    taken = in_channels_of(model)
-    if taken not in (None, channels):
+    taken = in_channels_of(network)
+    if taken is not None and taken != channels:
         if taken == shape[0]:
             raise BadConfig(f'{what}, which the {channels} values of data_preprocessor.mean and '
                             f'std make {channels}, but the network takes {taken}; give one mean '
                             'and one std')
         raise BadConfig(f'{what}, but the network takes {taken}; set '
                         f'model.backbone.in_channels={channels}{_loading(taken)}')
-    expected = getattr(model.backbone, 'img_size', None)
-    if (isinstance(model.backbone, MlpMixer) and tuple(size) != expected
-            and _keeps_size(model.data_preprocessor)):
+    backbone = network.backbone
+    if (isinstance(backbone, MlpMixer) and tuple(size) != backbone.img_size
+            and _keeps_size(network.data_preprocessor)):
         raise BadConfig(f'the images of {loader} are {size[0]} x {size[1]} after their pipeline, '
-                        f'but the network takes {expected[0]} x {expected[1]}; resize them, or set '
-                        'model.backbone.img_size and model.backbone.interpolate_tokens=True')
+                        f'but the network takes {backbone.img_size[0]} x {backbone.img_size[1]}; '
+                        'resize them, or set model.backbone.img_size and '
+                        'model.backbone.interpolate_tokens=True')
 
 
 def in_channels_of(model: nn.Module) -> int | None:
@@ -81,7 +82,7 @@ def _statistics(preprocessor: nn.Module) -> dict[str, int]:
             for name in ('mean', 'std')}
 
 
-def _keeps_size(preprocessor: nn.Module) -> bool:
+def _keeps_size(preprocessor: Any) -> bool:
     return (type(preprocessor).__name__ == 'ClsDataPreprocessor'  # mmpretrain's or ours
             and preprocessor.pad_size_divisor <= 1)
 

@@ -9,7 +9,8 @@ from torch.utils.data.dataloader import ExceptionWrapper, _MultiProcessingDataLo
 from mmconvmixer._support.resources import exhausted, out_of
 from mmconvmixer.errors import MMConvMixerError
 
-_print_error = Queue._on_queue_feeder_error
+_ANY_QUEUE: Any = Queue  # whose type does not declare this private method
+_print_error = _ANY_QUEUE._on_queue_feeder_error
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def send_exhaustion() -> None:
 
     Python prints a traceback and drops the batch, and the run would wait for it.
     """
-    Queue._on_queue_feeder_error = _send_error
+    _ANY_QUEUE._on_queue_feeder_error = _send_error
 
 
 def _send_error(queue: Queue, error: Exception, item: Any) -> None:
