@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +36,7 @@ os.environ['OMP_NUM_THREADS'] = '1'
 torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]
+FORK_SERVER = REPO / 'tests/fork_server.py'
 
 TOY = f"""
 _base_ = ['{REPO}/configs/convmixer/convmixer-64-4_digits.py']
@@ -221,11 +224,55 @@ def tools():
 
 
 @pytest.fixture(scope='session')
-def shell(tmp_path_factory):
-    """Run a command line with this Python first on PATH."""
+def warm_python(tmp_path_factory):
+    """The path of a `python` that has imported all that most commands need.
+
+    tests/fork_server.py says in what it differs from a Python that was just started.
+    """
+    with _fork_server(tmp_path_factory.mktemp('warm'), WHAT_COMMANDS_IMPORT) as path:
+        yield path
+
+
+@pytest.fixture(scope='session')
+def torch_python(tmp_path_factory):
+    """The path of a `python` that has imported torch, torchvision and no package of OpenMMLab."""
+    with _fork_server(tmp_path_factory.mktemp('torch'), WHAT_OPENMMLAB_IMPORTS) as path:
+        yield path
+
+
+WHAT_OPENMMLAB_IMPORTS = ['torchvision', 'torch.distributed.optim']
+WHAT_COMMANDS_IMPORT = [
+    'mmconvmixer.apis.training', 'mmconvmixer.apis.evaluation', 'mmconvmixer.visualization',
+    'mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.models', 'sklearn.datasets',
+    'torch.distributed.run']
+
+
+@contextmanager
+def _fork_server(folder, imported):
+    if sys.platform != 'linux':
+        yield sys.executable
+        return
+    path = folder / 'python'
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
+        address = f'{short}/socket'  # its length is limited
+        listener.bind(address)
+        listener.listen(64)
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORK_SERVER}" client '
+                        f'"{address}" "$@"\n')
+        path.chmod(0o755)
+        serve = [sys.executable, FORK_SERVER, 'serve', str(listener.fileno()), *imported]
+        with subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              pass_fds=[listener.fileno()]):
+            yield str(path)  # the server ends with its standard input
+
+
+@pytest.fixture(scope='session')
+def shell(warm_python):
+    """Run a command line; its `python`, and what torchrun starts, is `warm_python`."""
     return partial(subprocess.run, cwd=REPO, capture_output=True, text=True, timeout=240,
                    env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore',
-                        'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+                        'PYTHON_EXEC': warm_python,
+                        'PATH': f'{Path(warm_python).parent}:{os.environ["PATH"]}'})
 
 
 @pytest.fixture(scope='session')
