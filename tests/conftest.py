@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -25,7 +25,9 @@ if not torch.cuda.is_available():
 
 # ruff: noqa: E402
 from mmengine import Config, MessageHub, MMLogger
+from mmengine.config import utils as config_utils
 from mmengine.registry import DefaultScope
+from mmengine.runner import runner
 from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
@@ -76,6 +78,15 @@ def environment_kept():
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def machine_and_packages_stay():
+    """Ask once what runs ask the machine and mmpretrain's 84 metafiles for at every start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((runner, 'collect_env'), (config_utils, '_get_cfg_metainfo')):
+            patch.setattr(module, name, cache(getattr(module, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from mmconvmixer._support.lock import claimed
 from mmconvmixer.checkpoints import write_checkpoint
 
 # Two iterations an epoch.
-SHORT = {'train_dataloader.batch_size': 600, 'default_hooks.checkpoint.max_keep_ckpts': -1}
+SHORT = {'train_dataloader.num_batch_per_epoch': 2, 'default_hooks.checkpoint.max_keep_ckpts': -1}
 
 
 def epochs(count, seed=0, **more):
