@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
 from functools import cache, partial
@@ -274,12 +273,12 @@ def _fork_server(folder, imported):
         yield sys.executable
         return
     path = folder / 'python'
-    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
-        address = f'{short}/socket'  # its length is limited
-        listener.bind(address)
+    name = uuid4().hex
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f'\0{name}')  # not a file
         listener.listen(64)
         path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORK_SERVER}" client '
-                        f'"{address}" "$@"\n')
+                        f'{name} "$@"\n')
         path.chmod(0o755)
         serve = [sys.executable, FORK_SERVER, 'serve', str(listener.fileno()), *imported]
         with subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,

@@ -26,10 +26,10 @@ from pathlib import Path
 from types import ModuleType
 
 
-def client(address, arguments):
+def client(name, arguments):
     """Have the server run a command line, and end as its process does."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(address)
+        connection.connect(f'\0{name}')
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, frame: connection.send(bytes([number])))
         socket.send_fds(connection, [b'\n'], [0, 1, 2])
