@@ -36,7 +36,7 @@ CASES = (
     Case('1536/20', 1536, 20, 7, 9, nn.GELU, 224, 256, 1000),
     Case('256/8 CIFAR', 256, 8, 2, 5, nn.GELU, 32, 512, 10),
 )
-TINY = (Case('tiny', 8, 2, 2, 3, nn.GELU, 8, 2, 4),)
+TINY = (Case('tiny', 8, 1, 2, 3, nn.GELU, 8, 2, 4),)
 
 
 class Residual(nn.Module):

@@ -1,5 +1,6 @@
 """Toy runs: a network of 8 channels on scikit-learn's digits; an epoch takes seconds."""
 import argparse
+import gc
 import http.server
 import importlib.util
 import os
@@ -7,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from functools import partial
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -22,7 +24,9 @@ if not torch.cuda.is_available():
 
 # ruff: noqa: E402
 from mmengine import Config, MessageHub, MMLogger
+from mmengine.config import utils as config_utils
 from mmengine.registry import DefaultScope
+from mmengine.runner import runner
 from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
@@ -34,6 +38,7 @@ os.environ['OMP_NUM_THREADS'] = '1'
 torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]
+FORK_SERVER = REPO / 'tests/fork_server.py'
 
 TOY = f"""
 _base_ = ['{REPO}/configs/convmixer/convmixer-64-4_digits.py']
@@ -46,6 +51,15 @@ optim_wrapper = dict(optimizer=dict(lr=0.02))
 param_scheduler = dict(epochs=[0, 1, 2, 3], factors=[0, 1, 0.5, 0.1])
 train_cfg = dict(max_epochs=1, val_interval=1)
 """
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over what was imported: datasets run it when they are built.
+
+    Each time it would take a third of a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):
@@ -63,6 +77,15 @@ def environment_kept():
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def machine_and_packages_stay():
+    """Ask once what runs ask the machine and mmpretrain's 84 metafiles for at every start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((runner, 'collect_env'), (config_utils, '_get_cfg_metainfo')):
+            patch.setattr(module, name, cache(getattr(module, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -221,11 +244,55 @@ def tools():
 
 
 @pytest.fixture(scope='session')
-def shell(tmp_path_factory):
-    """Run a command line with this Python first on PATH."""
+def warm_python(tmp_path_factory):
+    """The path of a `python` that has imported all that most commands need.
+
+    tests/fork_server.py says in what it differs from a Python that was just started.
+    """
+    with _fork_server(tmp_path_factory.mktemp('warm'), WHAT_COMMANDS_IMPORT) as path:
+        yield path
+
+
+@pytest.fixture(scope='session')
+def torch_python(tmp_path_factory):
+    """The path of a `python` that has imported torch, torchvision and no package of OpenMMLab."""
+    with _fork_server(tmp_path_factory.mktemp('torch'), WHAT_OPENMMLAB_IMPORTS) as path:
+        yield path
+
+
+WHAT_OPENMMLAB_IMPORTS = ['torchvision', 'torch.distributed.optim']
+WHAT_COMMANDS_IMPORT = [
+    'mmconvmixer.apis.training', 'mmconvmixer.apis.evaluation', 'mmconvmixer.visualization',
+    'mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.models', 'sklearn.datasets',
+    'torch.distributed.run']
+
+
+@contextmanager
+def _fork_server(folder, imported):
+    if sys.platform != 'linux':
+        yield sys.executable
+        return
+    path = folder / 'python'
+    name = uuid4().hex
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f'\0{name}')  # not a file
+        listener.listen(64)
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{FORK_SERVER}" client '
+                        f'{name} "$@"\n')
+        path.chmod(0o755)
+        serve = [sys.executable, FORK_SERVER, 'serve', str(listener.fileno()), *imported]
+        with subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              pass_fds=[listener.fileno()]):
+            yield str(path)  # the server ends with its standard input
+
+
+@pytest.fixture(scope='session')
+def shell(warm_python):
+    """Run a command line; its `python`, and what torchrun starts, is `warm_python`."""
     return partial(subprocess.run, cwd=REPO, capture_output=True, text=True, timeout=240,
                    env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore',
-                        'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+                        'PYTHON_EXEC': warm_python,
+                        'PATH': f'{Path(warm_python).parent}:{os.environ["PATH"]}'})
 
 
 @pytest.fixture(scope='session')

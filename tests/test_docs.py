@@ -10,7 +10,6 @@ import runpy
 import shlex
 import shutil
 import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
@@ -176,35 +175,39 @@ def extras(command):
 
 
 @pytest.mark.parametrize('command', [each for each in RUNNABLE if not extras(each)])
-def test_commands_that_need_nothing_run_as_pasted(workshop, command):
-    check_run(command, workshop)
+def test_commands_that_need_nothing_run_as_pasted(workshop, run, command):
+    check_run(command, run)
 
 
 @pytest.mark.parametrize('command', [each for each in RUNNABLE if extras(each)])
-def test_commands_that_need_extras_run_as_pasted(workshop, command):
+def test_commands_that_need_extras_run_as_pasted(workshop, run, command):
     for package in extras(command):
         pytest.importorskip(package)
-    check_run(command, workshop)
+    check_run(command, run)
 
 
-def check_run(command, folder):
+def check_run(command, run):
     command += ''.join(more for part, more in SHORTER.items() if part in command)
-    done = run(command, folder)
+    done = run(command)
     assert done.returncode == 0, done.stderr
 
 
-def run(command, folder):
-    words = shlex.split(command)
-    words[:1] = [sys.executable, *(['-m', 'mmconvmixer'] if words[0] == 'mmconvmixer' else [])]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=600,
-                          env={**os.environ, 'MPLBACKEND': 'Agg'})
+@pytest.fixture(scope='module')
+def run(workshop, warm_python):
+    """Run a command in the workshop; `.ci/run` starts one as users do."""
+    def start(command):
+        words = shlex.split(command)
+        words[:1] = [warm_python, *(['-m', 'mmconvmixer'] if words[0] == 'mmconvmixer' else [])]
+        return subprocess.run(words, cwd=workshop, capture_output=True, text=True, timeout=600,
+                              env={**os.environ, 'MPLBACKEND': 'Agg'})
+    return start
 
 
 @pytest.mark.parametrize('text', [text for page in PAGES for language, text in blocks(page)
                                   if language == 'console'])
-def test_an_error_reads_as_shown(workshop, text):
+def test_an_error_reads_as_shown(run, text):
     command, shown = text.removeprefix('$ ').splitlines()
-    done = run(command, workshop)
+    done = run(command)
     assert done.returncode == 2
     assert shown.removesuffix('...') in done.stderr
 
@@ -226,7 +229,7 @@ def saved_models(workshop):
 
 
 @pytest.mark.parametrize('code', SNIPPETS)
-def test_snippets_run_as_pasted(workshop, monkeypatch, request, code):
+def test_snippets_run_as_pasted(workshop, run, monkeypatch, request, code):
     for module in set(re.findall(r'^import (\w+)', code, re.MULTILINE)):
         pytest.importorskip(module)
     for shown, here in {**PACKAGED, **OWN_RUN}.items():
@@ -242,7 +245,7 @@ def test_snippets_run_as_pasted(workshop, monkeypatch, request, code):
         pytest.importorskip('nncf')
     if 'work_dirs/digits' in code and not Path('work_dirs/digits/epoch_1.pth').is_file():
         check_run('python tools/train.py configs/convmixer/convmixer-64-4_digits.py '
-                  '--work-dir work_dirs/digits', workshop)
+                  '--work-dir work_dirs/digits', run)
     if 'tensorflow' in code or 'keras' in code:
         import numpy as np
         request.getfixturevalue('saved_models')

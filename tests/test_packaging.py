@@ -127,12 +127,11 @@ def test_importing_alone_loads_the_registration_and_nothing_else():
         'mmconvmixer.registry', 'mmconvmixer.version']
 
 
-def test_importing_loads_no_models_datasets_or_other_heavy_modules():
+def test_importing_loads_no_models_datasets_or_other_heavy_modules(torch_python):
     # docs/performance.md has the time it takes; a test that times is not reliable.
     code = ('import mmpretrain, sys; before = set(sys.modules); import mmconvmixer; '
             'print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))')
-    run = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True,
-                         text=True)
+    run = subprocess.run([torch_python, '-c', code], check=True, capture_output=True, text=True)
     assert run.stdout.split() == ['mmconvmixer']
 
 

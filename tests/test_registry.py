@@ -117,18 +117,18 @@ import mmpretrain
     THREADS,
 ], ids=['package first', 'mmpretrain first', 'package alone', 'registry only', 'after a lookup',
         'mmengine', 'submodule', 'custom_imports', 'threads'])
-def test_the_order_of_imports_does_not_matter(code, tmp_path):
+def test_the_order_of_imports_does_not_matter(code, tmp_path, torch_python):
     (tmp_path / 'config.py').write_text(
         'custom_imports = dict(imports=["mmconvmixer"])\n'
         'model = dict(type="ConvMixer", arch="768/32")\n')
     code += ('\nimport sys; print([finder for finder in sys.meta_path '
              'if "mmconvmixer" in type(finder).__module__])')
-    run = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=tmp_path,
+    run = subprocess.run([torch_python, '-W', 'ignore', '-c', code], cwd=tmp_path,
                          capture_output=True, text=True)
     assert run.stdout.splitlines()[-2:] == ['mmconvmixer.models.convmixer', '[]'], run.stderr
 
 
-def test_pythons_own_ways_to_ask_for_a_module_still_work():
+def test_pythons_own_ways_to_ask_for_a_module_still_work(torch_python):
     """`find_spec`, the source of a module and its loader, before and after the import."""
     code = '''
 import importlib, importlib.util, inspect, sys, mmconvmixer
@@ -140,7 +140,7 @@ assert spec.loader.get_source(spec.name) == inspect.getsource(registry)
 assert type(registry.__spec__.loader) is type(registry.__loader__) is type(spec.loader)
 assert importlib.reload(mmconvmixer) is mmconvmixer
 '''
-    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
+    subprocess.run([torch_python, '-W', 'ignore', '-c', code], check=True)
 
 
 def test_a_name_that_there_is_not_is_an_attribute_error():

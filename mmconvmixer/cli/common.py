@@ -1,9 +1,11 @@
 """What the commands share: exit codes, one-line errors, common options."""
 import argparse
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import NoReturn
 
 from mmconvmixer.errors import (
@@ -57,6 +59,7 @@ def exit_code(main: Callable[[], int | None], has_strict: bool = False) -> int:
     """
     # Imported here: it imports torch, which parsing the arguments does not need.
     from mmconvmixer.engine.launch import leave_process_group
+    _leave_imports_uncollected()
     try:
         code = main()
     except MMConvMixerError as error:
@@ -74,6 +77,16 @@ def exit_code(main: Callable[[], int | None], has_strict: bool = False) -> int:
         code = stopped.code
     leave_process_group()
     return code or 0
+
+
+@cache
+def _leave_imports_uncollected() -> None:
+    """Exempt what was imported from garbage collections, once in a process.
+
+    mmengine collects garbage whenever it builds a dataset. That took a quarter of a second
+    each time, and an evaluation of the digits 6.9 seconds instead of 5.8.
+    """
+    gc.freeze()
 
 
 def end_process(code: int) -> NoReturn:

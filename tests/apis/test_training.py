@@ -1,7 +1,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from mmconvmixer._support.lock import claimed
 from mmconvmixer.checkpoints import write_checkpoint
 
 # Two iterations an epoch.
-SHORT = {'train_dataloader.batch_size': 600, 'default_hooks.checkpoint.max_keep_ckpts': -1}
+SHORT = {'train_dataloader.num_batch_per_epoch': 2, 'default_hooks.checkpoint.max_keep_ckpts': -1}
 
 
 def epochs(count, seed=0, **more):
@@ -91,7 +90,7 @@ def test_a_run_that_fails_leaves_its_folder_free(train, tmp_path):
         pass
 
 
-def two_processes(config, folder, port, names, *options):
+def two_processes(python, config, folder, port, names, *options):
     """Start one process of a run in each folder; return exit codes, outputs and errors."""
     started = []
     for rank, name in enumerate(names):
@@ -100,7 +99,7 @@ def two_processes(config, folder, port, names, *options):
                'PYTHONWARNINGS': 'ignore'}
         (folder / name).mkdir(exist_ok=True)
         started.append(subprocess.Popen(
-            [sys.executable, '-m', 'mmconvmixer', 'train', config, '--launcher', 'pytorch',
+            [python, '-m', 'mmconvmixer', 'train', config, '--launcher', 'pytorch',
              '--no-validate', '--work-dir', 'work', *options], cwd=folder / name, text=True,
             env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     outputs = [process.communicate(timeout=200) for process in started]
@@ -109,12 +108,13 @@ def two_processes(config, folder, port, names, *options):
 
 
 def test_processes_without_a_common_folder_resume_from_the_checkpoint_of_the_first(
-        train, toy_config, tmp_path, free_port):
+        train, warm_python, toy_config, tmp_path, free_port):
     for name, count in (('node0', 1), ('node1', 2)):  # the second has a leftover of another run
         train(tmp_path / name / 'work', epochs(count), validate=False)
     options = ['--resume', '--cfg-options', 'train_cfg.max_epochs=2',
                'train_dataloader.batch_size=300']
-    first, second = two_processes(toy_config, tmp_path, free_port, ['node0', 'node1'], *options)
+    first, second = two_processes(
+        warm_python, toy_config, tmp_path, free_port, ['node0', 'node1'], *options)
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert 'resumes from work/epoch_1.pth, which this process sends' in first[1]
     assert 'resumed epoch: 1, iter: 2' in first[1]
@@ -122,11 +122,11 @@ def test_processes_without_a_common_folder_resume_from_the_checkpoint_of_the_fir
 
 
 def test_a_checkpoint_that_only_one_process_has_ends_all_with_one_line(
-        trained, toy_config, tmp_path, free_port):
+        trained, warm_python, toy_config, tmp_path, free_port):
     (tmp_path / 'node0').mkdir()
     (tmp_path / 'node0/start.pth').write_bytes(trained.read_bytes())
-    first, second = two_processes(toy_config, tmp_path, free_port, ['node0', 'node1'],
-                                  '--resume', 'start.pth')
+    first, second = two_processes(
+        warm_python, toy_config, tmp_path, free_port, ['node0', 'node1'], '--resume', 'start.pth')
     assert (first[0], second[0]) == (2, 2)
     assert len((first[2] + second[2]).splitlines()) == 1
     assert 'start.pth is neither a file' in first[2] and '(seen by process 1)' in first[2]

@@ -22,6 +22,20 @@ def test_a_tool_leaves_its_process_group_with_and_without_an_error(tmp_path, cap
     assert capsys.readouterr().err == ('error: no such key\n' if error else '')
 
 
+FROZEN = '''
+import gc
+from mmconvmixer.cli.common import exit_code
+gc.unfreeze()
+for _ in range(2):
+    exit_code(lambda: print(gc.get_freeze_count() > 100_000))
+    gc.unfreeze()
+'''
+
+
+def test_what_is_imported_is_exempt_from_collections_once(shell):
+    assert shell(['python', '-c', FROZEN]).stdout.split() == ['True', 'False']
+
+
 GROUP = '''
 import atexit, sys, torch
 from mmconvmixer.cli.common import end_process, exit_code

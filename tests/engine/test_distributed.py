@@ -1,10 +1,17 @@
-"""Two real processes on a CPU, through the scripts that users start them with."""
+"""Two real processes on a CPU, through the scripts that users start them with.
+
+The training over two epochs starts three Pythons, as users do. In the other tests they are forked
+from one that has imported torch: see `warm_python`.
+"""
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -119,13 +126,17 @@ def wide_config(toy_config, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained_by_two(shell, wide_config, tmp_path_factory):
-    """The folder of a run of two processes over two epochs."""
+    """The folder of a run of two processes over two epochs, each with a Python of its own."""
     import socket
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     work_dir = tmp_path_factory.mktemp('two')
-    dist_train(shell, port, wide_config, work_dir, '--cfg-options', 'train_cfg.max_epochs=2')
+    own_pythons = partial(shell, env=dict(
+        shell.keywords['env'], PYTHON_EXEC=sys.executable,
+        PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}'))
+    dist_train(own_pythons, port, wide_config, work_dir, '--cfg-options',
+               'train_cfg.max_epochs=2')
     return work_dir
 
 

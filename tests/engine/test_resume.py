@@ -1,7 +1,6 @@
 import os
 import shutil
 import signal
-import sys
 
 import pytest
 import torch
@@ -154,7 +153,7 @@ def test_after_kill_9_a_run_resumes_from_the_last_complete_checkpoint(
                       f"custom_hooks = [dict(type='{death}')]\n")
     work_dir = tmp_path / 'run'
     options = [f'{key}={value}' for key, value in KEEP_ALL.items()]
-    command = [sys.executable, 'tools/train.py', config, '--work-dir', work_dir,
+    command = ['python', 'tools/train.py', config, '--work-dir', work_dir,
                '--cfg-options', *options]
     environment = {**shell.keywords['env'], 'PYTHONPATH': os.pathsep.join(
         [str(tmp_path), os.environ.get('PYTHONPATH', '')])}

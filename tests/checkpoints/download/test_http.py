@@ -2,7 +2,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import tracemalloc
@@ -267,14 +266,14 @@ FETCH = """if 1:
 
 
 @pytest.fixture
-def process(repo):
+def process(warm_python):
     """Start a process that is ready to fetch and waits for a line on standard input."""
     started = []
 
     def start(*arguments):
         running = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', '-c', FETCH, *map(str, arguments)], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=repo)
+            [warm_python, '-c', FETCH, *map(str, arguments)], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE)
         started.append(running)
         assert running.stdout.readline() == 'ready\n'
         return running
@@ -314,12 +313,11 @@ RANK = """if 1:
 
 @pytest.mark.parametrize('status, requests', [(200, 1), (404, 2)])
 def test_in_a_distributed_run_rank_0_downloads_and_none_hangs_if_it_fails(
-        host, answer, tmp_path, repo, status, requests):
+        host, answer, tmp_path, warm_python, status, requests):
     host.answers = [answer(CONTENT, status=status)]
     ranks = [subprocess.Popen(
-        [sys.executable, '-W', 'ignore', '-c', RANK, tmp_path / 'meeting', str(rank),
-         f'{host.url}/{GOOD}', tmp_path / 'cache'],
-        stdout=subprocess.PIPE, text=True, cwd=repo) for rank in range(2)]
+        [warm_python, '-c', RANK, tmp_path / 'meeting', str(rank), f'{host.url}/{GOOD}',
+         tmp_path / 'cache'], stdout=subprocess.PIPE, text=True) for rank in range(2)]
     said = [rank.communicate(timeout=120)[0].strip() for rank in ranks]
     assert said == 2 * [str(tmp_path / 'cache' / GOOD) if status == 200 else 'failed']
     assert len(host.requests) == requests  # the second rank may have a separate disk

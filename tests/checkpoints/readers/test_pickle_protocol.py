@@ -93,7 +93,8 @@ def test_code_is_refused_and_not_run(path, tmp_path, protocol, zipped, make, nam
 
 
 @pytest.mark.parametrize('protocol', [4, 5])
-@pytest.mark.parametrize('value', [{'a', 'b'}, frozenset({1})], ids=str)
+@pytest.mark.parametrize('value', [{'a', 'b'}, frozenset({1})],
+                         ids=lambda value: type(value).__name__)
 def test_what_has_no_older_form_is_named_with_its_protocol(path, protocol, value):
     save(dict(state_dict=WEIGHTS, value=value), path, protocol)
     said = f'pickle of protocol {protocol} .*no older form.*pickle_protocol=2'

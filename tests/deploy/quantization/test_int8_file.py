@@ -1,7 +1,6 @@
 """Quantization to an int8 file with a measured accuracy."""
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -138,11 +137,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     assert "nncf: pip install 'mmconvmixer[deploy]'" in str(caught.value)
 
 
-def test_importing_it_loads_no_heavy_library():
+def test_importing_it_loads_no_heavy_library(torch_python):
     heavy = ('nncf', 'onnx', 'onnxruntime', 'openvino')
     code = (f'import sys, mmconvmixer.deploy.quantization; '
             f'print([each for each in {heavy} if each in sys.modules])')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True,
+    done = subprocess.run([torch_python, '-W', 'ignore', '-c', code], capture_output=True,
                           text=True, check=True)
     assert done.stdout.strip() == '[]'
 

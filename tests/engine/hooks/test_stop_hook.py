@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from mmconvmixer.checkpoints import read_checkpoint
 
 # Five iterations an epoch.
-SHORT = {'train_dataloader.batch_size': 256, 'train_cfg.max_epochs': 2}
+SHORT = {'train_dataloader.num_batch_per_epoch': 5, 'train_cfg.max_epochs': 2}
 
 
 @HOOKS.register_module(force=True)
