@@ -230,7 +230,7 @@ class ConvMixer(BaseModule):
             Tensors (B, embed_dims, H // patch_size, W // patch_size),
             channels-last in memory.
         """
-        if fused_block.wanted(self.impl, x) and not torch.compiler.is_compiling():
+        if fused_block.wanted(self.impl, x, self.training) and not torch.compiler.is_compiling():
             _log_fused()
         x = self.stem(channels_last(x))
         steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
