@@ -33,6 +33,11 @@ def wanted(impl: str, x: Tensor, training: bool) -> bool:
     return not lacks
 
 
+def lacking(impl: str, x: Tensor, training: bool) -> str:
+    """Return what a model with impl='auto' would need to train faster on a CPU, '' if nothing."""
+    return missing(x.device) if impl == 'auto' and _wins_on_cpu(x, training) else ''
+
+
 def _wins_on_cpu(x: Tensor, training: bool) -> bool:
     """Whether a CPU's kernels are faster than plain PyTorch, see docs/notes/cpu_training.md."""
     return (x.device.type == 'cpu' and training and torch.is_grad_enabled()

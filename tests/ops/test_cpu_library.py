@@ -55,9 +55,13 @@ def test_without_a_compiler_plain_pytorch_trains(monkeypatch):
     monkeypatch.setenv('PATH', '')
     assert kernels.missing(torch.device('cpu')) == \
         'a C++ compiler (g++ or clang++, or the one in $CXX)'
+    said = []
+    monkeypatch.setattr('mmconvmixer.models.convmixer._log', said.append)
     model = ConvMixer(SIZES)
     model(torch.randn(2, 3, 8, 8))[0].sum().backward()
     assert model.stem[0].weight.grad.isfinite().all()
+    assert said == ['ConvMixer trains in plain PyTorch; to train faster, it needs a C++ compiler '
+                    '(g++ or clang++, or the one in $CXX)']
     with pytest.raises(FusedKernelsUnavailable, match=r"needs a C\+\+ compiler.*impl='auto'"):
         ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 8, 8))
 

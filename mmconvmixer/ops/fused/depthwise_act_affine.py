@@ -9,10 +9,8 @@ from mmconvmixer.ops.kernels import kernels_for
           'Tensor shift, str act) -> Tensor')
 def _depthwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
                           act: str) -> Tensor:
-    x_BHWC = to_bhwc(x)
-    return to_bchw(kernels_for(x).depthwise(
-        x_BHWC, weight.flatten(0, 1), bias_C=bias, act=act, scale_C=scale, shift_C=shift,
-        added_BHWC=x_BHWC))
+    return to_bchw(kernels_for(x).depthwise_act_affine(
+        to_bhwc(x), weight.flatten(0, 1), bias, scale, shift, act))
 
 
 @_depthwise_act_affine.register_fake

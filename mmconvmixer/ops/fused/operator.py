@@ -83,3 +83,24 @@ def join_moments(mean_SC: Tensor, squared_deviations_SC: Tensor,
     mean = (mean_SC * count_S[:, None]).sum(0) / count.clamp(min=1)
     away = mean_SC - mean
     return mean, (squared_deviations_SC + away.square() * count_S[:, None]).sum(0), count
+
+
+def kernel_size_of(x_BHWC: Tensor, weight_CKK: Tensor, added_BHWC: Tensor | None) -> int:
+    """Return the size K of a depthwise convolution's kernels.
+
+    Raises:
+        ValueError: the tensors' shapes do not fit.
+    """
+    channels, kernel_size = x_BHWC.shape[3], weight_CKK.shape[-1]
+    if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
+            added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
+        raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
+                         f'{tuple(weight_CKK.shape)}, and a residual needs the shape of x')
+    return kernel_size
+
+
+def check_residual(x_RC: Tensor, added_RC: Tensor | None) -> None:
+    """Raise ValueError if a residual has another shape than x."""
+    if added_RC is not None and added_RC.shape != x_RC.shape:
+        raise ValueError(f'the residual has {tuple(added_RC.shape)} positions and channels; '
+                         f'expected those of x, {tuple(x_RC.shape)}')

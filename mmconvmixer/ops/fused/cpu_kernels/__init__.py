@@ -10,8 +10,12 @@ from mmconvmixer.ops.fused.cpu_kernels.act_norm import (
     input_gradient,
     moments,
 )
-from mmconvmixer.ops.fused.cpu_kernels.depthwise_conv import depthwise, depthwise_weight_gradient
+from mmconvmixer.ops.fused.cpu_kernels.depthwise_conv import (
+    depthwise,
+    depthwise_act_affine,
+    depthwise_weight_gradient,
+)
 from mmconvmixer.ops.fused.cpu_kernels.pointwise_act_affine import pointwise_act_affine
 
-__all__ = ['act_affine', 'depthwise', 'depthwise_weight_gradient', 'gradient_sums',
-           'input_gradient', 'moments', 'pointwise_act_affine']
+__all__ = ['act_affine', 'depthwise', 'depthwise_act_affine', 'depthwise_weight_gradient',
+           'gradient_sums', 'input_gradient', 'moments', 'pointwise_act_affine']

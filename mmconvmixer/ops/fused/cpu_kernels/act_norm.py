@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from mmconvmixer.ops.fused.cpu_kernels.call import call
-from mmconvmixer.ops.fused.operator import join_moments, vector
+from mmconvmixer.ops.fused.operator import check_residual, join_moments, vector
 
 PARTS = 128  # of the rows, for sums; as many threads can work
 
@@ -12,9 +12,7 @@ def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: str,
                added_RC: Tensor | None = None, mean_C: Tensor | None = None) -> Tensor:
     """Return added + scale * (act(x) - mean) + shift."""
     rows, channels = x_RC.shape
-    if added_RC is not None and added_RC.shape != x_RC.shape:
-        raise ValueError(f'the residual has {tuple(added_RC.shape)} positions and channels; '
-                         f'expected those of x, {tuple(x_RC.shape)}')
+    check_residual(x_RC, added_RC)
     out = torch.empty_like(x_RC)
     call('act_affine', x_RC, mean_C, vector(scale_C, channels), vector(shift_C, channels),
          added_RC, out, rows, channels, act)

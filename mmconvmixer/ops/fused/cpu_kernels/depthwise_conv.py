@@ -5,32 +5,22 @@ from torch.nn import functional as F
 
 from mmconvmixer.ops.fused.cpu_kernels.act_norm import act_affine
 from mmconvmixer.ops.fused.cpu_kernels.call import call
-from mmconvmixer.ops.fused.operator import vector
+from mmconvmixer.ops.fused.operator import kernel_size_of, vector
 
 GROUP = 64  # channels of a task, as in `depthwise.cpp`
 PARTS = 32  # of the images, for sums
 
 
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
-              act: str = 'identity', scale_C: Tensor | None = None, shift_C: Tensor | None = None,
               added_BHWC: Tensor | None = None, transposed: bool = False) -> Tensor:
-    """Return added + scale * act(conv(x) + bias) + shift.
+    """Return added + conv(x) + bias.
 
     Args:
         transposed: apply the transposed convolution, which turns grad_output into
             grad_input.
     """
-    if scale_C is not None:
-        convolved = depthwise(x_BHWC, weight_CKK, bias_C=bias_C, transposed=transposed)
-        added_RC = None if added_BHWC is None else added_BHWC.flatten(0, 2)
-        return act_affine(convolved.flatten(0, 2), scale_C, shift_C, act,
-                          added_RC).view_as(x_BHWC)
     channels = x_BHWC.shape[3]
-    kernel_size = weight_CKK.shape[-1]
-    if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
-            added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
-        raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
-                         f'{tuple(weight_CKK.shape)}, and a residual needs the shape of x')
+    kernel_size = kernel_size_of(x_BHWC, weight_CKK, added_BHWC)
     out = torch.empty_like(x_BHWC)
     if not out.numel():
         return out
@@ -42,6 +32,14 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
     call('depthwise', x_BHWC, weight, None if bias_C is None else vector(bias_C, channels),
          added_BHWC, out, *x_BHWC.shape, kernel_size, before)
     return out
+
+
+def depthwise_act_affine(x_BHWC: Tensor, weight_CKK: Tensor, bias_C: Tensor, scale_C: Tensor,
+                         shift_C: Tensor, act: str) -> Tensor:
+    """Return x + scale * act(conv(x) + bias) + shift."""
+    convolved_RC = depthwise(x_BHWC, weight_CKK, bias_C=bias_C).flatten(0, 2)
+    return act_affine(convolved_RC, scale_C, shift_C, act,
+                      added_RC=x_BHWC.flatten(0, 2)).view_as(x_BHWC)
 
 
 def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,

@@ -5,11 +5,11 @@ interprets them (TRITON_INTERPRET=1, for tests).
 """
 from mmconvmixer.ops.fused.triton_kernels.act_affine import act_affine
 from mmconvmixer.ops.fused.triton_kernels.act_norm import gradient_sums, input_gradient, moments
-from mmconvmixer.ops.fused.triton_kernels.depthwise_conv import depthwise
+from mmconvmixer.ops.fused.triton_kernels.depthwise_conv import depthwise, depthwise_act_affine
 from mmconvmixer.ops.fused.triton_kernels.depthwise_conv_weight_gradient import (
     depthwise_weight_gradient,
 )
 from mmconvmixer.ops.fused.triton_kernels.pointwise_act_affine import pointwise_act_affine
 
-__all__ = ['act_affine', 'depthwise', 'depthwise_weight_gradient', 'gradient_sums',
-           'input_gradient', 'moments', 'pointwise_act_affine']
+__all__ = ['act_affine', 'depthwise', 'depthwise_act_affine', 'depthwise_weight_gradient',
+           'gradient_sums', 'input_gradient', 'moments', 'pointwise_act_affine']

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmconvmixer.ops.fused.operator import vector
+from mmconvmixer.ops.fused.operator import check_residual, vector
 from mmconvmixer.ops.fused.triton_kernels.activations import ACTS, activate
 from mmconvmixer.ops.fused.triton_kernels.tiles import row_tile
 
@@ -46,9 +46,7 @@ def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: str,
                     added_RC: Tensor | None = None, mean_C: Tensor | None = None) -> Tensor:
     """Return added + scale * (act(x) - mean) + shift, in x's dtype."""
     count, channels = x_RC.shape
-    if added_RC is not None and added_RC.shape != x_RC.shape:
-        raise ValueError(f'the residual has {tuple(added_RC.shape)} positions and channels; '
-                         f'expected those of x, {tuple(x_RC.shape)}')
+    check_residual(x_RC, added_RC)
     out = torch.empty_like(x_RC)
     if x_RC.numel():
         block_rows, block_c = row_tile(count, channels)

@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmconvmixer.ops.fused.operator import vector
+from mmconvmixer.ops.fused.operator import kernel_size_of, vector
 from mmconvmixer.ops.fused.triton_kernels.activations import ACTS, activate
 from mmconvmixer.ops.fused.triton_kernels.tiles import depthwise_tile, programs_wanted
 
@@ -137,11 +137,7 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
             grad_input.
     """
     batch, height, width, channels = x_BHWC.shape
-    kernel_size = weight_CKK.shape[-1]
-    if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
-            added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
-        raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
-                         f'{tuple(weight_CKK.shape)}, and a residual needs the shape of x')
+    kernel_size = kernel_size_of(x_BHWC, weight_CKK, added_BHWC)
     out = torch.empty_like(x_BHWC)
     if not x_BHWC.numel():
         return out
@@ -169,3 +165,9 @@ def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = Non
         COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return out
 
+
+def depthwise_act_affine(x_BHWC: Tensor, weight_CKK: Tensor, bias_C: Tensor, scale_C: Tensor,
+                         shift_C: Tensor, act: str) -> Tensor:
+    """Return x + scale * act(conv(x) + bias) + shift."""
+    return depthwise(x_BHWC, weight_CKK, bias_C=bias_C, act=act, scale_C=scale_C, shift_C=shift_C,
+                     added_BHWC=x_BHWC)
