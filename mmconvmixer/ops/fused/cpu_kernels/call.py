@@ -1,5 +1,6 @@
 """Call a function of the compiled library."""
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ def call(name: str, *arguments: Tensor | int | str | None) -> None:
     function(*map(_pointer_or_number, arguments), ctypes.c_int(torch.get_num_threads()))
 
 
-def _pointer_or_number(value: Tensor | int | str | None) -> ctypes.c_void_p | ctypes.c_long:
+def _pointer_or_number(value: Tensor | int | str | None) -> Any:  # of ctypes
     if isinstance(value, str):
         return ctypes.c_int(ACTS[value])
     if isinstance(value, int):
