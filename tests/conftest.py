@@ -31,6 +31,9 @@ from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
 from mmconvmixer.engine.launch import end_process, leave_process_group
+from mmconvmixer.ops import kernels
+
+DEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
 # Rounding depends on the number of threads, and runs in this process are compared
 # with runs in others.
@@ -63,11 +66,19 @@ def pytest_collection_finish():
 
 
 def pytest_runtest_setup(item):
-    if item.get_closest_marker('kernels'):
-        from mmconvmixer.models.fused_block import missing
-        lacking = missing(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+    if item.get_closest_marker('triton'):
+        lacking = kernels.missing_triton(DEVICE)
         if lacking:
-            pytest.skip(f'the fused kernels need {lacking.rstrip(",")}')
+            pytest.skip(f'the kernels need {lacking.rstrip(",")}')
+
+
+@pytest.fixture(params=['triton'] if torch.cuda.is_available() else ['cpp', 'triton'])
+def written_in(request, monkeypatch):
+    """Run a test through the kernels in C++, then through those in Triton."""
+    monkeypatch.setattr(kernels, 'triton_on_cpu', request.param == 'triton')
+    lacking = kernels.missing(DEVICE)
+    if lacking:
+        pytest.skip(f'the kernels need {lacking.rstrip(",")}')
 
 
 @pytest.fixture(autouse=True)

@@ -90,6 +90,8 @@ def _machine() -> dict:
 
 def run_part(args: argparse.Namespace) -> None:
     """Append each row to the record as soon as it is measured."""
+    from mmconvmixer.ops import kernels
+    kernels.triton_on_cpu = os.environ.get('TRITON_INTERPRET') == '1'
     with open(f'{args.out}.jsonl', 'a') as record:
         for section, row in measure(args.part, args.share, args.minutes, args.rounds,
                                     args.tiny):

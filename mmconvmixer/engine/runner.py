@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 from mmengine.hooks import Hook, SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.visualization import Visualizer
@@ -36,6 +37,7 @@ from mmconvmixer.engine.hooks.unreadable_hook import UnreadableHook
 from mmconvmixer.engine.launch import start_process_group
 from mmconvmixer.engine.loops import with_own_loop
 from mmconvmixer.engine.merged_views import merge_into_one_prediction
+from mmconvmixer.engine.optim.fused_step import fuse_steps
 from mmconvmixer.engine.prepared import Prepared, Start
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 from mmconvmixer.errors import BadConfig
@@ -178,6 +180,14 @@ class Runner(BuildingRunner):
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the training loop, which can resume inside an epoch."""
         return super().build_train_loop(with_own_loop(loop) if isinstance(loop, dict) else loop)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict,
+                            ) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimizer, which updates parameters on a CPU in one pass."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        if built is not optim_wrapper:
+            fuse_steps(built)
+        return built
 
     def build_dataloader(self, dataloader: DataLoader | dict, seed: int | None = None,
                          diff_rank_seed: bool = False) -> DataLoader:

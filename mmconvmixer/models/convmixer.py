@@ -154,9 +154,10 @@ class ConvMixer(BaseModule):
             linearly from 0 at the first block to this rate at the last.
         with_cp: recompute each block in the backward pass instead of keeping
             its activations (less memory, a third more arithmetic).
-        impl: 'fused' for the Triton kernels of `ops.fused`, 'reference' for
-            plain PyTorch, 'auto' for the kernels if Triton and a CUDA device are
-            available. What they can't do (gradients through running statistics,
+        impl: 'fused' for the kernels of `ops.fused`, 'reference' for plain PyTorch,
+            'auto' for the kernels where they are faster: on a CUDA device with
+            Triton, and in training in float32 on a CPU with a C++ compiler. What they
+            can't do (gradients through running statistics,
             modules with hooks, float64) is always done in plain PyTorch.
         init_cfg: mmengine initialization config.
 
@@ -230,8 +231,8 @@ class ConvMixer(BaseModule):
             Tensors (B, embed_dims, H // patch_size, W // patch_size),
             channels-last in memory.
         """
-        if fused_block.wanted(self.impl, x) and not torch.compiler.is_compiling():
-            _log_fused()
+        if not torch.compiler.is_compiling():
+            self._say_how(x)
         x = self.stem(channels_last(x))
         steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
         recompute = self.with_cp and torch.is_grad_enabled() and not is_transformed(x)
@@ -244,6 +245,12 @@ class ConvMixer(BaseModule):
             if index in self.out_indices:
                 outs.append(gradient_channels_last(x))
         return tuple(outs)
+
+    def _say_how(self, x: Tensor) -> None:
+        if fused_block.wanted(self.impl, x, self.training):
+            _log("ConvMixer runs through the fused kernels (impl='reference' for plain PyTorch)")
+        elif lacks := fused_block.lacking(self.impl, x, self.training):
+            _log(f'ConvMixer trains in plain PyTorch; to train faster, it needs {lacks}')
 
     def train(self, mode: bool = True) -> 'ConvMixer':
         """Set the mode, keep frozen parts in eval mode, and return the model."""
@@ -267,6 +274,5 @@ class ConvMixer(BaseModule):
 
 
 @cache
-def _log_fused() -> None:
-    print_log("ConvMixer runs through the fused kernels (impl='reference' for plain PyTorch)",
-              logger='current')
+def _log(message: str) -> None:
+    print_log(message, logger='current')

@@ -4,7 +4,7 @@ The same function can be computed in four ways:
 
 - reference: every module is called, in the order of the paper, and hooks see every part;
 - in place: in eager inference, results overwrite what they were computed from (`ops.in_place`);
-- fused: through Triton kernels (`models.fused_block`);
+- fused: through the kernels of `ops.fused` (`models.fused_block`);
 - folded: `deploy.fuse` makes another module of a trained model.
 
 Under torch.func's transforms and torch.fx, the reference is computed.
@@ -43,7 +43,8 @@ def choose_steps(blocks: Sequence[nn.Module], x: Tensor, impl: str, kind: type) 
     Raises:
         FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run on x's device.
     """
-    fused, in_place = fused_block.wanted(impl, x), may_overwrite(x)
+    fused = fused_block.wanted(impl, x, any(block.training for block in blocks))
+    in_place = may_overwrite(x)
     if not (fused or in_place):
         return [_called] * len(blocks)
     return [_faster(block, x, fused, in_place) or _called
@@ -54,7 +55,8 @@ def with_fastest_step(forward: Callable) -> Callable:
     """Choose the fastest way also when a block is called directly; `forward` is its reference."""
     @wraps(forward)
     def chosen(block: nn.Module, x: Tensor) -> Tensor:
-        step = _faster(block, x, fused_block.wanted(block.impl, x), may_overwrite(x))
+        fused = fused_block.wanted(block.impl, x, block.training)
+        step = _faster(block, x, fused, may_overwrite(x))
         return forward(block, x) if step is None else step(block, x, None)[0]
     return chosen
 
@@ -62,7 +64,7 @@ def with_fastest_step(forward: Callable) -> Callable:
 def stem_act_norm(stem: nn.Module, x: Tensor) -> Tensor:
     """Return norm(act(x)) for the result x of the stem's convolution."""
     _, act, norm = stem
-    if fused_block.wanted(stem.impl, x) and not _is_observed(stem):
+    if fused_block.wanted(stem.impl, x, stem.training) and not _is_observed(stem):
         mode = fused_block.mode(x, act, norm)
         if mode == 'train':
             return fused_block.train_act_norm(x, act, norm)

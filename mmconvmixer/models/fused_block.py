@@ -1,8 +1,4 @@
 """Stem and block of a ConvMixer through the fused kernels (`ops.fused`)."""
-import os
-from functools import cache
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
@@ -10,17 +6,15 @@ from torch import distributed as dist
 from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.models.residual import behaves_as, drops_samples, is_usual
 from mmconvmixer.ops import PointwiseConv2d, is_transformed
+from mmconvmixer.ops.kernels import dtypes_for, missing
 from mmconvmixer.ops.reference import BlockOptions, BlockWeights, Origin
 
 IMPLEMENTATIONS = ('auto', 'reference', 'fused')
 
-_TRITON = 3, 3  # the first with tuples in kernels
-_CAPABILITY = 8, 0  # the first with bfloat16
-_LARGEST_KERNEL = 15  # larger ones take minutes to compile
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_LARGEST_KERNEL = 15  # larger ones take minutes to compile for a GPU
 
 
-def wanted(impl: str, x: Tensor) -> bool:
+def wanted(impl: str, x: Tensor, training: bool) -> bool:
     """Whether a model with this `impl` uses the kernels for a tensor like x.
 
     Raises:
@@ -30,7 +24,7 @@ def wanted(impl: str, x: Tensor) -> bool:
     if impl == 'reference' or is_transformed(x) or torch.jit.is_tracing():
         return False
     device = x.device
-    if impl == 'auto' and device.type != 'cuda':
+    if impl == 'auto' and not (device.type == 'cuda' or _wins_on_cpu(x, training)):
         return False
     lacks = missing(device)
     if lacks and impl == 'fused':
@@ -39,20 +33,15 @@ def wanted(impl: str, x: Tensor) -> bool:
     return not lacks
 
 
-@torch.compiler.assume_constant_result
-@cache
-def missing(device: torch.device) -> str:
-    """Return what the kernels need and do not find on a device, '' if they run there."""
-    if find_spec('triton') is None:
-        return 'Triton'
-    import triton
-    if tuple(map(int, triton.__version__.split('.')[:2])) < _TRITON:
-        return f'Triton {".".join(map(str, _TRITON))} or newer, not {triton.__version__},'
-    if os.environ.get('TRITON_INTERPRET') == '1':  # for tests
-        return ''
-    if device.type != 'cuda' or torch.cuda.get_device_capability(device) < _CAPABILITY:
-        return f'a CUDA device of compute capability {".".join(map(str, _CAPABILITY))} or newer'
-    return ''
+def lacking(impl: str, x: Tensor, training: bool) -> str:
+    """Return what a model with impl='auto' would need to train faster on a CPU, '' if nothing."""
+    return missing(x.device) if impl == 'auto' and _wins_on_cpu(x, training) else ''
+
+
+def _wins_on_cpu(x: Tensor, training: bool) -> bool:
+    """Whether a CPU's kernels are faster than plain PyTorch, see docs/notes/cpu_training.md."""
+    return (x.device.type == 'cpu' and training and torch.is_grad_enabled()
+            and compute_dtype(x) is torch.float32)
 
 
 def supports(act: nn.Module, norm: nn.Module) -> bool:
@@ -81,7 +70,8 @@ def mode(x: Tensor, act: nn.Module, *norms: nn.Module) -> str | None:
     They either use the batch's statistics ('train'), or running statistics without
     gradients ('infer').
     """
-    if compute_dtype(x) not in _DTYPES or not all(supports(act, norm) for norm in norms):
+    if compute_dtype(x) not in dtypes_for(x.device) \
+            or not all(supports(act, norm) for norm in norms):
         return None
     if all(norm.training or norm.running_var is None for norm in norms):
         # Several processes with one SyncBN have to choose alike, whatever their batch sizes.

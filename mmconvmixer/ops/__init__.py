@@ -1,4 +1,4 @@
-"""What the models compute with: plain PyTorch, and in `fused` the same as Triton kernels."""
+"""What the models compute with: plain PyTorch, and in `fused` the same through kernels."""
 from mmconvmixer.ops.in_place import act_, act_norm_, affine_of, may_overwrite
 from mmconvmixer.ops.memory_format import channels_last, gradient_channels_last
 from mmconvmixer.ops.pointwise import PointwiseConv2d

@@ -14,7 +14,7 @@ from benchmarks.whole import MAX_AUTOTUNE, network_rows
 from mmconvmixer._support.clock import time_in_turn
 
 checks = pytest.importorskip('benchmarks.checks', reason='Triton is not installed')
-pytestmark = pytest.mark.kernels
+pytestmark = pytest.mark.triton
 
 TINY = checks.Case('tiny', 4, 1, 2, 3, torch.nn.GELU, 8, 2, 4)
 

@@ -6,7 +6,7 @@ import pytest
 
 from mmconvmixer.engine.cpu import keep_freed_memory
 
-STEPS, TENSORS, SIZE = 10, 4, 16
+STEPS, TENSORS = 10, 4
 
 # glibc's default limits, set so that they stay fixed. Otherwise glibc raises them when large
 # blocks are freed, and how much memory it returns depends on the other blocks.
@@ -20,7 +20,7 @@ from mmconvmixer.engine.cpu import keep_freed_memory
 def faults(steps):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(steps):
-        [torch.ones({SIZE} * 2**18) for _ in range({TENSORS})]  # of 4 bytes
+        [torch.ones(SIZE * 2**18) for _ in range({TENSORS})]  # of 4 bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults(2)
@@ -32,9 +32,10 @@ print(json.dumps([done, before, faults({STEPS})]))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='other C libraries are left alone')
+@pytest.mark.parametrize('size', [16, 64])  # in MiB; glibc has another limit at 32
 @pytest.mark.parametrize('do', ['keep_freed_memory()', 'None'])
-def test_freed_memory_is_reused_without_page_faults(shell, do):
-    ran = shell([sys.executable, '-c', MEASURE.replace('DO', do)],
+def test_freed_memory_is_reused_without_page_faults(shell, do, size):
+    ran = shell([sys.executable, '-c', MEASURE.replace('DO', do).replace('SIZE', str(size))],
                 env={**shell.keywords['env'], 'GLIBC_TUNABLES': LIMITS})
     assert ran.returncode == 0, ran.stderr
     done, before, after = json.loads(ran.stdout)

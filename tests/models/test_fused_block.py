@@ -9,7 +9,9 @@ from mmconvmixer.errors import FusedKernelsUnavailable
 from mmconvmixer.models import ConvMixer, fused_block
 from mmconvmixer.models.convmixer import Residual
 
-pytestmark = pytest.mark.kernels
+pytestmark = pytest.mark.usefixtures('written_in')
+
+only_triton = pytest.mark.parametrize('written_in', ['triton'], indirect=True)
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 SIZES = dict(embed_dims=10, depth=3, patch_size=4, kernel_size=3)
@@ -304,8 +306,23 @@ def test_copies_and_files_do_not_contain_the_kernels():
     same(copied(x)[0], fused(x)[0], 0)
 
 
-def test_auto_is_plain_pytorch_without_a_gpu(kernels_called):
-    ConvMixer(SIZES)(torch.randn(2, 3, 8, 8))
+@pytest.mark.parametrize('written_in', ['cpp'], indirect=True)
+def test_auto_trains_through_the_kernels_on_a_cpu(kernels_called):
+    model, x = ConvMixer(SIZES), torch.randn(2, 3, 8, 8)
+    model(x)
+    assert kernels_called == ['train_act_norm'] + ['train_block'] * SIZES['depth']
+
+
+@pytest.mark.parametrize('written_in', ['cpp'], indirect=True)
+def test_auto_is_plain_pytorch_on_a_cpu_where_that_is_faster(kernels_called):
+    """Inference has no kernels of its own there, and the kernels compute in float32 only."""
+    model, x = ConvMixer(SIZES), torch.randn(2, 3, 8, 8)
+    with torch.autocast('cpu', torch.bfloat16):
+        model(x)
+    model.double()(x.double())
+    model.float().eval()(x)
+    with torch.no_grad():
+        model(x)
     assert kernels_called == []
 
 

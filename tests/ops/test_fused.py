@@ -1,12 +1,13 @@
-"""The kernels against the references in float64; on a CPU, Triton interprets them."""
+"""The kernels against the references in float64; on a CPU, Triton interprets its ones."""
 import pytest
 import torch
 
 from benchmarks.accuracy import largest_allowed, largest_error
-from mmconvmixer.ops import reference
+from mmconvmixer.ops import fused, reference
 
-fused = pytest.importorskip('mmconvmixer.ops.fused', reason='Triton is not installed')
-pytestmark = pytest.mark.kernels
+pytestmark = pytest.mark.usefixtures('written_in')
+
+only_triton = pytest.mark.parametrize('written_in', ['triton'], indirect=True)
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 ACTS = sorted(reference.ACTS)
@@ -81,6 +82,7 @@ def test_depthwise_convolution_without_bias():
     agree(depthwise_conv, [random(2, 6, 5, 5), random(6, 1, 3, 3)])
 
 
+@only_triton
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_depthwise_convolution_in_half_precision_sums_in_float32(dtype):
     tensors = [random(1, 8, 9, 17, dtype=dtype), random(8, 1, 7, 7), random(8)]
@@ -136,6 +138,7 @@ def test_a_block_computes_its_input_again_from_the_origin(act):
     assert all(map(torch.equal, again, results(None)))
 
 
+@only_triton
 @torch.no_grad()
 def test_the_pointwise_product_in_float16():
     """The only half precision that Triton's interpreter can multiply."""

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 pytestmark = [
-    pytest.mark.kernels,
+    pytest.mark.triton,
     pytest.mark.skipif(sys.platform != 'linux', reason='Triton compiles on Linux only')]
 
 # It runs in another process, because in this one the kernels are interpreted.

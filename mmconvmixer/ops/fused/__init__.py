@@ -1,7 +1,6 @@
-"""Triton kernels: functions of the names and signatures of `ops.reference`, one file each.
+"""Functions of the names and signatures of `ops.reference`, one operator and one file each.
 
-They take float32, float16 and bfloat16 on a CUDA device, or on a CPU where Triton
-interprets its kernels (TRITON_INTERPRET=1, for tests).
+They run through `triton_kernels` on a GPU and through `cpu_kernels` on a CPU.
 """
 from mmconvmixer.ops.fused.act_affine import act_affine
 from mmconvmixer.ops.fused.act_norm import act_norm

@@ -1,6 +1,6 @@
 """Activation, then BatchNorm with the batch's statistics; reference: `ops.reference.act_norm`.
 
-Only the activation's input is kept for the backward pass. The kernels are in `batch_norm.py`.
+Only the activation's input is kept for the backward pass.
 """
 from typing import Any
 
@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.distributed import ProcessGroup, all_gather_into_tensor, all_reduce
 from torch.distributed.distributed_c10d import _resolve_process_group
 
-from mmconvmixer.ops.fused import batch_norm
-from mmconvmixer.ops.fused.act_affine import act_affine_rows
-from mmconvmixer.ops.fused.operator import empty_like, from_rows, operator, rows
+from mmconvmixer.ops.fused.operator import empty_like, from_rows, join_moments, operator, rows
+from mmconvmixer.ops.kernels import kernels_for
 
 
 def group_name(group: ProcessGroup | None) -> str:
@@ -21,14 +20,14 @@ def group_name(group: ProcessGroup | None) -> str:
 
 def batch_statistics(x_RC: Tensor, act: str, group: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return act(x)'s mean, biased variance (C,) and count (), over the whole process group."""
-    mean, squared_deviations, count = batch_norm.moments(x_RC, act)
+    mean, squared_deviations, count = kernels_for(x_RC).moments(x_RC, act)
     if group:
         processes = _resolve_process_group(group)
         own = torch.cat([mean, squared_deviations, count[None]])
         gathered = own.new_empty(processes.size() * len(own))
         all_gather_into_tensor(gathered, own, group=processes)
         gathered, channels = gathered.view(-1, len(own)), len(mean)
-        mean, squared_deviations, count = batch_norm.join_moments(
+        mean, squared_deviations, count = join_moments(
             gathered[:, :channels], gathered[:, channels:-1], gathered[:, -1])
     return mean, squared_deviations / count, count
 
@@ -37,7 +36,7 @@ def act_normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor,
                    eps: float, act: str, added_RC: Tensor | None = None) -> Tensor:
     """Return BatchNorm of act(x) with these statistics (+ added)."""
     scale = weight.float() * torch.rsqrt(variance + eps)
-    return act_affine_rows(x_RC, scale, bias, act, added_RC, mean)
+    return kernels_for(x_RC).act_affine(x_RC, scale, bias, act, added_RC, mean)
 
 
 def act_norm_gradients(
@@ -45,12 +44,13 @@ def act_norm_gradients(
         count: Tensor, eps: float, act: str, group: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return grad_input (R, C), grad_weight and grad_bias (C,), and grad_input summed over R."""
     rstd = torch.rsqrt(variance + eps)
-    grad_bias, grad_weight = batch_norm.gradient_sums(x_RC, grad_RC, mean, rstd, act)
+    kernels = kernels_for(x_RC)
+    grad_bias, grad_weight = kernels.gradient_sums(x_RC, grad_RC, mean, rstd, act)
     means = torch.stack([grad_bias, grad_weight])
     if group:
         all_reduce(means, group=_resolve_process_group(group))
     means /= count
-    grad_input, sums = batch_norm.input_gradient(
+    grad_input, sums = kernels.input_gradient(
         x_RC, grad_RC, mean, rstd, weight, means[0], means[1], act)
     return grad_input, grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), sums
 

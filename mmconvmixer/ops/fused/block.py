@@ -20,8 +20,6 @@ from mmconvmixer.ops.fused.act_norm import (
     group_name,
     only_the_first_output_has_a_gradient,
 )
-from mmconvmixer.ops.fused.depthwise_conv import depthwise
-from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import depthwise_weight_gradient
 from mmconvmixer.ops.fused.operator import (
     empty_like,
     from_rows,
@@ -30,6 +28,7 @@ from mmconvmixer.ops.fused.operator import (
     to_bchw,
     to_bhwc,
 )
+from mmconvmixer.ops.kernels import kernels_for
 from mmconvmixer.ops.reference import BlockOptions, BlockResult, BlockWeights, Origin
 
 
@@ -79,8 +78,8 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     weights, _, options = _named(arguments[:-_SCALARS], arguments[-_SCALARS:])
     act, group = options.act, options.group
     x_BHWC = to_bhwc(x)
-    u_BHWC = depthwise(x_BHWC, weights.depthwise_weight.flatten(0, 1),
-                       bias_C=weights.depthwise_bias)
+    u_BHWC = kernels_for(x).depthwise(x_BHWC, weights.depthwise_weight.flatten(0, 1),
+                                      bias_C=weights.depthwise_bias)
     u_RC = u_BHWC.flatten(0, 2)
     space_mean, space_var, count = batch_statistics(u_RC, act, group)
     y_RC = act_normalized(u_RC, space_mean, space_var, weights.space_weight,
@@ -88,6 +87,7 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     with torch.autocast(x.device.type, enabled=False):
         z_RC = F.linear(y_RC, weights.pointwise_weight.flatten(1).to(y_RC.dtype),
                         weights.pointwise_bias.to(y_RC.dtype))
+    del y_RC  # its memory is reused for the result
     channel_mean, channel_var, _ = batch_statistics(z_RC, act, group)
     out_RC = act_normalized(z_RC, channel_mean, channel_var, weights.channel_weight,
                             weights.channel_bias, options.channel_eps, act)
@@ -113,7 +113,9 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
                           weights.space_bias, options.space_eps, act, x_RC)
     pointwise_weight = weights.pointwise_weight
     grad_pointwise_weight = (grad_z.t() @ y_RC).to(pointwise_weight.dtype)
+    del y_RC  # each large tensor is freed as soon as possible: these are the most at once
     grad_y = grad_z @ pointwise_weight.flatten(1).to(grad_z.dtype)
+    del grad_z
     grad_u, grad_space_weight, grad_space_bias, grad_depthwise_bias = act_norm_gradients(
         grad_y, u_RC, weights.space_weight, kept.space_mean, kept.space_var, kept.count,
         options.space_eps, act, group)
@@ -122,8 +124,9 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     grad_u, grad_y, x_BHWC = (each.view(batch, height, width, channels)
                               for each in (grad_u, grad_y, x_RC))
     kernel_CKK = weights.depthwise_weight.flatten(0, 1)
-    grad_input = depthwise(grad_u, kernel_CKK, added_BHWC=grad_y, transposed=True)
-    grad_kernel_CKK, _ = depthwise_weight_gradient(x_BHWC, grad_u, kernel_CKK.shape[-1])
+    kernels = kernels_for(grad)
+    grad_input = kernels.depthwise(grad_u, kernel_CKK, added_BHWC=grad_y, transposed=True)
+    grad_kernel_CKK, _ = kernels.depthwise_weight_gradient(x_BHWC, grad_u, kernel_CKK.shape[-1])
     return to_bchw(grad_input), *BlockWeights(
         depthwise_weight=grad_kernel_CKK[:, None].to(kernel_CKK.dtype).contiguous(),
         depthwise_bias=grad_depthwise_bias.to(weights.depthwise_bias.dtype),

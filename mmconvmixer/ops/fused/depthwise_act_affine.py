@@ -1,17 +1,16 @@
 """A block's first half in inference; reference: `ops.reference.depthwise_act_affine`."""
 from torch import Tensor
 
-from mmconvmixer.ops.fused.depthwise_conv import depthwise
 from mmconvmixer.ops.fused.operator import empty_like, operator, to_bchw, to_bhwc
+from mmconvmixer.ops.kernels import kernels_for
 
 
 @operator('depthwise_act_affine(Tensor x, Tensor weight, Tensor bias, Tensor scale, '
           'Tensor shift, str act) -> Tensor')
 def _depthwise_act_affine(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
                           act: str) -> Tensor:
-    x_BHWC = to_bhwc(x)
-    return to_bchw(depthwise(x_BHWC, weight.flatten(0, 1), bias_C=bias, act=act, scale_C=scale,
-                             shift_C=shift, added_BHWC=x_BHWC))
+    return to_bchw(kernels_for(x).depthwise_act_affine(
+        to_bhwc(x), weight.flatten(0, 1), bias, scale, shift, act))
 
 
 @_depthwise_act_affine.register_fake

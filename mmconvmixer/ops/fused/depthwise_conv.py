@@ -1,186 +1,33 @@
 """Depthwise convolution: stride 1, 'same' padding; reference: `ops.reference.depthwise_conv`.
 
-The gradient with respect to the input is also here: the transposed convolution by the same
-Triton kernel.
-
-Up to 9x9 the vector units are the limit, so every instruction that is not a
-multiply-add costs time. A tile is `COLUMNS` columns of one image; a thread holds
-two channels of one tile. It goes down the rows and reads each number once. An input
-row contributes to K output rows: the thread keeps their sums, K for each column, in
-registers.
-
-Suffixes: B batch, H height, W width, C channels, K kernel size.
+The gradient with respect to the input is the transposed convolution, by the same kernel.
 """
-# ruff: noqa: ANN001, ANN201, ANN202 (Triton takes a kernel's annotations for argument types)
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
-from torch.nn import functional as F
 
-from mmconvmixer.ops.fused.activations import ACTS, activate
-from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import depthwise_conv_weight_gradient
 from mmconvmixer.ops.fused.operator import empty_like, operator, to_bchw, to_bhwc
-from mmconvmixer.ops.fused.tiles import depthwise_tile, programs_wanted, vector
-
-
-# Images and batches of other sizes do not recompile the kernel.
-@triton.jit(do_not_specialize=['tiles', 'height', 'width', 'strip_height', 'strips', 'w_tiles',
-                               'c_blocks'])
-def depthwise_kernel(
-        x_ptr, weight_ptr, bias_ptr, added_ptr, scale_ptr, shift_ptr, out_ptr,
-        tiles, height, width, strip_height, strips, w_tiles, c_blocks,
-        CHANNELS: tl.constexpr, K: tl.constexpr, BEFORE: tl.constexpr, ACT: tl.constexpr,
-        HAS_BIAS: tl.constexpr, HAS_AFFINE: tl.constexpr, HAS_ADDED: tl.constexpr,
-        TILES: tl.constexpr, COLUMNS: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Compute out = added + scale * act(conv(x) + bias) + shift; all but conv is optional.
-
-    x, added and out are (B, H, W, C); weight is (C / BLOCK_C, K, K, BLOCK_C), with
-    zeros beyond C; bias, scale and shift are (C,); all of these but x, added and out
-    are float32. `BEFORE` is the padding above and on the left. C is a constant, so
-    that addresses differ by constants, which take no instructions.
-    """
-    program = tl.program_id(0)
-    c_block = program % c_blocks
-    program = program // c_blocks
-    top = (program % strips) * strip_height
-    bottom = tl.minimum(top + strip_height, height)
-    tile = (program // strips) * TILES + tl.arange(0, TILES)
-    w = (tile % w_tiles) * COLUMNS
-    tile_width = tl.where(tile < tiles, width, 0)
-    c = c_block * BLOCK_C + tl.arange(0, BLOCK_C)
-    c_inside = (c < CHANNELS)[None, :]
-    corner = (((tile // w_tiles).to(tl.int64) * height * width + w) * CHANNELS)[:, None] + c
-    weight_ptrs = weight_ptr + c_block * (K * K * BLOCK_C) + tl.arange(0, BLOCK_C)
-
-    start = tl.zeros((TILES, BLOCK_C), tl.float32)
-    if HAS_BIAS:
-        start += tl.load(bias_ptr + c, mask=c < CHANNELS, other=0.)[None, :]
-    # sums[i * COLUMNS + n] is column n of the output row that meets the current input row
-    # with row i of the kernel.
-    sums = ()
-    for _ in tl.static_range(K * COLUMNS):
-        sums = sums + (start,)
-
-    first = tl.maximum(top - BEFORE, 0)
-    last = tl.minimum(bottom + (K - 1 - BEFORE), height)
-    for number in range(last - first):
-        x_ptrs = x_ptr + corner + (first + number).to(tl.int64) * width * CHANNELS
-        values = ()
-        for n in tl.static_range(COLUMNS + K - 1):
-            inside = (w + (n - BEFORE) >= 0) & (w + (n - BEFORE) < tile_width)
-            value = tl.load(x_ptrs + (n - BEFORE) * CHANNELS,
-                            mask=inside[:, None] & c_inside, other=0.)
-            values = values + (value.to(tl.float32),)
-        updated = ()
-        for i in tl.static_range(K):
-            row_sums = ()
-            for n in tl.static_range(COLUMNS):
-                row_sums = row_sums + (sums[i * COLUMNS + n],)
-            for j in tl.static_range(K):
-                weight = tl.load(weight_ptrs + (i * K + j) * BLOCK_C)[None, :]
-                more = ()
-                for n in tl.static_range(COLUMNS):
-                    more = more + (tl.fma(values[n + j], weight, row_sums[n]),)
-                row_sums = more
-            updated = updated + row_sums
-
-        finished, sums = (), ()
-        for n in tl.static_range(COLUMNS):
-            finished = finished + (updated[(K - 1) * COLUMNS + n],)
-            sums = sums + (start,)
-        for each in tl.static_range((K - 1) * COLUMNS):
-            sums = sums + (updated[each],)
-        _finish(finished, first + number + BEFORE - (K - 1), corner, top, bottom, tile_width, w,
-                c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
-                HAS_ADDED)
-
-    # Output rows whose last kernel rows lie below the image.
-    for beyond in tl.static_range(K - 1 - BEFORE):
-        finished = ()
-        for n in tl.static_range(COLUMNS):
-            finished = finished + (sums[(K - 1 - beyond) * COLUMNS + n],)
-        _finish(finished, last + beyond + BEFORE - (K - 1), corner, top, bottom, tile_width, w,
-                c, width, added_ptr, scale_ptr, shift_ptr, out_ptr, CHANNELS, ACT, HAS_AFFINE,
-                HAS_ADDED)
-
-
-@triton.jit
-def _finish(totals, row, corner, top, bottom, tile_width, w, c, width,
-            added_ptr, scale_ptr, shift_ptr, out_ptr,
-            CHANNELS: tl.constexpr, ACT: tl.constexpr, HAS_AFFINE: tl.constexpr,
-            HAS_ADDED: tl.constexpr):
-    """Write an output row if it lies in top..bottom - 1."""
-    c_inside = c < CHANNELS
-    if HAS_AFFINE:
-        scale = tl.load(scale_ptr + c, mask=c_inside, other=0.)[None, :]
-        shift = tl.load(shift_ptr + c, mask=c_inside, other=0.)[None, :]
-    row_width = tl.where((row >= top) & (row < bottom), tile_width, 0)
-    place = corner + row.to(tl.int64) * width * CHANNELS
-    for n in tl.static_range(len(totals)):
-        total = activate(totals[n], ACT)
-        if HAS_AFFINE:
-            total = total * scale + shift
-        inside = (w + n < row_width)[:, None] & c_inside[None, :]
-        if HAS_ADDED:
-            total += tl.load(added_ptr + place + n * CHANNELS, mask=inside,
-                             other=0.).to(tl.float32)
-        tl.store(out_ptr + place + n * CHANNELS, total.to(out_ptr.dtype.element_ty), mask=inside)
-
-
-def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
-              act: str = 'identity', scale_C: Tensor | None = None, shift_C: Tensor | None = None,
-              added_BHWC: Tensor | None = None, transposed: bool = False) -> Tensor:
-    """Return added + scale * act(conv(x) + bias) + shift, in x's dtype.
-
-    Args:
-        transposed: apply the transposed convolution, which turns grad_output into
-            grad_input.
-    """
-    batch, height, width, channels = x_BHWC.shape
-    kernel_size = weight_CKK.shape[-1]
-    if weight_CKK.shape != (channels, kernel_size, kernel_size) or (
-            added_BHWC is not None and added_BHWC.shape != x_BHWC.shape):
-        raise ValueError(f'{channels} channels need a weight ({channels}, 1, K, K), got '
-                         f'{tuple(weight_CKK.shape)}, and a residual needs the shape of x')
-    out = torch.empty_like(x_BHWC)
-    if not x_BHWC.numel():
-        return out
-    before = (kernel_size - 1) // 2
-    if transposed:
-        weight_CKK, before = weight_CKK.flip(1, 2), kernel_size - 1 - before
-    block_tiles, columns, block_c = depthwise_tile(channels, kernel_size)
-    w_tiles, c_blocks = triton.cdiv(width, columns), triton.cdiv(channels, block_c)
-    tile_blocks = triton.cdiv(batch * w_tiles, block_tiles)
-    padded = F.pad(weight_CKK.float(), (0, 0, 0, 0, 0, c_blocks * block_c - channels))
-    weight = padded.unflatten(0, (c_blocks, block_c)).permute(0, 2, 3, 1).contiguous()
-    strips = min(triton.cdiv(programs_wanted(x_BHWC.device), tile_blocks * c_blocks),
-                 triton.cdiv(height, kernel_size))
-    strip_height = triton.cdiv(height, strips)
-    strips = triton.cdiv(height, strip_height)
-    has_affine = scale_C is not None
-    depthwise_kernel[(tile_blocks * strips * c_blocks,)](
-        x_BHWC, weight, x_BHWC if bias_C is None else vector(bias_C, channels),
-        x_BHWC if added_BHWC is None else added_BHWC,
-        vector(scale_C, channels) if has_affine else x_BHWC,
-        vector(shift_C, channels) if has_affine else x_BHWC,
-        out, batch * w_tiles, height, width, strip_height, strips, w_tiles, c_blocks,
-        CHANNELS=channels, K=kernel_size, BEFORE=before, ACT=ACTS[act], HAS_BIAS=bias_C is not None,
-        HAS_AFFINE=has_affine, HAS_ADDED=added_BHWC is not None, TILES=block_tiles,
-        COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
-    return out
+from mmconvmixer.ops.kernels import kernels_for
 
 
 @operator('depthwise_conv(Tensor x, Tensor weight, Tensor? bias) -> Tensor')
 def _depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return to_bchw(depthwise(to_bhwc(x), weight.flatten(0, 1), bias_C=bias))
+    return to_bchw(kernels_for(x).depthwise(to_bhwc(x), weight.flatten(0, 1), bias_C=bias))
 
 
 @operator('depthwise_conv_input_gradient(Tensor grad, Tensor weight) -> Tensor')
 def _input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
-    return to_bchw(depthwise(to_bhwc(grad), weight.flatten(0, 1), transposed=True))
+    return to_bchw(kernels_for(grad).depthwise(to_bhwc(grad), weight.flatten(0, 1),
+                                               transposed=True))
+
+
+@operator('depthwise_conv_weight_gradient(Tensor x, Tensor grad, int kernel_size) '
+          '-> (Tensor, Tensor)')
+def _weight_gradient(x: Tensor, grad: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
+    grad_weight, grad_bias = kernels_for(x).depthwise_weight_gradient(
+        to_bhwc(x), to_bhwc(grad), kernel_size)
+    return grad_weight[:, None].contiguous(), grad_bias
 
 
 @_depthwise_conv.register_fake
@@ -191,6 +38,13 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @_input_gradient.register_fake
 def _(grad: Tensor, weight: Tensor) -> Tensor:
     return empty_like(grad)
+
+
+@_weight_gradient.register_fake
+def _(x: Tensor, grad: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
+    channels = x.shape[1]
+    return (x.new_empty((channels, 1, kernel_size, kernel_size), dtype=torch.float32),
+            x.new_empty(channels, dtype=torch.float32))
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -205,7 +59,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if ctx.needs_input_grad[0]:
         grad_input = _input_gradient(grad, weight)
     if any(ctx.needs_input_grad[1:]):
-        grad_weight, grad_bias = depthwise_conv_weight_gradient(x, grad, weight.shape[-1])
+        grad_weight, grad_bias = _weight_gradient(x, grad, weight.shape[-1])
         grad_weight = grad_weight.to(weight.dtype)
         grad_bias = None if ctx.bias_dtype is None else grad_bias.to(ctx.bias_dtype)
     return grad_input, grad_weight, grad_bias

@@ -13,8 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmconvmixer.ops.fused.activations import ACTS, activate, derivative
-from mmconvmixer.ops.fused.tiles import row_tile, split, vector
+from mmconvmixer.ops.fused.operator import join_moments, vector
+from mmconvmixer.ops.fused.triton_kernels.activations import ACTS, activate, derivative
+from mmconvmixer.ops.fused.triton_kernels.tiles import row_tile, split
 
 # The number of channels decides how memory is read; the other sizes do not recompile the
 # kernel.
@@ -139,15 +140,6 @@ def moments(x_RC: Tensor, act: str) -> tuple[Tensor, Tensor, Tensor]:
     squared_deviations, counts = torch.empty_like(mean), mean.new_empty(len(mean))
     launch(moments_kernel, x_RC, mean, squared_deviations, counts)
     return join_moments(mean, squared_deviations, counts)
-
-
-def join_moments(mean_SC: Tensor, squared_deviations_SC: Tensor,
-                 count_S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Join the moments of S parts into those of the whole (Chan et al., 1979)."""
-    count = count_S.sum()
-    mean = (mean_SC * count_S[:, None]).sum(0) / count.clamp(min=1)
-    away = mean_SC - mean
-    return mean, (squared_deviations_SC + away.square() * count_S[:, None]).sum(0), count
 
 
 def gradient_sums(x_RC: Tensor, grad_RC: Tensor, mean_C: Tensor, rstd_C: Tensor,

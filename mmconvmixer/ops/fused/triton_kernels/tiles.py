@@ -1,7 +1,6 @@
 """How the kernels' work is divided into programs."""
 import torch
 import triton
-from torch import Tensor
 
 
 def tile(size: int, *, most: int, least: int = 1) -> int:
@@ -23,18 +22,6 @@ def depthwise_tile(channels: int, kernel_size: int) -> tuple[int, int, int]:
     block_c = tile(channels, most=64)
     columns = 8 if kernel_size <= 9 else 4 if kernel_size <= 15 else 2
     return 256 // block_c, columns, block_c
-
-
-def vector(values: Tensor, channels: int) -> Tensor:
-    """Return one value per channel as the kernels read it: contiguous float32.
-
-    Raises:
-        ValueError: `values` is not of shape (channels,).
-    """
-    if values.shape != (channels,):
-        raise ValueError(f'expected one value for each of {channels} channels, got a tensor of '
-                         f'shape {tuple(values.shape)}')
-    return values.float().contiguous()
 
 
 def programs_wanted(device: torch.device) -> int:

@@ -14,8 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmconvmixer.ops.fused.operator import operator, to_bhwc
-from mmconvmixer.ops.fused.tiles import depthwise_tile, split
+from mmconvmixer.ops.fused.triton_kernels.tiles import depthwise_tile, split
 
 
 @triton.jit(do_not_specialize=['tiles', 'lines', 'lines_each', 'height', 'width', 'w_tiles',
@@ -121,18 +120,3 @@ def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,
         COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
     return weight_sums.sum(0).permute(2, 0, 1), bias_sums.sum(0)
 
-
-@operator('depthwise_conv_weight_gradient(Tensor x, Tensor grad, int kernel_size) '
-          '-> (Tensor, Tensor)')
-def depthwise_conv_weight_gradient(x: Tensor, grad: Tensor,
-                                   kernel_size: int) -> tuple[Tensor, Tensor]:
-    """Return grad_weight (C, 1, K, K) and grad_bias (C,) for x and grad (B, C, H, W)."""
-    grad_weight, grad_bias = depthwise_weight_gradient(to_bhwc(x), to_bhwc(grad), kernel_size)
-    return grad_weight[:, None].contiguous(), grad_bias
-
-
-@depthwise_conv_weight_gradient.register_fake
-def _(x: Tensor, grad: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
-    channels = x.shape[1]
-    return (x.new_empty((channels, 1, kernel_size, kernel_size), dtype=torch.float32),
-            x.new_empty(channels, dtype=torch.float32))
