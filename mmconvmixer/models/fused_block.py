@@ -20,8 +20,7 @@ def wanted(impl: str, x: Tensor, training: bool) -> bool:
     Raises:
         FusedKernelsUnavailable: `impl` is 'fused', and the kernels do not run on its device.
     """
-    # Traces have to run on every device.
-    if impl == 'reference' or is_transformed(x) or torch.jit.is_tracing():
+    if impl == 'reference' or _is_traced(x):
         return False
     device = x.device
     if impl == 'auto' and not (device.type == 'cuda' or _wins_on_cpu(x, training)):
@@ -35,7 +34,14 @@ def wanted(impl: str, x: Tensor, training: bool) -> bool:
 
 def lacking(impl: str, x: Tensor, training: bool) -> str:
     """Return what a model with impl='auto' would need to train faster on a CPU, '' if nothing."""
-    return missing(x.device) if impl == 'auto' and _wins_on_cpu(x, training) else ''
+    if impl != 'auto' or _is_traced(x) or not _wins_on_cpu(x, training):
+        return ''
+    return missing(x.device)
+
+
+def _is_traced(x: Tensor) -> bool:
+    """Whether what is computed has to run on every device, or for tensors that x stands for."""
+    return is_transformed(x) or torch.jit.is_tracing()
 
 
 def _wins_on_cpu(x: Tensor, training: bool) -> bool:

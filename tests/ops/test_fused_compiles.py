@@ -15,16 +15,16 @@ import re, subprocess, sys, tempfile
 from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from mmconvmixer.ops.fused import batch_norm
-from mmconvmixer.ops.fused.act_affine import affine_kernel
-from mmconvmixer.ops.fused.activations import ACTS
-from mmconvmixer.ops.fused.depthwise_conv import depthwise_kernel
-from mmconvmixer.ops.fused.depthwise_conv_weight_gradient import (
+from mmconvmixer.ops.fused.triton_kernels import act_norm
+from mmconvmixer.ops.fused.triton_kernels.act_affine import affine_kernel
+from mmconvmixer.ops.fused.triton_kernels.activations import ACTS
+from mmconvmixer.ops.fused.triton_kernels.depthwise_conv import depthwise_kernel
+from mmconvmixer.ops.fused.triton_kernels.depthwise_conv_weight_gradient import (
     depthwise_weight_gradient_kernel,
     taps,
 )
-from mmconvmixer.ops.fused.pointwise_act_affine import pointwise_kernel
-from mmconvmixer.ops.fused.tiles import depthwise_tile
+from mmconvmixer.ops.fused.triton_kernels.pointwise_act_affine import pointwise_kernel
+from mmconvmixer.ops.fused.triton_kernels.tiles import depthwise_tile
 
 def build(kernel, number_type, warps=4, **constants):
     def type_of(name):
@@ -63,8 +63,8 @@ for number_type in sys.argv[2:]:
     build(depthwise_kernel, **depthwise(number_type, 7, **whole))
     build(depthwise_weight_gradient_kernel, **depthwise(number_type, 7, TAPS=taps(7)))
     blocks = dict(ACT=ACTS['gelu'], BLOCK_ROWS=16, BLOCK_C=128)
-    for kernel in (batch_norm.moments_kernel, batch_norm.gradient_sums_kernel,
-                   batch_norm.gradient_kernel):
+    for kernel in (act_norm.moments_kernel, act_norm.gradient_sums_kernel,
+                   act_norm.gradient_kernel):
         build(kernel, number_type, **blocks)
     build(affine_kernel, number_type, HAS_MEAN=True, HAS_ADDED=True, **blocks)
     side, depth, warps = (64, 32, 4) if number_type == 'fp32' else (128, 64, 8)
