@@ -1,6 +1,7 @@
 """A classifier for repeated predictions."""
+import operator
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,9 @@ class Predictor:
         them while the network computes. Progress goes to standard error.
 
         Args:
-            images: a list, a generator or another iterable, or a folder. What `__call__` takes
-                for one image, such as bytes or an array, is one image here too.
+            images: a list, a generator or another iterable, such as a reader of videos or an
+                array (N, H, W, 3), or a folder. What `__call__` takes for one image, such as
+                bytes, is one image here too.
             topk: as in `__call__`.
             batch_size: as in `__call__`.
 
@@ -157,8 +159,7 @@ class Predictor:
         if several is None:
             yield self._answer_alone(images, topk)
             return
-        total = len(several) if isinstance(several, Sized) else 0
-        progress = Progress('inference', total, 'images')
+        progress = Progress('inference', _length(several), 'images')
         done = 0
         workers = min(4, os.cpu_count() or 1)
         with ThreadPoolExecutor(workers) as pool:
@@ -265,6 +266,14 @@ def _several(images: Iterable[ImageInput] | str | os.PathLike) -> Iterable[Image
     if isinstance(images, str | os.PathLike):
         return images_in(images) if _is_folder(images) else None
     return None if is_single(images) else images
+
+
+def _length(images: Iterable) -> int:
+    """Return the number of images, 0 if it is not known."""
+    try:  # not hasattr: a data loader without a length has the method, which fails
+        return operator.length_hint(images)
+    except Exception:
+        return 0
 
 
 def _is_folder(inputs: Any) -> bool:

@@ -7,7 +7,7 @@ user's error then leaves no files behind. This also checks that the weights fit;
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import sync_random_seed
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
@@ -92,5 +92,12 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
     for name in filter(cfg.get, loaders):
         with building(f'{name}.dataset'), DefaultScope.overwrite_default_scope('mmpretrain'):
             datasets[name] = build_dataset(cfg[name].dataset)
-            check_image_shape(model, datasets[name], name)
+            if _collates_as_is(cfg[name]):
+                check_image_shape(model, datasets[name], name)
     return Prepared(model, randomness, state, start, datasets)
+
+
+def _collates_as_is(loader: ConfigDict) -> bool:
+    """Return whether a loader makes a batch of its images without a function of the user's."""
+    collate = loader.get('collate_fn')
+    return collate is None or collate.get('type') in ('default_collate', 'pseudo_collate')

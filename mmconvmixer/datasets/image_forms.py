@@ -1,7 +1,7 @@
 """The forms in which users give an image, and what is said of objects that are none of them."""
 import os
 from dataclasses import dataclass
-from io import BytesIO, TextIOBase
+from io import BytesIO, IOBase, TextIOBase
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -43,13 +43,23 @@ _OBJECTS = 'OUS'
 def is_single(inputs: Any) -> bool:
     """Return whether an object stands for one image, and not for the images that it yields.
 
-    Bytes yield numbers, arrays of numbers yield rows and files yield lines: none of these is
-    an image.
+    Bytes yield numbers, images as arrays yield rows and files yield lines: none of these is
+    an image. An array (N, H, W, C) holds several, and so does (N, H, W) where neither the first
+    nor the last axis can be channels.
     """
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind in _OBJECTS:
         return inputs.ndim == 0
+    if isinstance(inputs, np.ndarray):
+        return inputs.ndim < 3 or (inputs.ndim == 3 and bool(
+            {inputs.shape[0], inputs.shape[2]} & {1, 3, 4}))
     return (isinstance(inputs, ImageInput) or hasattr(inputs, '__dlpack__')
-            or hasattr(inputs, 'read') or not _is_iterable(inputs))
+            or _is_file(inputs) or not _is_iterable(inputs))
+
+
+def _is_file(thing: Any) -> bool:
+    # Readers of videos have read(), too, and yield images.
+    return isinstance(thing, IOBase) or (hasattr(thing, 'read') and (
+        hasattr(thing, 'readline') or hasattr(thing, 'readlines')))
 
 
 def _is_iterable(thing: Any) -> bool:

@@ -2,9 +2,11 @@
 from contextlib import suppress
 from typing import Any
 
+import mmpretrain.models
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
+from mmconvmixer.datasets.data_preprocessor import ClsDataPreprocessor
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.models import MlpMixer
 
@@ -18,8 +20,8 @@ def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
     One sample is prepared for this. Where none of the first can be, nothing is checked.
 
     Args:
-        model: the network; only an `ImageClassifier`, also in a model for test-time
-            augmentation, is checked.
+        model: the network, also in a model for test-time augmentation. Networks with a class
+            of the user's are not checked: these may change channels and sizes themselves.
         dataset: as it was built.
         loader: the config key of its loader, for messages.
 
@@ -27,9 +29,11 @@ def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
         BadConfig: the network or its preprocessor takes another number of channels, or an
             MLP-Mixer takes another size.
     """
-    network = getattr(model, 'module', model)
+    network: Any = getattr(model, 'module', model)
+    if not _is_known(network):
+        return
     shape = _shape_of_an_image(dataset)
-    if not isinstance(network, ImageClassifier) or shape is None:
+    if shape is None:
         return
     channels, *size = shape
     what = f'the images of {loader} have {channels} channel{"s" * (channels > 1)}'
@@ -50,7 +54,7 @@ def check_image_shape(model: nn.Module, dataset: Any, loader: str) -> None:
                         f'model.backbone.in_channels={channels}{_loading(taken)}')
     backbone = network.backbone
     if (isinstance(backbone, MlpMixer) and tuple(size) != backbone.img_size
-            and _keeps_size(network.data_preprocessor)):
+            and network.data_preprocessor.pad_size_divisor <= 1):
         raise BadConfig(f'the images of {loader} are {size[0]} x {size[1]} after their pipeline, '
                         f'but the network takes {backbone.img_size[0]} x {backbone.img_size[1]}; '
                         'resize them, or set model.backbone.img_size and '
@@ -82,9 +86,14 @@ def _statistics(preprocessor: nn.Module) -> dict[str, int]:
             for name in ('mean', 'std')}
 
 
-def _keeps_size(preprocessor: Any) -> bool:
-    return (type(preprocessor).__name__ == 'ClsDataPreprocessor'  # mmpretrain's or ours
-            and preprocessor.pad_size_divisor <= 1)
+def _is_known(network: nn.Module) -> bool:
+    """Return whether only classes of mmpretrain and this package handle the images."""
+    if type(network) is not ImageClassifier or type(network.data_preprocessor) not in (
+            mmpretrain.models.ClsDataPreprocessor, ClsDataPreprocessor):
+        return False
+    augments = network.data_preprocessor.batch_augments
+    return all(type(part).__module__.partition('.')[0] in ('mmpretrain', 'mmconvmixer')
+               for part in (network.backbone, *(augments.augments if augments else ())))
 
 
 def _loading(channels: int) -> str:

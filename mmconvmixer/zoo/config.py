@@ -46,8 +46,10 @@ def load_config(config: str | Path, overrides: dict | None = None) -> Config:
 
 def _override(cfg: Config, overrides: dict) -> None:
     before = dict(cfg.items())
+    replaced = {key.removesuffix('._delete_') for key, value in overrides.items()
+                if value and key.endswith('._delete_')}
     for key, value in overrides.items():
-        check_list_keys(cfg, key, value)
+        check_list_keys(cfg, key, value, replaced)
     try:
         cfg.merge_from_dict(overrides)
         if any(key.split('.')[0] == 'custom_imports' for key in overrides):

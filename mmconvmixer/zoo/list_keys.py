@@ -3,7 +3,7 @@
 Where there is no list, mmengine makes a dict with the key '0', which fails when the run has made
 its folder, or is lost without a word.
 """
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -15,17 +15,20 @@ _HOOKS = ('custom_hooks', 'default_hooks')
 _TO_ADD_A_HOOK = 'to add a hook, set default_hooks.NAME.type'
 
 
-def check_list_keys(cfg: Config, key: str, value: Any) -> None:
+def check_list_keys(cfg: Config, key: str, value: Any, replaced: Collection[str] = ()) -> None:
     """Raise BadConfig if a key numbers an item that is not there, or gives a list no number.
 
     Args:
         cfg: the config, without the override.
         key: dotted.
         value: what is to be set.
+        replaced: keys whose lists and dicts give way to a new dict (`_delete_=True`).
     """
     parts, node = key.split('.'), cfg
     for depth, part in enumerate(parts):
         prefix, below = '.'.join(parts[:depth]), parts[depth + 1:]
+        if prefix in replaced:
+            node = {}
         if isinstance(node, list | tuple):
             reason = _misfit(cfg, prefix, node, part, below, value)
             node = node[int(part)] if reason is None else None

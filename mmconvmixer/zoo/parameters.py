@@ -29,8 +29,8 @@ _SECTIONS = {
         'flat_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate', 'layer_decay_rate'},
 }
 # The constructors that read no other key of `paramwise_cfg`.
-_CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor',
-                 'LearningRateDecayOptimWrapperConstructor')
+KNOWN_CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor',
+                      'LearningRateDecayOptimWrapperConstructor')
 _HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
           'visualization'}
 
@@ -44,7 +44,7 @@ def parameters_of(prefix: str, node: Mapping | Config, cfg: Config) -> set[str] 
         cfg: the config.
     """
     first, _, rest = prefix.partition('.')
-    if first == 'optim_wrapper' and cfg.optim_wrapper.get('constructor') not in _CONSTRUCTORS:
+    if first == 'optim_wrapper' and cfg.optim_wrapper.get('constructor') not in KNOWN_CONSTRUCTORS:
         return None
     if prefix in _SECTIONS:
         return _SECTIONS[prefix]

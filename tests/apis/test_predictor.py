@@ -57,6 +57,26 @@ def test_a_stream_answers_in_order_and_takes_no_more_than_it_needs(predictor, di
         itertools.islice(itertools.cycle(expected), 100))
 
 
+def test_a_stream_takes_what_has_no_length_in_spite_of_its_method(predictor, digits):
+    class Unmeasured:
+        def __iter__(self):
+            return iter(digits[:2])
+
+        def __len__(self):
+            raise TypeError('the number of images is not known')
+
+    assert [answer['pred_label'] for answer in predictor.stream(Unmeasured())] == [
+        predictor(digit)['pred_label'] for digit in digits[:2]]
+
+
+def test_a_stream_takes_an_array_of_several_images(predictor, digits):
+    expected = [predictor(digit)['pred_label'] for digit in digits[:2]]
+    for array in (np.stack(digits[:2]), np.stack(digits[:2])[..., None]):
+        assert [answer['pred_label'] for answer in predictor.stream(array)] == expected
+    with pytest.raises(BadImage, match=r'list\(array\)'):  # a call takes lists alone
+        predictor(array)
+
+
 def test_a_bad_image_in_a_stream_gets_an_error_in_its_place(predictor, digits):
     answers = list(predictor.stream([digits[0], b'no image', digits[1]]))
     assert ['error' in answer for answer in answers] == [False, True, False]
@@ -271,7 +291,7 @@ def test_one_image_in_a_stream_is_one_image(predictor, digits, tmp_path, form):
 @pytest.mark.parametrize(('image', 'said'), [
     ('missing.png', 'does not exist'), (b'no image', "can't be decoded"),
     (io.BytesIO(b'an image'), 'getvalue'), (torch.zeros(3, 8, 8), 'NumPy array'),
-    (np.zeros((2, 8, 8, 3), np.uint8), r'list\(array\)'), (5, 'got int')])
+    (np.zeros((8, 8), np.float32), 'range 0 to 255'), (5, 'got int')])
 def test_one_bad_image_is_the_same_error_in_every_call(predictor, ask, image, said):
     with pytest.raises(BadImage, match=said):
         dict(call=predictor, stream=lambda image: list(predictor.stream(image)),

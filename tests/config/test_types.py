@@ -2,11 +2,13 @@
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, Registry
 
 from mmconvmixer.config.types import check_types
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo import load_config
 
+Registry('hook', parent=HOOKS, scope='elsewhere').register_module('HookElsewhere', module=Hook)
 TRAINING = ('train_cfg', 'optim_wrapper', 'param_scheduler', 'val_cfg', 'val_evaluator')
 
 
@@ -52,6 +54,11 @@ def test_a_value_where_a_dict_belongs_is_named(change, said):
     dict(default_hooks=dict(timer=None, logger=dict(interval=1))), dict(custom_hooks=None),
     dict(custom_hooks=[dict(type=Hook), dict(type='mmengine.EMAHook')]),
     dict(custom_hooks=[dict(type='mmengine.hooks.EMAHook')]),
+    dict(custom_hooks=[dict(type='EMAHook', metrics=['loss'], optimizer='SGD')]),
+    dict(val_evaluator=[dict(type='Accuracy', metrics=['top1'])]),
+    dict(val_evaluator=dict(type='Evaluator', metrics=[dict(type='Accuracy')])),
+    dict(optim_wrapper=dict(constructor='Mine', optimizer=dict(type='Mine'))),
+    dict(custom_hooks=[dict(_scope_='elsewhere', type='HookElsewhere')]),
     dict(custom_hooks=[Hook()], test_cfg={}, param_scheduler=[])])
 def test_classes_that_exist_pass(change):
     check_types(Config(dict(change, default_scope='mmpretrain')), *TRAINING)

@@ -20,6 +20,16 @@ class OldSequence:
         return ['a.png', 'b.png'][index]
 
 
+class VideoReader:
+    """Like mmcv's: it reads a frame at a time, and yields them."""
+
+    def read(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+    def __iter__(self):
+        yield self.read()
+
+
 class ArrayLike:
 
     def __array__(self, dtype=None, copy=None):
@@ -69,15 +79,17 @@ def test_what_is_not_an_image_is_refused_with_the_way_to_give_it(png, make, advi
 
 @pytest.mark.parametrize('one', [
     'a.png', Path('a.png'), b'bytes', bytearray(b'bytes'), memoryview(b'bytes'),
-    np.zeros((8, 8), np.uint8), np.zeros((2, 8, 8, 3), np.uint8), torch.zeros(3, 8, 8),
-    Image.new('L', (8, 8)), io.BytesIO(b'bytes'), io.StringIO('a.png'), ArrayLike(), dict, 5, None])
+    np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((3, 8, 8)),
+    torch.zeros(3, 8, 8), Image.new('L', (8, 8)), io.BytesIO(b'bytes'), io.StringIO('a.png'),
+    ArrayLike(), dict, 5, None])
 def test_what_yields_no_images_is_a_single_one(one):
     assert is_single(one)
 
 
 @pytest.mark.parametrize('several', [
     ['a.png'], ('a.png',), {'a.png'}, iter(['a.png']), OldSequence(), np.array(['a.png']),
-    np.array([Path('a.png')])])
+    np.array([Path('a.png')]), VideoReader(), np.zeros((2, 8, 8, 3), np.uint8),
+    np.zeros((2, 8, 8), np.uint8)])
 def test_what_yields_images_is_several(several):
     assert not is_single(several)
 

@@ -1,6 +1,10 @@
 """A network for images of another shape than the data set's is one line, before a run begins."""
+from argparse import Namespace
+
 import pytest
 import torch
+from mmengine.dataset import default_collate
+from mmengine.registry import FUNCTIONS
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 
@@ -23,6 +27,12 @@ def network(means=0, stds=None, **backbone):
     return ImageClassifier(
         dict(dict(type='ConvMixer', arch='8/2-p2-k3'), **backbone),
         data_preprocessor=dict(statistics, type='ClsDataPreprocessor'))
+
+
+@FUNCTIONS.register_module(force=True)
+def three_channels(samples):
+    batch = default_collate(samples)
+    return dict(batch, inputs=batch['inputs'].repeat(1, 3, 1, 1))
 
 
 MIXER = dict(type='MlpMixer', img_size=(32, 64), arch=dict(
@@ -63,6 +73,30 @@ def test_a_preprocessor_may_change_the_size(preprocessor):
     model = network(**MIXER)
     model.data_preprocessor = MODELS.build(preprocessor)
     check_image_shape(model, images(3, 32, 32), 'train_dataloader')
+
+
+@pytest.mark.parametrize('part', ['model', 'backbone', 'preprocessor', 'augment', 'derived'])
+def test_classes_of_the_user_s_may_change_images_themselves(part):
+    model = network(**dict(MIXER, img_size=(16, 16)) if part == 'augment' else dict(in_channels=4))
+    if part == 'model':
+        model.__class__ = type('Own', (ImageClassifier,), {})
+    elif part == 'backbone':
+        model.backbone.__class__ = type('Own', (type(model.backbone),), {'__module__': 'own'})
+    elif part == 'augment':
+        model.data_preprocessor.batch_augments = Namespace(augments=[object()])
+    else:
+        kind = type(model.data_preprocessor)
+        model.data_preprocessor.__class__ = type(kind.__name__ if part == 'derived' else 'Own',
+                                                 (kind,), {})
+    check_image_shape(model, images(3, 8, 8), 'train_dataloader')
+
+
+def test_a_collate_function_of_the_user_s_may_change_images_itself(evaluate, trained, tmp_path):
+    change = {'model.backbone.in_channels': 3}
+    with pytest.raises(BadConfig, match='test_dataloader have 1 channel'):
+        evaluate(trained, tmp_path, change, strict=False)
+    change['test_dataloader.collate_fn.type'] = 'three_channels'
+    assert 'accuracy/top1' in evaluate(trained, tmp_path, change, strict=False)
 
 
 def test_where_no_sample_can_be_prepared_nothing_is_said():

@@ -63,6 +63,15 @@ def test_an_item_that_is_there_can_be_set(config):
     assert cfg.model.head.at == {'3': 1, '4': 2}
 
 
+@pytest.mark.parametrize('replacement', [dict(type='Accuracy'), dict(type='Accuracy', topk=3)])
+def test_a_dict_may_replace_a_list(config, replacement):
+    keys = {f'test_evaluator.{key}': value for key, value in replacement.items()}
+    cfg = load_config(config, {**keys, 'test_evaluator._delete_': True})
+    assert cfg.test_evaluator == replacement
+    with pytest.raises(BadConfig, match='no item|not a list; set test_evaluator.type'):
+        load_config(config, {'test_evaluator._delete_': True, 'test_evaluator.0.type': 'Accuracy'})
+
+
 def test_a_hook_in_a_list_that_is_not_there_leaves_no_folder(train, tmp_path):
     with pytest.raises(BadConfig, match=r'no list custom_hooks; .* default_hooks\.NAME\.type'):
         train(tmp_path / 'run', {'custom_hooks.0.type': 'EMAHook'})
