@@ -27,6 +27,7 @@ from mmengine import Config, MessageHub, MMLogger
 from mmengine.config import utils as config_utils
 from mmengine.registry import DefaultScope
 from mmengine.runner import runner
+from mmengine.utils import manager
 from mmengine.visualization import Visualizer
 
 import mmconvmixer.apis.training
@@ -103,6 +104,15 @@ def machine_and_packages_stay():
 def no_default_scope():
     """Start each test without a default scope: a Runner sets it for the whole process."""
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
+def free_lock(monkeypatch):
+    """Give each test a new lock of mmengine's loggers, which keep it after an error.
+
+    A thread of a later test would wait for it forever.
+    """
+    monkeypatch.setattr(manager, '_lock', threading.RLock())
 
 
 @pytest.fixture(autouse=True)
