@@ -73,7 +73,7 @@ def _has(registry: Registry, kind: str, scope: str | None) -> bool:
     try:
         with registry.switch_scope_and_registry(scope or 'mmpretrain') as scoped:
             return scoped.get(kind) is not None
-    except Exception:  # it imports the module that a dotted name says
+    except RuntimeError:  # mmengine's, for a dotted name that cannot be imported
         return False
 
 

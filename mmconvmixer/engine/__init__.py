@@ -14,6 +14,8 @@ from mmconvmixer.engine.optim import (
     AmpOptimWrapper,
     AmpSAMOptimWrapper,
     LearningRateDecayOptimWrapperConstructor,
+    MuonAdamW,
+    MuonOptimWrapperConstructor,
     PiecewiseLinearLR,
     SAMOptimWrapper,
     WarmUpCosineLR,
@@ -21,7 +23,7 @@ from mmconvmixer.engine.optim import (
 from mmconvmixer.engine.runner import Runner
 
 __all__ = ['AmpOptimWrapper', 'AmpSAMOptimWrapper', 'CalibrationError', 'CheckpointHook',
-           'Evaluator', 'FreezeHook', 'LearningRateDecayOptimWrapperConstructor',
-           'PerClassAccuracy', 'PiecewiseLinearLR', 'ProgressHook', 'RandomStateHook', 'Runner',
-           'SAMOptimWrapper', 'ShowHook', 'UnreadableHook', 'WarmUpCosineLR',
-           'start_process_group']
+           'Evaluator', 'FreezeHook', 'LearningRateDecayOptimWrapperConstructor', 'MuonAdamW',
+           'MuonOptimWrapperConstructor', 'PerClassAccuracy', 'PiecewiseLinearLR', 'ProgressHook',
+           'RandomStateHook', 'Runner', 'SAMOptimWrapper', 'ShowHook', 'UnreadableHook',
+           'WarmUpCosineLR', 'start_process_group']

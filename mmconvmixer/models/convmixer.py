@@ -231,9 +231,9 @@ class ConvMixer(BaseModule):
             Tensors (B, embed_dims, H // patch_size, W // patch_size),
             channels-last in memory.
         """
+        x = self.stem(channels_last(x))
         if not torch.compiler.is_compiling():
             self._say_how(x)
-        x = self.stem(channels_last(x))
         steps = execution.choose_steps(self.stages, x, self.impl, kind=ConvMixerBlock)
         recompute = self.with_cp and torch.is_grad_enabled() and not is_transformed(x)
         outs, origin = [], None

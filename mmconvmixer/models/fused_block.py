@@ -11,6 +11,7 @@ from mmconvmixer.ops.reference import BlockOptions, BlockWeights, Origin
 
 IMPLEMENTATIONS = ('auto', 'reference', 'fused')
 
+_LEAST_MAP = 8192  # channels x positions of an image; calling a CPU's kernels takes a millisecond
 _LARGEST_KERNEL = 15  # larger ones take minutes to compile for a GPU
 
 
@@ -45,9 +46,13 @@ def _is_traced(x: Tensor) -> bool:
 
 
 def _wins_on_cpu(x: Tensor, training: bool) -> bool:
-    """Whether a CPU's kernels are faster than plain PyTorch, see docs/notes/cpu_training.md."""
+    """Whether a CPU's kernels are faster than plain PyTorch, see docs/notes/cpu_training.md.
+
+    The size of the batch is not considered: the last batch of an epoch, and each process's
+    share of a batch, are computed like the others.
+    """
     return (x.device.type == 'cpu' and training and torch.is_grad_enabled()
-            and compute_dtype(x) is torch.float32)
+            and compute_dtype(x) is torch.float32 and x.shape[1:].numel() >= _LEAST_MAP)
 
 
 def supports(act: nn.Module, norm: nn.Module) -> bool:

@@ -30,7 +30,7 @@ _SECTIONS = {
 }
 # The constructors that read no other key of `paramwise_cfg`.
 KNOWN_CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor',
-                      'LearningRateDecayOptimWrapperConstructor')
+                      'LearningRateDecayOptimWrapperConstructor', 'MuonOptimWrapperConstructor')
 _HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
           'visualization'}
 

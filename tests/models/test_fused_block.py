@@ -308,15 +308,16 @@ def test_copies_and_files_do_not_contain_the_kernels():
 
 @pytest.mark.parametrize('written_in', ['cpp'], indirect=True)
 def test_auto_trains_through_the_kernels_on_a_cpu(kernels_called):
-    model, x = ConvMixer(SIZES), torch.randn(2, 3, 8, 8)
+    model, x = ConvMixer(SIZES | dict(embed_dims=32)), torch.randn(2, 3, 64, 64)
     model(x)
     assert kernels_called == ['train_act_norm'] + ['train_block'] * SIZES['depth']
 
 
 @pytest.mark.parametrize('written_in', ['cpp'], indirect=True)
 def test_auto_is_plain_pytorch_on_a_cpu_where_that_is_faster(kernels_called):
-    """Inference has no kernels of its own there, and the kernels compute in float32 only."""
-    model, x = ConvMixer(SIZES), torch.randn(2, 3, 8, 8)
+    """In inference, in other dtypes, and for small feature maps, whatever the batch size."""
+    model, x = ConvMixer(SIZES | dict(embed_dims=32)), torch.randn(2, 3, 64, 64)
+    model(x[:, :, :60])
     with torch.autocast('cpu', torch.bfloat16):
         model(x)
     model.double()(x.double())

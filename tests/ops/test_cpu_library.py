@@ -12,7 +12,7 @@ from mmconvmixer.models import ConvMixer
 from mmconvmixer.ops import kernels, reference
 from mmconvmixer.ops.fused.cpu_kernels import call, library
 
-SIZES = dict(embed_dims=8, depth=1, patch_size=2, kernel_size=3)
+SIZES = dict(embed_dims=8, depth=1, patch_size=1, kernel_size=3)
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +58,12 @@ def test_without_a_compiler_plain_pytorch_trains(monkeypatch):
     said = []
     monkeypatch.setattr('mmconvmixer.models.convmixer._log', said.append)
     model = ConvMixer(SIZES)
-    model(torch.randn(2, 3, 8, 8))[0].sum().backward()
+    model(torch.randn(2, 3, 32, 32))[0].sum().backward()
     assert model.stem[0].weight.grad.isfinite().all()
     assert said == ['ConvMixer trains in plain PyTorch; to train faster, it needs a C++ compiler '
                     '(g++ or clang++, or the one in $CXX)']
     with pytest.raises(FusedKernelsUnavailable, match=r"needs a C\+\+ compiler.*impl='auto'"):
-        ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 8, 8))
+        ConvMixer(SIZES, impl='fused')(torch.randn(2, 3, 32, 32))
 
 
 def test_what_a_failing_compiler_says_is_shown(tmp_path, monkeypatch):
