@@ -30,8 +30,8 @@ def digits():
 def said(monkeypatch):
     """The logged lines about the precision, each with its level."""
     lines = []
-    for module in ('backends.build', 'processor'):
-        monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
+    for module in ('deploy.backends.build', '_support.processor'):
+        monkeypatch.setattr(f'mmconvmixer.{module}.print_log',
                             lambda line, logger=None, level=logging.INFO: lines.append(
                                 (line, level)))
     return lines

@@ -2,7 +2,6 @@
 import pytest
 import torch
 
-from mmconvmixer.deploy import processor as processor_module
 from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, torch_eager
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
@@ -21,8 +20,8 @@ def job(convmixer):
 def said(monkeypatch):
     """The lines that were logged."""
     lines = []
-    for module in ('backends.auto', 'backends.build', 'processor'):
-        monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
+    for module in ('deploy.backends.auto', 'deploy.backends.build', '_support.processor'):
+        monkeypatch.setattr(f'mmconvmixer.{module}.print_log',
                             lambda line, *args, **kwargs: lines.append(line))
     return lines
 
@@ -100,17 +99,6 @@ def test_a_processor_with_a_precision_computes_in_it(job, said, processor):
     assert said == ['logits are computed by torch in bfloat16']
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(run(images), torch_eager.build(job, 'bfloat16')(images))
-
-
-@pytest.mark.parametrize(('flags', 'bfloat16', 'int8'), [
-    ({'avx2'}, False, False), ({'avx2', 'avx512f'}, False, False),
-    ({'avx2', 'avx_vnni'}, False, True), ({'avx512f', 'avx512_vnni'}, False, True),
-    ({'avx512_vnni', 'avx512_bf16'}, True, True), ({'asimd'}, False, False),
-    ({'asimd', 'asimddp', 'bf16', 'i8mm'}, True, True)])
-def test_instruction_sets_say_what_there_is(monkeypatch, flags, bfloat16, int8):
-    monkeypatch.setattr(processor_module, 'processor_flags', lambda: frozenset(flags))
-    assert processor_module.has_bfloat16() == bfloat16
-    assert processor_module.has_int8() == int8
 
 
 def test_auto_without_a_working_backend_is_an_error(job, said, monkeypatch):

@@ -2,10 +2,10 @@
 import numpy as np
 from mmengine.logging import print_log
 
+from mmconvmixer._support.processor import supported_precision
 from mmconvmixer.deploy.backends.auto import fastest
 from mmconvmixer.deploy.backends.load import Run, able_backends, check_options, load_backend
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.processor import supported_precision
 
 
 def build_backend(job: Job, backend: str, precision: str,

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
 from mmconvmixer._support.atomic_write import atomic_write
+from mmconvmixer._support.processor import has_int8
 from mmconvmixer.checkpoints.hashes import sha256_of
 from mmconvmixer.config.portable import portable
 from mmconvmixer.deploy.classes import classes_of
@@ -19,7 +20,6 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.output import checked_out
 from mmconvmixer.deploy.packages import require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.processor import has_int8
 from mmconvmixer.deploy.quantization import nncf_int8, onnxruntime_int8
 from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.deploy.quantization.calibration import COUNT, calibration_batches

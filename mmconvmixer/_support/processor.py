@@ -1,4 +1,4 @@
-"""The precisions that this machine's processor has instructions for."""
+"""What this machine's processor has instructions for, and the precision that follows from it."""
 import logging
 from functools import cache
 from pathlib import Path
