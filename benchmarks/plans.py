@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.rows import PEERS, Plan
 from benchmarks.trained_like import trained_like
 from mmconvmixer._support.clock import time_in_turn
+from mmconvmixer._support.processor import supported_precision
 from mmconvmixer.deploy.backends import BACKENDS, PRECISIONS, able_backends
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.packages import is_installed, require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.errors import UnknownOption

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mmconvmixer._support.clock import fastest
 from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.deploy.backends import load_backend
+from mmconvmixer.deploy.backends import computed_precision, load_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
 from mmconvmixer.errors import UnknownOption
@@ -76,7 +76,9 @@ def build_row(plan: Plan) -> tuple[Run, str]:
     if not in_torch:
         batches = None if plan.calibration is None else [
             each[None] for each in plan.calibration]
-        return load_backend(plan.row).build(Job(model, preprocessing), plan.precision, batches), ''
+        run = load_backend(plan.row).build(Job(model, preprocessing), plan.precision, batches)
+        computed = computed_precision(run, plan.precision)
+        return run, '' if computed == plan.precision else f'computes in {computed}'
     network = (_peer(plan.row, model, weights) if plan.row in PEERS
                else _Classifier(model.backbone, model.neck, model.head))
     network = network.to(plan.device).train(plan.train)

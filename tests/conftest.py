@@ -357,7 +357,7 @@ def processor(monkeypatch):
     which computes int8 and bfloat16 in any case, only more slowly.
     """
     def take_for(kind: str) -> None:
-        monkeypatch.setattr('mmconvmixer.deploy.processor.processor_flags',
+        monkeypatch.setattr('mmconvmixer._support.processor.processor_flags',
                             lambda: PROCESSORS[kind])
     return take_for
 

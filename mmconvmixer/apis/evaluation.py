@@ -18,6 +18,7 @@ from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.checkpoints.new_head import class_count
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, use_for_testing
+from mmconvmixer.config.precision import without_missing_bfloat16
 from mmconvmixer.config.test_set import augment_at_test_time, show_predictions
 from mmconvmixer.config.types import check_types
 from mmconvmixer.datasets import check_folders, faster_pipeline
@@ -72,7 +73,7 @@ def evaluate(config: str | Path,
         out: file for the metrics or predictions; its suffix selects the format.
         out_item: what goes into `out`, 'metrics' or 'pred'.
         overrides: dotted config keys and their values.
-        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU that has it.
         tta: test-time augmentation: average the scores of an image and its mirror
             image, or follow the config's `tta_model` and `tta_pipeline`.
         show: show images with their predictions in a window.
@@ -123,6 +124,7 @@ def evaluate(config: str | Path,
         augment_at_test_time(cfg)
     if amp:
         cfg.test_cfg = {**(cfg.get('test_cfg') or {}), 'fp16': True}
+    without_missing_bfloat16(cfg, 'test_cfg')
     if show or show_dir:
         show_predictions(cfg, show, show_dir, interval, wait_time)
     fill_in(cfg, ['test_dataloader'], pin_memory)

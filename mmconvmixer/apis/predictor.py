@@ -48,8 +48,8 @@ class Predictor:
             installed and selects the fastest whose answers agree with the model's,
             which takes a minute for a large network. On a GPU, 'torch' or
             'compile'. Default: the model itself, or 'auto' if a `precision` is given.
-        precision: 'float32', 'bfloat16' or 'int8'. A processor that lacks it falls back
-            to float32 and logs it.
+        precision: 'float32', 'bfloat16' or 'int8'. A processor without bfloat16 falls
+            back to float32 and logs it.
         calib: for 'int8', real images that calibrate the ranges of the activations: a
             folder or a list.
         batch_size: images per forward pass for lists, folders and streams, unless a call

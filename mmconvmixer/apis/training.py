@@ -16,6 +16,7 @@ from mmconvmixer.apis.prepare import join_processes, open_config, prepare
 from mmconvmixer.checkpoints import read_checkpoint, read_latest
 from mmconvmixer.config.data_loaders import fill_in
 from mmconvmixer.config.image_folders import class_names, find_parts, use_for_training
+from mmconvmixer.config.precision import without_missing_bfloat16
 from mmconvmixer.config.types import check_types
 from mmconvmixer.datasets import check_folders
 from mmconvmixer.datasets.same_classes import other_classes
@@ -56,7 +57,7 @@ def train(config: str | Path,
         resume: True resumes from the newest complete checkpoint of the run in `work_dir`,
             and trains from the start if there is none; a path resumes from that checkpoint.
         overrides: dotted config keys and their values.
-        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        amp: mixed precision: float16 on a GPU, bfloat16 on a CPU that is faster in it.
         validate: False skips the evaluations between epochs.
         auto_scale_lr: scale the learning rate by the ratio of the actual total batch size
             to the config's `auto_scale_lr.base_batch_size`.
@@ -84,6 +85,7 @@ def train(config: str | Path,
     for name in loaders:
         check_folders(cfg[name].dataset)
     _check_optim_wrapper(cfg.optim_wrapper, amp)
+    without_missing_bfloat16(cfg, 'val_cfg')
     if auto_scale_lr or (cfg.get('auto_scale_lr') or {}).get('enable'):
         _scale_learning_rate(cfg)
     join_processes(cfg, launcher)

@@ -6,12 +6,12 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmconvmixer._support.processor import supported_precision
 from mmconvmixer.datasets.image_input import ImageInput
 from mmconvmixer.deploy.backends import build_backend
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.network import check_is_classifier
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.processor import supported_precision
 from mmconvmixer.deploy.quantization.calibration import calibration_batches
 from mmconvmixer.errors import UnknownOption
 

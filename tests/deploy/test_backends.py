@@ -1,8 +1,10 @@
 """Backends: which one `auto` takes, and which ones it leaves out."""
+import time
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from mmconvmixer.deploy import processor as processor_module
 from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, torch_eager
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
@@ -21,8 +23,8 @@ def job(convmixer):
 def said(monkeypatch):
     """The lines that were logged."""
     lines = []
-    for module in ('backends.auto', 'backends.build', 'processor'):
-        monkeypatch.setattr(f'mmconvmixer.deploy.{module}.print_log',
+    for module in ('deploy.backends.auto', 'deploy.backends.build', '_support.processor'):
+        monkeypatch.setattr(f'mmconvmixer.{module}.print_log',
                             lambda line, *args, **kwargs: lines.append(line))
     return lines
 
@@ -82,16 +84,73 @@ def test_a_program_for_one_batch_size_computes_smaller_ones():
     assert made == [4]
 
 
-@pytest.mark.parametrize('precision', ['bfloat16', 'int8'])
-def test_a_processor_without_a_precision_computes_in_float32_and_logs_it(
-        job, said, processor, precision):
+def test_a_processor_without_bfloat16_computes_in_float32_and_logs_it(job, said, processor):
     processor('with AVX2 alone')
-    images = [sample_batch(job.preprocessing, 2)]
-    run = build_backend(job, 'auto' if precision == 'int8' else 'torch', precision, images)
-    assert any('computing in float32' in line for line in said)
+    run = build_backend(job, 'torch', 'bfloat16')
+    assert said == ['this processor has no bfloat16 instructions: computing in float32',
+                    'logits are computed by torch in float32']
     images = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(run(images), torch_eager.build(job, 'float32')(images),
-                               rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(run(images), torch_eager.build(job, 'float32')(images))
+
+
+@pytest.fixture
+def runtimes(monkeypatch):
+    """Replace both runtimes with int8 by functions with these outputs and seconds."""
+    def replace(job, seconds):
+        eager = torch_eager.build(job, 'float32')
+
+        def build(name):
+            def run(precision):
+                def wait(images):
+                    time.sleep(seconds[name, precision])
+                    return eager(images)
+                return wait
+            return lambda job, precision, calibration=None: run(precision)
+        monkeypatch.setattr(auto, 'load_backend', lambda name: SimpleNamespace(build=build(name)))
+    return replace
+
+
+@pytest.mark.parametrize('kind, int8_takes, chosen', [
+    ('with AVX2 alone', 0.01, 'openvino in int8'), ('with AVX2 alone', 0.05, 'openvino in float32'),
+    ('with VNNI and bfloat16', 0.05, 'openvino in int8')])
+def test_where_int8_may_gain_nothing_auto_compares_it_with_float32(
+        job, said, processor, runtimes, kind, int8_takes, chosen):
+    processor(kind)
+    runtimes(job, {('openvino', 'int8'): int8_takes, ('openvino', 'float32'): 0.03,
+                   ('onnxruntime', 'int8'): 0.08, ('onnxruntime', 'float32'): 0.08})
+    auto.fastest(job, ['onnxruntime', 'openvino'], 'int8', None, 1)
+    assert said[-1].startswith(f'auto: {chosen} (images per second: onnxruntime in int8 ')
+    assert ('openvino in float32' in said[-1]) == (kind == 'with AVX2 alone')
+
+
+def test_int8_is_computed_on_a_processor_without_instructions_for_it(job, said, processor):
+    for package in ('openvino', 'nncf'):
+        pytest.importorskip(package)
+    processor('with AVX2 alone')
+    images = torch.from_numpy(sample_batch(job.preprocessing, 4))
+    run = build_backend(job, 'openvino', 'int8', [images.numpy()])
+    assert said == ['logits are computed by openvino in int8']
+    expected = torch_eager.build(job, 'float32')(images)
+    difference = (run(images) - expected).abs().max() / expected.abs().max()
+    assert 1e-4 < difference < auto.TOLERANCES['int8']
+
+
+def test_what_openvino_computes_in_is_read_back_from_it(job, said, processor):
+    """It takes the hint 'bf16' on every processor, also where it computes in float32."""
+    openvino = pytest.importorskip('openvino')
+    processor('with VNNI and bfloat16')
+    run = build_backend(job, 'openvino', 'bfloat16')
+    images = torch.from_numpy(sample_batch(job.preprocessing, 2))
+    expected = torch_eager.build(job, 'float32')(images)
+    difference = (run(images) - expected).abs().max() / expected.abs().max()
+    if 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        assert said == ['logits are computed by openvino in bfloat16'] and difference > 1e-4
+    else:
+        assert said == ['logits are computed by openvino in float32, which does not compute in '
+                        'bfloat16 here']
+        assert difference < 1e-5
+        auto.fastest(job, ['openvino'], 'bfloat16', None, 1)
+        assert said[-1].startswith('auto: openvino in float32 ')
 
 
 def test_a_processor_with_a_precision_computes_in_it(job, said, processor):
@@ -100,17 +159,6 @@ def test_a_processor_with_a_precision_computes_in_it(job, said, processor):
     assert said == ['logits are computed by torch in bfloat16']
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(run(images), torch_eager.build(job, 'bfloat16')(images))
-
-
-@pytest.mark.parametrize(('flags', 'bfloat16', 'int8'), [
-    ({'avx2'}, False, False), ({'avx2', 'avx512f'}, False, False),
-    ({'avx2', 'avx_vnni'}, False, True), ({'avx512f', 'avx512_vnni'}, False, True),
-    ({'avx512_vnni', 'avx512_bf16'}, True, True), ({'asimd'}, False, False),
-    ({'asimd', 'asimddp', 'bf16', 'i8mm'}, True, True)])
-def test_instruction_sets_say_what_there_is(monkeypatch, flags, bfloat16, int8):
-    monkeypatch.setattr(processor_module, 'processor_flags', lambda: frozenset(flags))
-    assert processor_module.has_bfloat16() == bfloat16
-    assert processor_module.has_int8() == int8
 
 
 def test_auto_without_a_working_backend_is_an_error(job, said, monkeypatch):

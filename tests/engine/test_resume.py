@@ -24,7 +24,8 @@ def whole(train, tmp_path_factory):
     ({'randomness.seed': None}, {}),
     ({}, dict(validate=False)),
     ({'train_dataloader.num_workers': 2}, {}),
-    ({'train_dataloader.num_workers': 2, 'randomness.seed': None},
+    ({'train_dataloader.num_workers': 2, 'randomness.seed': None,
+      'optim_wrapper.dtype': 'bfloat16'},
      dict(amp=True, persistent_workers=False)),
 ], ids=['plain', 'no seed', 'no validation', 'workers',
         'workers, no seed, amp'])

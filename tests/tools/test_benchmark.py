@@ -78,6 +78,19 @@ def test_a_precision_that_the_processor_lacks_has_no_rows_and_that_is_said(
     assert 'torch float32' in done.out and 'torch bfloat16' not in done.out
 
 
+def test_a_row_says_if_its_runtime_computes_in_another_precision(
+        tool, processor, forked, small_products):
+    openvino = pytest.importorskip('openvino')
+    processor('with VNNI and bfloat16')
+    done = tool('benchmark', NAME, '--backends', 'openvino', '--precisions', 'bfloat16', '--peers',
+                '--batch-size', 1, '--rounds', 1, '--threads', 1, experiment=False)
+    assert done.code == 0, done.err
+    row, = (line for line in done.out.splitlines() if 'openvino bfloat16' in line
+            and 'building' not in line and 'ratio' not in line)
+    has = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    assert row.endswith('(computes in float32)') == (not has)
+
+
 def test_a_training_step(tool, small_products):
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', '--peers',
                 'mmpretrain', '--batch-size', 12, '--rounds', 1, '--threads', 1, '--train',

@@ -21,13 +21,10 @@ def test_its_options_are_these(tools, options_of):
         '--max-drop', '--no-evaluate', '--cfg-options'}
 
 
-@pytest.mark.parametrize('kind, warnings', [
-    ('with AVX2 alone', ['this processor has no int8 instructions (VNNI): the file will be slow '
-                         'here']),
-    ('with VNNI and bfloat16', [])])
+@pytest.mark.parametrize('kind', ['with AVX2 alone', 'with VNNI and bfloat16'])
 @pytest.mark.parametrize('format, name', [('openvino', 'net.xml'), ('onnx', 'net.onnx')])
 def test_it_prints_top_1_before_and_after_and_writes_the_file(
-        tool, images, processor, tmp_path, format, name, kind, warnings):
+        tool, images, processor, tmp_path, format, name, kind):
     processor(kind)
     for package in ('openvino', 'nncf', 'onnxruntime', 'onnxscript'):
         pytest.importorskip(package)
@@ -36,8 +33,7 @@ def test_it_prints_top_1_before_and_after_and_writes_the_file(
     assert done.code == 0, done.err
     record = json.loads((tmp_path / f'{name}.json').read_text())
     after = record['top1']['after']
-    *logged, accuracy, wrote = done.out.splitlines()
-    assert [line.partition(' - WARNING - ')[2] for line in logged] == warnings
+    accuracy, wrote = done.out.splitlines()
     assert [accuracy, wrote] == [
         f'top-1 before 99.00  after {after:.2f}  drop {record["top1"]["before"] - after:.2f}',
         f'wrote {tmp_path / name}, calibrated on 30 images']

@@ -296,7 +296,11 @@ def test_only_many_images_use_the_pipeline_that_imports_numba(
     assert len(used) == (12 if many else 0)
 
 
-def test_amp_computes_in_bfloat16_on_a_cpu(evaluate, trained, tmp_path):
+@pytest.mark.parametrize('kind, dtype', [('with AVX2 alone', torch.float32),
+                                         ('with VNNI and bfloat16', torch.bfloat16)])
+def test_amp_computes_in_bfloat16_on_a_cpu_that_has_it(
+        evaluate, trained, processor, tmp_path, kind, dtype):
+    processor(kind)
     seen = []
     from torch.nn.modules.module import register_module_forward_hook
     handle = register_module_forward_hook(
@@ -307,7 +311,7 @@ def test_amp_computes_in_bfloat16_on_a_cpu(evaluate, trained, tmp_path):
         assert set(seen) == {torch.float32}
         seen.clear()
         half = evaluate(trained, tmp_path, amp=True)
-        assert set(seen) == {torch.bfloat16}
+        assert set(seen) == {dtype}
     finally:
         handle.remove()
     assert half['accuracy/top1'] == pytest.approx(plain['accuracy/top1'], abs=3)

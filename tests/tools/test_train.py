@@ -58,23 +58,44 @@ def test_auto_scale_lr_scales_by_the_batch_size(tool, toy_config, tmp_path):
     assert rates[1] == pytest.approx(4 * rates[0])
 
 
-def test_amp_trains_in_bfloat16_on_a_cpu(tool, toy_config, trained, weights_of, tmp_path):
-    from torch.nn.modules.module import register_module_forward_hook
-    seen = set()
-    handle = register_module_forward_hook(
-        lambda module, inputs, output: seen.add(output.dtype)
-        if isinstance(module, torch.nn.Linear) else None)
-    try:
-        done = tool('train', toy_config, '--work-dir', tmp_path, '--no-validate', '--amp')
-    finally:
-        handle.remove()
+@pytest.fixture
+def dtypes(monkeypatch):
+    """The dtypes that linear layers return, as the test goes on."""
+    seen, forward = [], torch.nn.Linear.forward
+
+    # Not a hook: with one, ConvMixer calls its modules instead of fused kernels.
+    def watched(layer, x):
+        out = forward(layer, x)
+        seen.append(out.dtype)
+        return out
+    monkeypatch.setattr(torch.nn.Linear, 'forward', watched)
+    return seen
+
+
+def test_amp_trains_in_bfloat16_on_a_cpu_where_it_is_asked_for(
+        tool, toy_config, trained, weights_of, processor, dtypes, tmp_path):
+    processor('with VNNI and bfloat16')
+    done = tool('train', toy_config, '--work-dir', tmp_path, '--no-validate', '--amp',
+                '--cfg-options', 'optim_wrapper.dtype=bfloat16')
     assert done.code == 0, done.err
-    assert seen == {torch.bfloat16}
+    assert set(dtypes) == {torch.bfloat16}
     weights = weights_of(tmp_path / 'epoch_1.pth')
     full = weights_of(trained)
     assert {value.dtype for value in weights.values()} == {
         value.dtype for value in full.values()}
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize('options', [[], ['--cfg-options', 'optim_wrapper.dtype=bfloat16'],
+                                     ['--cfg-options', 'val_cfg.fp16=True']])
+def test_amp_on_a_processor_without_bfloat16_is_a_training_in_float32_and_says_so(
+        tool, toy_config, trained, weights_of, same_weights, processor, dtypes, tmp_path, options):
+    processor('with AVX2 alone')
+    done = tool('train', toy_config, '--work-dir', tmp_path, '--amp', *options)
+    assert done.code == 0, done.err
+    assert 'this processor has no bfloat16 instructions: computing in float32' in done.out
+    assert set(dtypes) == {torch.float32}
+    assert same_weights(weights_of(tmp_path / 'epoch_1.pth'), weights_of(trained))
 
 
 @pytest.mark.parametrize('options, persistent', [

@@ -9,10 +9,12 @@ from mmconvmixer.deploy.backends.load import (
     BACKENDS,
     PRECISIONS,
     Run,
+    RunIn,
     able_backends,
     check_options,
+    computed_precision,
     load_backend,
 )
 
-__all__ = ['BACKENDS', 'PRECISIONS', 'Run', 'able_backends', 'build_backend', 'check_options',
-           'load_backend']
+__all__ = ['BACKENDS', 'PRECISIONS', 'Run', 'RunIn', 'able_backends', 'build_backend',
+           'check_options', 'computed_precision', 'load_backend']

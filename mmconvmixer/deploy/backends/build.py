@@ -1,11 +1,19 @@
 """One call that builds a network's function in any backend."""
+import logging
+
 import numpy as np
 from mmengine.logging import print_log
 
+from mmconvmixer._support.processor import supported_precision
 from mmconvmixer.deploy.backends.auto import fastest
-from mmconvmixer.deploy.backends.load import Run, able_backends, check_options, load_backend
+from mmconvmixer.deploy.backends.load import (
+    Run,
+    able_backends,
+    check_options,
+    computed_precision,
+    load_backend,
+)
 from mmconvmixer.deploy.job import Job
-from mmconvmixer.deploy.processor import supported_precision
 
 
 def build_backend(job: Job, backend: str, precision: str,
@@ -16,7 +24,7 @@ def build_backend(job: Job, backend: str, precision: str,
         job: what to run; its dtype is ignored.
         backend: a key of `BACKENDS`, or 'auto': try all that are installed, leave out
             those whose outputs differ from PyTorch's, and take the fastest.
-        precision: one of `PRECISIONS`. On a processor without it, the network
+        precision: one of `PRECISIONS`. On a processor without bfloat16, the network
             computes in float32 and the log says so.
         calibration: for 'int8', batches (N, C, H, W) of real images.
         batch_size: images per call when 'auto' times the backends.
@@ -30,5 +38,8 @@ def build_backend(job: Job, backend: str, precision: str,
     if backend == 'auto':
         return fastest(job, able_backends(precision), precision, calibration, batch_size)
     run = load_backend(backend).build(job, precision, calibration)
-    print_log(f'logits are computed by {backend} in {precision}', 'current')
+    computed = computed_precision(run, precision)
+    print_log(f'logits are computed by {backend} in {computed}'
+              + ('' if computed == precision else f', which does not compute in {precision} here'),
+              'current', logging.INFO if computed == precision else logging.WARNING)
     return run

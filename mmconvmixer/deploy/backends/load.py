@@ -1,6 +1,7 @@
 """Which backends there are, and which of them can be used here."""
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
@@ -10,6 +11,23 @@ from mmconvmixer.deploy.packages import is_installed, require_packages
 from mmconvmixer.errors import UnknownOption
 
 Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RunIn:
+    """A `Run` whose runtime says in which precision it computes."""
+    run: Run
+    precision: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute the logits of images."""
+        return self.run(images)
+
+
+def computed_precision(run: Run, asked: str) -> str:
+    """Return the precision in which a backend computes, where `asked` was asked for."""
+    return run.precision if isinstance(run, RunIn) else asked
+
 
 BACKENDS = dict(torch='torch_eager', compile='torch_compiled', onnxruntime='onnxruntime',
                 openvino='openvino')

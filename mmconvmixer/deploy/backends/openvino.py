@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from mmconvmixer._support.clock import fastest
-from mmconvmixer.deploy.backends import Run
+from mmconvmixer.deploy.backends import Run, RunIn
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.formats import openvino_ir
 from mmconvmixer.deploy.job import Job
+from mmconvmixer.deploy.openvino_precision import precision_of
 
 if TYPE_CHECKING:
     import openvino
@@ -31,8 +32,14 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
     options = dict(INFERENCE_PRECISION_HINT='f32' if precision == 'float32' else 'bf16',
                    INFERENCE_NUM_THREADS=torch.get_num_threads())
 
+    # Compiled now, because its kernels say in which precision they compute.
+    one_image = (None if precision == 'float32'
+                 else _compiled(model, options, (1, *job.input_shape)))
+
     def for_batch(size: int) -> Run:
-        whole_batch = _whole_batch(model, options, (size, *job.input_shape))
+        if size == 1 and one_image is not None:
+            return _whole_batch(one_image)
+        whole_batch = _whole_batch(_compiled(model, options, (size, *job.input_shape)))
         if size == 1:
             return whole_batch
         # One image's feature maps of a large network fit into a core's cache, eight
@@ -40,13 +47,12 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
         runs = (whole_batch, _single_images(model, options, job.input_shape))
         images = torch.zeros(size, *job.input_shape)
         return runs[fastest({number: partial(run, images) for number, run in enumerate(runs)})]
-    return static_batches(for_batch)
+    run = static_batches(for_batch)
+    return run if one_image is None else RunIn(run, precision_of(one_image))
 
 
-def _whole_batch(model: 'openvino.Model', options: dict, shape: tuple[int, ...]) -> Run:
-    """Return a function that computes a batch of this shape in one call, with all threads."""
-    compiled = _compiled(model, options, shape)
-
+def _whole_batch(compiled: 'openvino.CompiledModel') -> Run:
+    """Return a function that computes a batch of one shape in one call, with all threads."""
     def run(images: Tensor) -> Tensor:
         # A copy, because the program writes its next output to the same memory.
         return torch.from_numpy(compiled(images.contiguous().numpy())[0].copy())

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmconvmixer.deploy.formats.onnx_session import session_of
 from mmconvmixer.deploy.formats.torch_program import export_program
 from mmconvmixer.deploy.job import Job
 
@@ -30,8 +31,5 @@ def reader(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
         path: the file.
         threads: 0 lets onnxruntime choose.
     """
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    session = session_of(Path(path), threads)
     return lambda images: session.run(None, {'images': images})[0]

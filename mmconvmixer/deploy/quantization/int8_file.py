@@ -1,13 +1,11 @@
 """Quantize a classifier to an int8 file, and measure its accuracy."""
 import json
-import logging
 import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
 from mmconvmixer._support.atomic_write import atomic_write
@@ -19,7 +17,6 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.output import checked_out
 from mmconvmixer.deploy.packages import require_packages
 from mmconvmixer.deploy.preprocessing import preprocessing_of
-from mmconvmixer.deploy.processor import has_int8
 from mmconvmixer.deploy.quantization import nncf_int8, onnxruntime_int8
 from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.deploy.quantization.calibration import COUNT, calibration_batches
@@ -49,7 +46,8 @@ def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     Returns:
         What is written to `<out>.json`: model, format, precision, inputs, outputs,
         preprocessing, classes, calibration (folder name, number of images), top1 (before,
-        after; None if not measured), kept_in_float (layers), files (sha256).
+        after; None if not measured), kept_in_float (layers), computed_here (how many
+        layers the runtime computes in each precision on this machine), files (sha256).
 
     Raises:
         UnknownOption: there is no int8 in this format, or max_drop without evaluate.
@@ -77,9 +75,6 @@ def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
     if batches[0].shape[1:] != job.input_shape:
         raise BadImage(f'the calibration images become {batches[0].shape[1:]}, but the network '
                        f'takes {job.input_shape}: the test pipeline does not resize them')
-    if not has_int8():
-        print_log('this processor has no int8 instructions (VNNI): the file will be slow here',
-                  'current', logging.WARNING)
 
     float_network = method.prepared(job)
     network, accuracy, kept = method.quantized(float_network, batches), None, []
@@ -105,7 +100,7 @@ def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
         precision='int8', **job.interface(FORMATS[format].dynamic_batch),
         preprocessing=job.preprocessing.as_dict(), classes=job.classes,
         calibration=dict(folder=Path(calib).resolve().name, images=len(batches)),
-        top1=accuracy, kept_in_float=kept,
+        top1=accuracy, kept_in_float=kept, computed_here=method.layers_by_precision(network),
         files={path.name: sha256_of(path) for path in files})
     with atomic_write(f'{out}.json') as part:
         part.write_text(json.dumps(record, indent=2) + '\n')

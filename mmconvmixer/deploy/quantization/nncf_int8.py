@@ -28,6 +28,7 @@ import numpy as np
 from torch import nn
 
 from mmconvmixer._support.atomic_write import atomic_write
+from mmconvmixer.deploy import openvino_precision
 from mmconvmixer.deploy.formats import FORMATS, openvino_ir
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.quantization.accuracy import Run
@@ -112,6 +113,12 @@ def runner(model: 'openvino.Model') -> Run:
     import openvino
     compiled = openvino.Core().compile_model(model, 'CPU')
     return lambda images: compiled(images)[0]
+
+
+def layers_by_precision(model: 'openvino.Model') -> dict[str, int]:
+    """Return how many layers OpenVINO computes in each precision, as `runner` runs them."""
+    import openvino
+    return openvino_precision.layers_by_precision(openvino.Core().compile_model(model, 'CPU'))
 
 
 def float_runner(model: 'openvino.Model') -> Run:

@@ -6,6 +6,7 @@ bits, -64 .. 64: a processor without VNNI adds two products of uint8 and int8 in
 which saturate, and with eight bits the same file gives wrong outputs there.
 """
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.deploy.formats import onnx_file
+from mmconvmixer.deploy.formats.onnx_session import session_of
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.quantization import onnx_graph
 from mmconvmixer.deploy.quantization.accuracy import Run
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 SUFFIX = onnx_file.SUFFIX
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+
+# What onnxruntime makes of a layer when it optimizes a graph.
+_INT8_KERNELS = ('QLinearConv', 'QGemm', 'QLinearMatMul', 'MatMulIntegerToFloat',
+                 'DynamicQuantizeMatMul')
+_FLOAT_KERNELS = ('Conv', 'FusedConv', 'NhwcFusedConv', 'Gemm', 'FusedGemm', 'MatMul',
+                  'FusedMatMul')
 
 _LAYERS = ['Conv', 'Gemm', 'MatMul', 'Relu', 'Clip']
 # After a GELU, which computes in float, these are also faster in float.
@@ -98,13 +106,23 @@ def layers(model: 'onnx.ModelProto') -> dict[str, list[str]]:
 
 def runner(model: 'onnx.ModelProto') -> Run:
     """Return images (N, C, H, W) -> outputs of a model."""
-    import onnxruntime
-    session = onnxruntime.InferenceSession(model.SerializeToString(),
-                                           providers=['CPUExecutionProvider'])
+    session = session_of(model)
     return lambda images: session.run(None, {'images': images})[0]
 
 
 float_runner = runner
+
+
+def layers_by_precision(model: 'onnx.ModelProto') -> dict[str, int]:
+    """Return how many layers onnxruntime computes in each precision."""
+    import onnx
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder, 'optimized.onnx')
+        session_of(model, optimized=optimized)
+        kinds = Counter(node.op_type for node in onnx.load(optimized).graph.node)
+    found = dict(int8=sum(kinds[kind] for kind in _INT8_KERNELS),
+                 float32=sum(kinds[kind] for kind in _FLOAT_KERNELS))
+    return {precision: count for precision, count in found.items() if count}
 
 
 def save(model: 'onnx.ModelProto', path: Path) -> list[Path]:

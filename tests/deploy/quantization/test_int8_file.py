@@ -97,15 +97,24 @@ def test_nothing_is_written_where_even_float_is_not_good_enough(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_int8_instructions_a_warning_says_that_the_file_is_slow_here(
-        digits, digit_images, tmp_path, monkeypatch, processor, format):
-    said = []
-    monkeypatch.setattr(module, 'print_log', lambda line, *args: said.append(line))
-    for kind in ('with VNNI and bfloat16', 'with AVX2 alone'):
-        processor(kind)
-        quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images, count=2,
-                 evaluate=False)
-    assert len(said) == 1 and 'slow' in said[0]
+def test_the_record_says_what_the_runtime_computes_in_each_precision_here(
+        digits, digit_images, tmp_path, format):
+    out = tmp_path / f'net{SUFFIXES[format]}'
+    assert quantize(digits, format, out, digit_images, count=2,
+                    evaluate=False)['computed_here'] == dict(int8=10)
+
+
+def test_layers_that_stay_in_float_are_counted_as_float(
+        digits, digit_images, tmp_path, format, monkeypatch):
+    monkeypatch.setattr(module, 'keep_worst', lambda names, quantize, *rest: (
+        quantize(rest[2], list(names)[:1]), list(names)[:1]))
+    monkeypatch.setattr(module, 'top1', lambda runs, test_set: dict.fromkeys(runs, 90.) | (
+        dict(after=89.) if 'before' in runs else {}))
+    record = quantize(digits, format, tmp_path / f'net{SUFFIXES[format]}', digit_images, count=2,
+                      max_drop=0.5)
+    computed = record['computed_here']
+    assert computed.pop('int8') == 9
+    assert list(computed.values()) == [1]  # in bfloat16 or float32, as the processor has it
 
 
 @pytest.mark.parametrize('changes, error, said', [

@@ -290,13 +290,14 @@ def bfloat16_reference(model, data, rho):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='mixed precision is bfloat16 only on a CPU')
 @pytest.mark.parametrize('backbone', [MIXER, CONVMIXER], ids=['mixer', 'convmixer'])
-def test_mixed_precision_on_a_cpu_runs_both_passes_in_bfloat16(backbone):
+def test_mixed_precision_on_a_cpu_runs_both_passes_in_bfloat16(backbone, processor):
+    processor('with VNNI and bfloat16')
     model, data = Classifier(backbone), batch(0, torch.float32)
     dtypes = []
     model.fc.register_forward_hook(lambda module, given, out: dtypes.append(out.dtype))
     expected = stepped(model, bfloat16_reference(model, data, RHO))
     dtypes.clear()
-    model.train_step(data, sgd(model, AmpSAMOptimWrapper, rho=RHO))
+    model.train_step(data, sgd(model, AmpSAMOptimWrapper, rho=RHO, dtype='bfloat16'))
     assert dtypes == [torch.bfloat16] * 2
     torch.testing.assert_close(values_of(model), expected, rtol=1e-5, atol=1e-6)
 
@@ -492,7 +493,8 @@ def test_two_resumed_processes_end_with_the_weights_of_an_uninterrupted_run(
 
 @pytest.mark.parametrize('amp, dtype', [(False, torch.float32), (True, torch.bfloat16)])
 def test_a_run_computes_every_batch_twice_with_and_without_amp(
-        train, sam_config, tmp_path, monkeypatch, amp, dtype):
+        train, sam_config, tmp_path, monkeypatch, processor, amp, dtype):
+    processor('with VNNI and bfloat16')
     seen = []
     forward = nn.Linear.forward
 
@@ -502,7 +504,8 @@ def test_a_run_computes_every_batch_twice_with_and_without_amp(
         return out
 
     monkeypatch.setattr(nn.Linear, 'forward', watched)
-    train(tmp_path, config=sam_config, validate=False, amp=amp)
+    train(tmp_path, {'optim_wrapper.dtype': 'bfloat16'} if amp else {}, config=sam_config,
+          validate=False, amp=amp)
     assert [kind for _, kind in seen] == [dtype] * 8  # 4 iterations
     assert not any(torch.equal(first, second)
                    for (first, _), (second, _) in zip(seen[::2], seen[1::2], strict=True))
