@@ -5,7 +5,6 @@ code. It reads a number of steps from each line of its input, and writes their s
 """
 import json
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -78,7 +77,7 @@ def chosen(row: str, case: dict) -> tuple[Callable[[], float], str]:
     for setting in [(layout, fused) for layout in layouts for fused in (False, True)]:
         step = steps_of(row, case, *setting)
         step()
-        timed[setting] = statistics.median(seconds(step, 1) for _ in range(3))
+        timed[setting] = min(seconds(step, 1) for _ in range(2))
         del step
     layout, fused = min(timed, key=timed.get)
     return (steps_of(row, case, layout, fused),
