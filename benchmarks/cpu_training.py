@@ -1,7 +1,7 @@
 """Time training steps on a CPU: this checkout, an earlier one, mmpretrain, timm, torch.compile.
 
-    git worktree add /tmp/before TAG
-    python -m benchmarks.cpu_training --before /tmp/before [--cases 256/8 ...] [--rounds 15]
+    git worktree add ../before COMMIT
+    python -m benchmarks.cpu_training --before ../before [--cases 256/8 ...] [--rounds 15]
 
 A step is a forward pass, a backward pass and AdamW, in float32, on a fixed batch. Every row has a
 process of its own, because how memory is kept is a property of a process; the rows take turns,

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from mmconvmixer.errors import FusedKernelsUnavailable
+from mmconvmixer.errors import FusedKernelsUnavailable, OutputNotWritable
 from mmconvmixer.models import ConvMixer
 from mmconvmixer.ops import kernels, reference
 from mmconvmixer.ops.fused.cpu_kernels import call, library
@@ -73,9 +73,19 @@ def test_what_a_failing_compiler_says_is_shown(tmp_path, monkeypatch):
     assert list((tmp_path / 'cache').rglob('*.so')) == []
 
 
-def test_without_a_cache_folder_each_process_compiles(tmp_path, monkeypatch):
+def test_where_no_cache_folder_can_be_made_each_process_compiles(tmp_path):
     (tmp_path / 'cache').write_text('a file')
     assert library.library().group_channels() == 64
+
+
+def test_a_user_without_a_home_folder_has_no_cache_folder(monkeypatch):
+    """As in a container with the number of a user that it does not know."""
+    def fails():
+        raise RuntimeError('Could not determine home directory.')
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(library.Path, 'home', fails)
+    with pytest.raises(OutputNotWritable, match='there is no cache folder'):
+        library._cache_folder()
 
 
 @pytest.mark.parametrize('lanes', [4, 16])

@@ -36,8 +36,9 @@ def library() -> ctypes.CDLL:
     compiler = _compiler()
     if compiler is None:
         raise FusedKernelsUnavailable('a C++ compiler (g++ or clang++, or the one in $CXX)')
-    path = _cache_folder() / f'kernels-{_key(compiler)}.so'
+    name = f'kernels-{_key(compiler)}.so'
     try:
+        path = _cache_folder() / name
         if not path.exists():
             with locked(path.with_suffix('.lock'), 'compiling the kernels for this processor'):
                 if not path.exists():
@@ -45,7 +46,7 @@ def library() -> ctypes.CDLL:
         return _load(path)
     except OutputNotWritable:
         with tempfile.TemporaryDirectory() as folder:  # a loaded file may be removed
-            path = Path(folder) / path.name
+            path = Path(folder) / name
             _compile(compiler, path)
             return _load(path)
 
@@ -56,7 +57,10 @@ def _compiler() -> str | None:
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'mmconvmixer'
+    try:
+        return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'mmconvmixer'
+    except RuntimeError as error:  # a user of a container may have no home folder
+        raise OutputNotWritable(f'there is no cache folder: {error}') from error
 
 
 def _key(compiler: str) -> str:
