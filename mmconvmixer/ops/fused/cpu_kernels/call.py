@@ -21,8 +21,8 @@ def call(name: str, *arguments: Tensor | int | str | None) -> None:
     Raises:
         TypeError: a tensor has another dtype or is not contiguous.
     """
-    function = getattr(library(), name)
-    function(*map(_pointer_or_number, arguments), ctypes.c_int(torch.get_num_threads()))
+    converted = [*map(_pointer_or_number, arguments), ctypes.c_int(torch.get_num_threads())]
+    getattr(library(), name)(*converted)
 
 
 def _pointer_or_number(value: Tensor | int | str | None) -> Any:  # of ctypes

@@ -95,19 +95,24 @@ def _openmp() -> Path | None:
 def _compile(compiler: str, path: Path) -> None:
     print('compiling the kernels for this processor, once', file=sys.stderr, flush=True)
     openmp = _openmp()
-    with atomic_write(path) as part, tempfile.TemporaryDirectory() as objects:
-        outputs = [f'{objects}/{source.stem}.o' for source in sorted(_FOLDER.glob('*.cpp'))]
-        commands = [[compiler, *_FLAGS, '-c', str(source), '-o', output] for source, output
-                    in zip(sorted(_FOLDER.glob('*.cpp')), outputs, strict=True)]
-        link = [compiler, '-shared', *outputs, str(openmp) if openmp else '-fopenmp', '-o',
-                str(part)]
-        for command in [*commands, link]:
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                error = next((line for line in done.stderr.splitlines() if 'error' in line),
-                             done.stderr.strip())
-                raise FusedKernelsUnavailable(
-                    f'a C++17 compiler with OpenMP (what {compiler} said: {error[:200]})')
+    with atomic_write(path) as part, tempfile.TemporaryDirectory() as folder:
+        objects = {source: f'{folder}/{source.stem}.o' for source in _FOLDER.glob('*.cpp')}
+        _run([[compiler, *_FLAGS, '-c', str(source), '-o', output]
+              for source, output in objects.items()])
+        _run([[compiler, '-shared', *objects.values(), str(openmp) if openmp else '-fopenmp',
+               '-o', str(part)]])
+
+
+def _run(commands: list[list[str]]) -> None:
+    """Run a compiler's commands side by side."""
+    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                text=True) for command in commands]
+    said = [process.communicate()[1] for process in running]
+    for process, text in zip(running, said, strict=True):
+        if process.returncode:
+            error = next((line for line in text.splitlines() if 'error' in line), text.strip())
+            raise FusedKernelsUnavailable('a C++17 compiler with OpenMP (what '
+                                          f'{process.args[0]} said: {error[:200]})')
 
 
 def _load(path: Path) -> ctypes.CDLL:
