@@ -108,7 +108,7 @@ def measure(name: str, before: Path | None, rounds: int, threads: int) -> str:
         ratio = statistics.median(a / b for a, b in zip(own, ours, strict=True))
         lines.append(f'| {key} | {1e3 * statistics.median(own):.0f} | {1e3 * min(own):.0f}-'
                      f'{1e3 * max(own):.0f} | {ratio:.2f} | {row.memory / 2**20:.0f} | '
-                     f'{row.begin["losses"][1]:.4f} | {row.begin["setting"]} |')
+                     f'{row.begin["loss"]:.4f} | {row.begin["setting"]} |')
         row.end()
     return '\n'.join(lines)
 
