@@ -41,6 +41,11 @@ DEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 os.environ['OMP_NUM_THREADS'] = '1'
 torch.set_num_threads(1)
 
+# A process whose first gradient follows an export or a compilation cannot be forked any more, and
+# some tests fork this one: torch then starts threads for the devices that it pretended to have.
+# See findings/torch_fork_after_fake_tensor.sh.
+torch.ones(1, requires_grad=True).backward()
+
 REPO = Path(__file__).resolve().parents[1]
 FORK_SERVER = REPO / 'tests/fork_server.py'
 

@@ -16,8 +16,8 @@ from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_arc
 from mmconvmixer.checkpoints.layouts import layout_named
 from mmconvmixer.checkpoints.meta import meta_of
 from mmconvmixer.checkpoints.normalization import normalization_of
-from mmconvmixer.checkpoints.read import META, read_checkpoint
-from mmconvmixer.checkpoints.readers.safetensors_file import safetensors_bytes
+from mmconvmixer.checkpoints.read import read_checkpoint
+from mmconvmixer.checkpoints.readers.safetensors_file import META, safetensors_bytes
 from mmconvmixer.checkpoints.weights import Weights, state_dict_of
 from mmconvmixer.checkpoints.write import serialized
 from mmconvmixer.errors import BadConfig

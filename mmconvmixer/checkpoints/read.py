@@ -19,10 +19,9 @@ from mmconvmixer.checkpoints.readers import (
     read_tensorflow,
     read_torch,
 )
+from mmconvmixer.checkpoints.readers.safetensors_file import META
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
-# Key in the metadata of safetensors files written here. Its value is a .pth file's `meta`, as JSON.
-META = 'mmconvmixer'
 _LONGEST_META = 4_000_000  # characters; with the names of ImageNet-21k's classes it has 1,000,000
 # Names of the weights in a repository of the Hugging Face hub.
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')

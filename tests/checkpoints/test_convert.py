@@ -224,6 +224,25 @@ def test_the_numerics_of_the_weights_library_are_recorded(source, tmp_path):
         assert weights_of(timm).numerics is None
 
 
+@pytest.mark.parametrize('family, to, suffix', [
+    (family, *target) for family, targets in FORMATS.items() for target in targets])
+def test_the_same_weights_always_give_the_same_bytes(source, tmp_path, family, to, suffix):
+    path, _ = source(family)
+    first, second = (convert(path, tmp_path / folder / f'net{suffix}', to).path.read_bytes()
+                     for folder in 'ab')
+    assert first == second
+
+
+def test_a_file_whose_checksum_has_lost_its_name_is_refused(source, tmp_path):
+    path, _ = source('ConvMixer')
+    converted = convert(path, tmp_path / 'net.safetensors').path
+    content = converted.read_bytes()
+    assert b'"sha256_of_the_rest"' in content
+    converted.write_bytes(content.replace(b'sha256_of_the_rest', b'sha256_of_the_lest'))
+    with pytest.raises(BadCheckpoint, match='damaged: the checksum'):
+        read_checkpoint(converted)
+
+
 def test_weights_that_share_memory_are_written_each_by_itself(source, tmp_path):
     path, weights = source('ConvMixer')
     weights['backbone.stem.2.bias'] = weights['backbone.stem.2.weight']

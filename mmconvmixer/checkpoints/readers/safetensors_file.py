@@ -15,8 +15,9 @@ from mmconvmixer.errors import BadCheckpoint
 _LONGEST_HEADER = 100_000_000  # bytes; a limit of the format
 # Parsing takes thirty times the size in memory. This is enough for 200,000 tensors.
 _LONGEST_PARSED = 20_000_000
-# The key of a checksum of everything else in the file, in the metadata of files written here.
-# The format itself has no checksum.
+# Keys in the metadata of files written here: a .pth file's `meta`, as JSON, and a checksum of
+# everything else in the file. The format itself has no checksum.
+META = 'mmconvmixer'
 DIGEST = 'sha256_of_the_rest'
 
 
@@ -54,22 +55,31 @@ def read_safetensors(path: Path, map_location: MAP_LOCATION
             AttributeError, OverflowError) as error:
         raise BadCheckpoint(f'{path} is cut short or damaged ({path.stat().st_size} bytes: '
                             f'{error}); copy or download it again') from error
-    if DIGEST in metadata and metadata[DIGEST] != _digest(header, _pieces(path, data_start)):
+    # A file with the one key and without the other was damaged in the name of the other.
+    if (META in metadata or DIGEST in metadata) and (
+            metadata.get(DIGEST) != _digest(header, _pieces(path, data_start))):
         raise BadCheckpoint(f'{path} is damaged: the checksum of its data is wrong; copy or '
                             'download it again')
     return tensors, metadata
 
 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """Return the content of a file, with its checksum in the metadata."""
+    """Return the content of a file, with its checksum in the metadata.
+
+    The same tensors and metadata always give the same bytes. safetensors writes the keys of the
+    metadata in another order in each process, so the metadata is added to the header here.
+    """
     from safetensors.torch import save
     # The format does not allow tensors that share memory.
-    tensors = {key: value.clone(memory_format=torch.contiguous_format)
-               for key, value in tensors.items()}
-    content = save(tensors, metadata)
+    content = save({key: value.clone(memory_format=torch.contiguous_format)
+                    for key, value in tensors.items()})
     start = 8 + struct.unpack('<Q', content[:8])[0]
-    digest = _digest(json.loads(content[8:start]), [content[start:]])
-    return save(tensors, {**metadata, DIGEST: digest})
+    header, data = json.loads(content[8:start]), content[start:]
+    digest = _digest({**header, '__metadata__': metadata}, [data])
+    header = {'__metadata__': {**metadata, DIGEST: digest}, **header}
+    text = json.dumps(header, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)  # the data starts at a multiple of 8
+    return struct.pack('<Q', len(text)) + text + data
 
 
 def _header(path: Path) -> tuple[dict, int]:
