@@ -59,6 +59,7 @@ ENTRIES = [
     ('TRANSFORMS', 'BatchRandomResizedCrop', 'mmconvmixer.datasets'),
     ('TRANSFORMS', 'ResizeCenterCrop', 'mmconvmixer.datasets'),
     ('BATCH_AUGMENTS', 'MixThenErase', 'mmconvmixer.datasets'),
+    ('BATCH_AUGMENTS', 'ResizeBatch', 'mmconvmixer.datasets'),
     ('VISBACKENDS', 'CSVVisBackend', 'mmconvmixer.visualization.csv_backend'),
     ('VISBACKENDS', 'TensorboardVisBackend', 'mmconvmixer.visualization.tensorboard_backend'),
 ]

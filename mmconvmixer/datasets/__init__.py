@@ -7,6 +7,7 @@ from mmconvmixer.datasets.batch_transforms import (
     BatchRandomFlip,
     BatchRandomResizedCrop,
     MixThenErase,
+    ResizeBatch,
 )
 from mmconvmixer.datasets.build import build_dataset
 from mmconvmixer.datasets.checks import check_folders
@@ -33,6 +34,6 @@ from mmconvmixer.datasets.wrappers import (
 __all__ = ['BatchColorJitter', 'BatchPreprocessor', 'BatchRandAugment', 'BatchRandomCrop',
            'BatchRandomFlip', 'BatchRandomResizedCrop', 'CIFAR100Folder', 'CIFAR10Folder',
            'ClsDataPreprocessor', 'CustomDataset', 'Digits', 'Flowers', 'ImageFolder', 'ImageNet',
-           'InMemory', 'LoadImage', 'LoadImageFromFile', 'MixThenErase', 'ResizeCenterCrop',
-           'ResumableSampler', 'SeedEachSample', 'SkipUnreadable', 'StampedSampler',
-           'build_dataset', 'check_folders', 'faster_pipeline']
+           'InMemory', 'LoadImage', 'LoadImageFromFile', 'MixThenErase', 'ResizeBatch',
+           'ResizeCenterCrop', 'ResumableSampler', 'SeedEachSample', 'SkipUnreadable',
+           'StampedSampler', 'build_dataset', 'check_folders', 'faster_pipeline']
