@@ -1,4 +1,7 @@
-"""The kernels compile for GPUs and keep their sums in registers; the test needs no GPU."""
+"""The kernels compile for GPUs and keep their sums in registers; the test needs no GPU.
+
+    pytest -m slow tests/ops/test_fused_compiles.py     for an older GPU, too
+"""
 import os
 import subprocess
 import sys
@@ -76,7 +79,8 @@ build(depthwise_weight_gradient_kernel, **depthwise('bf16', 9, TAPS=taps(9)))
 '''
 
 
-@pytest.mark.parametrize('capability, number_types', [(80, ['fp16']), (90, ['bf16', 'fp32'])])
+@pytest.mark.parametrize('capability, number_types', [
+    (90, ['bf16', 'fp32']), pytest.param(80, ['fp16'], marks=pytest.mark.slow)])
 def test_every_kernel_compiles_without_spilling(capability, number_types, tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != 'TRITON_INTERPRET'}
     done = subprocess.run([sys.executable, '-c', COMPILE, str(capability), *number_types],

@@ -91,7 +91,7 @@ def test_a_row_says_if_its_runtime_computes_in_another_precision(
     assert row.endswith('(computes in float32)') == (not has)
 
 
-def test_a_training_step(tool, small_products):
+def test_a_training_step(tool, forked, small_products):
     done = tool('benchmark', NAME, '--backends', 'torch', '--precisions', 'float32', '--peers',
                 'mmpretrain', '--batch-size', 12, '--rounds', 1, '--threads', 1, '--train',
                 experiment=False)

@@ -2,14 +2,22 @@
 
 Only the activation's input is kept for the backward pass.
 """
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup, all_gather_into_tensor, all_reduce
 from torch.distributed.distributed_c10d import _resolve_process_group
 
-from mmconvmixer.ops.fused.operator import empty_like, from_rows, join_moments, operator, rows
+from mmconvmixer.ops.fused.operator import (
+    empty_like,
+    from_rows,
+    join_moments,
+    operator,
+    rows,
+    sum_of,
+)
 from mmconvmixer.ops.kernels import kernels_for
 
 
@@ -18,9 +26,16 @@ def group_name(group: ProcessGroup | None) -> str:
     return '' if group is None else group.group_name
 
 
-def batch_statistics(x_RC: Tensor, act: str, group: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return act(x)'s mean, biased variance (C,) and count (), over the whole process group."""
-    mean, squared_deviations, count = kernels_for(x_RC).moments(x_RC, act)
+def batch_statistics(moments: Sequence[tuple[Tensor, Tensor, Tensor]],
+                     group: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean, biased variance (C,) and count () over the whole process group.
+
+    Args:
+        moments: what the kernel `moments` returned for each part of this process's batch.
+        group: the name of the process group, or ''.
+    """
+    mean, squared_deviations, count = moments[0] if len(moments) == 1 else join_moments(
+        *map(torch.stack, zip(*moments, strict=True)))
     if group:
         processes = _resolve_process_group(group)
         own = torch.cat([mean, squared_deviations, count[None]])
@@ -39,20 +54,21 @@ def act_normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor,
     return kernels_for(x_RC).act_affine(x_RC, scale, bias, act, added_RC, mean)
 
 
-def act_norm_gradients(
-        grad_RC: Tensor, x_RC: Tensor, weight: Tensor, mean: Tensor, variance: Tensor,
-        count: Tensor, eps: float, act: str, group: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return grad_input (R, C), grad_weight and grad_bias (C,), and grad_input summed over R."""
-    rstd = torch.rsqrt(variance + eps)
-    kernels = kernels_for(x_RC)
-    grad_bias, grad_weight = kernels.gradient_sums(x_RC, grad_RC, mean, rstd, act)
+class GradientMeans(NamedTuple):
+    """Gradients of a norm's weight and bias, and what their means over the group take away."""
+    grad_weight: Tensor
+    grad_bias: Tensor
+    means: Tensor  # (2, C), of grad and of grad * normalized
+
+
+def gradient_means(sums: Sequence[tuple[Tensor, Tensor]], count: Tensor,
+                   group: str) -> GradientMeans:
+    """Join what the kernel `gradient_sums` returned for each part of this process's batch."""
+    grad_bias, grad_weight = map(sum_of, zip(*sums, strict=True))
     means = torch.stack([grad_bias, grad_weight])
     if group:
         all_reduce(means, group=_resolve_process_group(group))
-    means /= count
-    grad_input, sums = kernels.input_gradient(
-        x_RC, grad_RC, mean, rstd, weight, means[0], means[1], act)
-    return grad_input, grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), sums
+    return GradientMeans(grad_weight, grad_bias, means / count)
 
 
 @operator('act_norm(Tensor x, Tensor? residual, Tensor weight, Tensor bias, float eps, str act, '
@@ -60,7 +76,7 @@ def act_norm_gradients(
 def _act_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, eps: float,
               act: str, group: str) -> tuple[Tensor, ...]:
     x_RC = rows(x)
-    mean, variance, count = batch_statistics(x_RC, act, group)
+    mean, variance, count = batch_statistics([kernels_for(x).moments(x_RC, act)], group)
     added = None if residual is None else rows(residual)
     out = act_normalized(x_RC, mean, variance, weight, bias, eps, act, added)
     return from_rows(out, like=x), mean, variance, count
@@ -71,9 +87,12 @@ def _act_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, 
           '-> (Tensor, Tensor, Tensor)')
 def _act_norm_gradient(grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, variance: Tensor,
                        count: Tensor, eps: float, act: str, group: str) -> tuple[Tensor, ...]:
-    grad_input, grad_weight, grad_bias, _ = act_norm_gradients(
-        rows(grad), rows(x), weight, mean, variance, count, eps, act, group)
-    return from_rows(grad_input, like=x), grad_weight, grad_bias
+    x_RC, grad_RC, kernels = rows(x), rows(grad), kernels_for(x)
+    rstd = torch.rsqrt(variance + eps)
+    sums = gradient_means([kernels.gradient_sums(x_RC, grad_RC, mean, rstd, act)], count, group)
+    grad_input, _ = kernels.input_gradient(x_RC, grad_RC, mean, rstd, weight, *sums.means, act)
+    return (from_rows(grad_input, like=x), sums.grad_weight.to(weight.dtype),
+            sums.grad_bias.to(weight.dtype))
 
 
 def empty_statistics(x: Tensor, norms: int = 1) -> tuple[Tensor, ...]:

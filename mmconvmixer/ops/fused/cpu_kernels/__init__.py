@@ -17,5 +17,8 @@ from mmconvmixer.ops.fused.cpu_kernels.depthwise_conv import (
 )
 from mmconvmixer.ops.fused.cpu_kernels.pointwise_act_affine import pointwise_act_affine
 
+# Whether `moments` and `act_affine` also write act(x), for the kernels that follow.
+WRITES_ACTIVATED = True
+
 __all__ = ['act_affine', 'depthwise', 'depthwise_act_affine', 'depthwise_weight_gradient',
            'gradient_sums', 'input_gradient', 'moments', 'pointwise_act_affine']

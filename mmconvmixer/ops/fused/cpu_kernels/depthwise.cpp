@@ -39,10 +39,16 @@ struct Rows {
     // Row y of the image, which may be outside of it.
     float* at(long y) const { return values.get() + (y + count) % count * columns * GROUP; }
 
-    // Read row y of a group of channels, beginning `before` columns left of the image.
+    // Read row y of a group of channels, beginning `before` columns left of the image, and ask
+    // the memory for the next row: its pieces are too short for the processor to foresee them.
     void read(const float* image, const Shape& shape, long y, long before, long c) {
         float* to = at(y);
         const long inside = std::min(GROUP, shape.channels - c);
+        if (y + 1 >= 0 && y + 1 < shape.height) {
+            const float* next = image + (y + 1) * shape.width * shape.channels + c;
+            for (long x = 0; x < shape.width; x++, next += shape.channels)
+                for (long n = 0; n < inside; n += 16) __builtin_prefetch(next + n);
+        }
         if (y < 0 || y >= shape.height) {
             std::fill_n(to, columns * GROUP, 0.f);
             return;
@@ -217,30 +223,33 @@ void add_row_of_products(const float* x, const float* grad, long width, long ker
 
 }  // namespace
 
-// grad_weight's sums over each part of the images, (parts, groups, kernel, kernel, GROUP), and
-// grad's, (parts, groups, GROUP). A part is `images_each` images; the parts do not depend on the
-// number of threads.
+// grad_weight, (groups, kernel, kernel, GROUP), and grad_bias, (groups, GROUP), unless it is null.
+//
+// Sums are taken over parts of `images_each` images, which do not depend on the number of
+// threads, then over the parts in their order.
 extern "C" void depthwise_weight_gradient(
-        const float* x, const float* grad, float* weight_sums, float* bias_sums, long batch,
+        const float* x, const float* grad, float* grad_weight, float* grad_bias, long batch,
         long height, long width, long channels, long kernel, long images_each, int threads) {
     const Shape shape{height, width, channels};
     const long before = (kernel - 1) / 2, groups = (channels + GROUP - 1) / GROUP;
     const long parts = (batch + images_each - 1) / images_each, taps = kernel * kernel * GROUP;
+    const long each = taps + GROUP;  // sums for the weight, then for the bias
+    const Floats part_sums(parts * groups * each);
 #pragma omp parallel num_threads(threads)
     {
         Rows rows(kernel, width + kernel - 1), gradient(1, width);
-        Floats sums(taps + GROUP);  // of one image, which keeps rounding errors small
-        float* bias_sum = sums.get() + taps;
+        Floats sums(each);  // of one image, which keeps rounding errors small
+        float* const bias_sum = sums.get() + taps;
 #pragma omp for schedule(static)
         for (long task = 0; task < parts * groups; task++) {
             const long group = task % groups, part = task / groups, c = group * GROUP;
             const long blocks = (std::min(GROUP, channels - c) + BLOCK - 1) / BLOCK;
-            std::fill_n(weight_sums + task * taps, taps, 0.f);
-            std::fill_n(bias_sums + task * GROUP, GROUP, 0.f);
+            float* const totals = part_sums.get() + task * each;
+            std::fill_n(totals, each, 0.f);
             const long end = std::min(batch, (part + 1) * images_each);
             for (long image = part * images_each; image < end; image++) {
                 const long start = image * height * width * channels;
-                std::fill_n(sums.get(), taps + GROUP, 0.f);
+                std::fill_n(sums.get(), each, 0.f);
                 for (long y = -before; y < kernel - 1 - before; y++)
                     rows.read(x + start, shape, y, before, c);
                 for (long y = 0; y < height; y++) {
@@ -251,13 +260,24 @@ extern "C" void depthwise_weight_gradient(
                             add_row_of_products(rows.at(y - before + i) + block * BLOCK,
                                                 gradient.at(y) + block * BLOCK, width, kernel,
                                                 sums.get() + i * kernel * GROUP + block * BLOCK);
-                    for (long column = 0; column < width; column++)
+                    for (long column = 0; grad_bias && column < width; column++)
                         for (long n = 0; n < GROUP; n++)
                             bias_sum[n] += gradient.at(y)[column * GROUP + n];
                 }
-                for (long n = 0; n < taps; n++) weight_sums[task * taps + n] += sums.get()[n];
-                for (long n = 0; n < GROUP; n++) bias_sums[task * GROUP + n] += bias_sum[n];
+                for (long n = 0; n < each; n++) totals[n] += sums.get()[n];
             }
+        }
+#pragma omp for schedule(static)
+        for (long group = 0; group < groups; group++) {
+            const auto join = [&](float* to, long first, long count) {
+                std::fill_n(to, count, 0.f);
+                for (long part = 0; part < parts; part++) {
+                    const float* from = part_sums.get() + (part * groups + group) * each + first;
+                    for (long n = 0; n < count; n++) to[n] += from[n];
+                }
+            };
+            join(grad_weight + group * taps, 0, taps);
+            if (grad_bias) join(grad_bias + group * GROUP, taps, GROUP);
         }
     }
 }

@@ -12,16 +12,18 @@ PARTS = 32  # of the images, for sums
 
 
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
-              added_BHWC: Tensor | None = None, transposed: bool = False) -> Tensor:
+              added_BHWC: Tensor | None = None, transposed: bool = False,
+              out_BHWC: Tensor | None = None) -> Tensor:
     """Return added + conv(x) + bias.
 
     Args:
         transposed: apply the transposed convolution, which turns grad_output into
             grad_input.
+        out_BHWC: where the result is written; a new tensor if it is None.
     """
     channels = x_BHWC.shape[3]
     kernel_size = kernel_size_of(x_BHWC, weight_CKK, added_BHWC)
-    out = torch.empty_like(x_BHWC)
+    out = torch.empty_like(x_BHWC) if out_BHWC is None else out_BHWC
     if not out.numel():
         return out
     before = (kernel_size - 1) // 2
@@ -42,16 +44,14 @@ def depthwise_act_affine(x_BHWC: Tensor, weight_CKK: Tensor, bias_C: Tensor, sca
                       added_RC=x_BHWC.flatten(0, 2)).view_as(x_BHWC)
 
 
-def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,
-                              kernel_size: int) -> tuple[Tensor, Tensor]:
-    """Return grad_weight (C, K, K) and grad_bias (C,)."""
+def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor, kernel_size: int, *,
+                              bias: bool = True) -> tuple[Tensor, Tensor | None]:
+    """Return grad_weight (C, K, K) and, if `bias`, grad_bias (C,)."""
     batch, _, _, channels = x_BHWC.shape
-    groups, images_each = -(-channels // GROUP), max(1, -(-batch // PARTS))
-    parts = -(-batch // images_each) if x_BHWC.numel() else 0
-    weight_sums = x_BHWC.new_empty((parts, groups, kernel_size, kernel_size, GROUP))
-    bias_sums = x_BHWC.new_empty((parts, groups, GROUP))
-    if parts:
-        call('depthwise_weight_gradient', x_BHWC, grad_BHWC, weight_sums, bias_sums,
-             *x_BHWC.shape, kernel_size, images_each)
-    grad_weight = weight_sums.sum(0).permute(0, 3, 1, 2).flatten(0, 1)[:channels]
-    return grad_weight, bias_sums.sum(0).flatten()[:channels]
+    groups = -(-channels // GROUP)
+    grad_weight = x_BHWC.new_empty((groups, kernel_size, kernel_size, GROUP))
+    grad_bias = x_BHWC.new_empty((groups, GROUP)) if bias else None
+    call('depthwise_weight_gradient', x_BHWC, grad_BHWC, grad_weight, grad_bias, *x_BHWC.shape,
+         kernel_size, max(1, -(-batch // PARTS)))
+    return (grad_weight.permute(0, 3, 1, 2).flatten(0, 1)[:channels],
+            grad_bias.flatten()[:channels].contiguous() if bias else None)

@@ -43,11 +43,16 @@ def affine_kernel(
 
 
 def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: str,
-                    added_RC: Tensor | None = None, mean_C: Tensor | None = None) -> Tensor:
-    """Return added + scale * (act(x) - mean) + shift, in x's dtype."""
+                    added_RC: Tensor | None = None, mean_C: Tensor | None = None, *,
+               out_RC: Tensor | None = None) -> Tensor:
+    """Return added + scale * (act(x) - mean) + shift, in x's dtype.
+
+    Args:
+        out_RC: where the result is written, which may be x; a new tensor if it is None.
+    """
     count, channels = x_RC.shape
     check_residual(x_RC, added_RC)
-    out = torch.empty_like(x_RC)
+    out = torch.empty_like(x_RC) if out_RC is None else out_RC
     if x_RC.numel():
         block_rows, block_c = row_tile(count, channels)
         c_blocks = triton.cdiv(channels, block_c)

@@ -129,16 +129,18 @@ def _finish(totals, row, corner, top, bottom, tile_width, w, c, width,
 
 def depthwise(x_BHWC: Tensor, weight_CKK: Tensor, *, bias_C: Tensor | None = None,
               act: str = 'identity', scale_C: Tensor | None = None, shift_C: Tensor | None = None,
-              added_BHWC: Tensor | None = None, transposed: bool = False) -> Tensor:
+              added_BHWC: Tensor | None = None, transposed: bool = False,
+              out_BHWC: Tensor | None = None) -> Tensor:
     """Return added + scale * act(conv(x) + bias) + shift, in x's dtype.
 
     Args:
         transposed: apply the transposed convolution, which turns grad_output into
             grad_input.
+        out_BHWC: where the result is written; a new tensor if it is None.
     """
     batch, height, width, channels = x_BHWC.shape
     kernel_size = kernel_size_of(x_BHWC, weight_CKK, added_BHWC)
-    out = torch.empty_like(x_BHWC)
+    out = torch.empty_like(x_BHWC) if out_BHWC is None else out_BHWC
     if not x_BHWC.numel():
         return out
     before = (kernel_size - 1) // 2

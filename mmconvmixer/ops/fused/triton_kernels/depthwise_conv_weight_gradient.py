@@ -98,9 +98,9 @@ def taps(kernel_size: int) -> int:
     return triton.cdiv(kernel_size, triton.cdiv(kernel_size, most))
 
 
-def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,
-                              kernel_size: int) -> tuple[Tensor, Tensor]:
-    """Return grad_weight (C, K, K) and grad_bias (C,), in float32."""
+def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor, kernel_size: int, *,
+                              bias: bool = True) -> tuple[Tensor, Tensor | None]:
+    """Return grad_weight (C, K, K) and, if `bias`, grad_bias (C,), in float32."""
     batch, height, width, channels = x_BHWC.shape
     if not x_BHWC.numel():
         return (x_BHWC.new_zeros((channels, kernel_size, kernel_size), dtype=torch.float32),
@@ -118,5 +118,5 @@ def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor,
         width, w_tiles, c_blocks, tap_blocks, CHANNELS=channels, K=kernel_size,
         BEFORE=(kernel_size - 1) // 2, TAPS=taps(kernel_size), TILES=block_tiles,
         COLUMNS=columns, BLOCK_C=block_c, num_warps=4)
-    return weight_sums.sum(0).permute(2, 0, 1), bias_sums.sum(0)
+    return weight_sums.sum(0).permute(2, 0, 1), bias_sums.sum(0) if bias else None
 
