@@ -99,6 +99,13 @@ def _affine(kernels: ModuleType, x_RC: Tensor, activated_RC: Tensor, scale: Tens
     return kernels.act_affine(x_RC, scale, shift, act, *rest, **options)
 
 
+def _compute_again(kernels: ModuleType, origin: Origin, images: slice, x_RC: Tensor) -> None:
+    """Write a block's input for some images, which is the result of the block before."""
+    z_RC, = _rows(images, to_bhwc(origin.x))
+    kernels.act_affine(z_RC, _scale(origin.weight, origin.variance, origin.eps), origin.bias,
+                       origin.act, mean_C=origin.mean, out_RC=x_RC)
+
+
 @operator(f'block(Tensor x, {_TENSORS_SCHEMA}, {_SCALARS_SCHEMA}) -> '
           + _tensors(1 + len(_Kept._fields)))
 def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
@@ -112,7 +119,8 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     for images in pieces(x_BHWC):
         kernels.depthwise(x_BHWC[images], kernel_CKK, bias_C=weights.depthwise_bias,
                           out_BHWC=u_BHWC[images])
-        moments.append(_moments(kernels, *_rows(images, u_BHWC, out_BHWC), act))
+        u_RC, out_RC = _rows(images, u_BHWC, out_BHWC)
+        moments.append(_moments(kernels, u_RC, out_RC, act))
     space_mean, space_var, count = batch_statistics(moments, group)
 
     scale = _scale(weights.space_weight, space_var, options.space_eps)
@@ -153,9 +161,6 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     # is written afterwards.
     grad_input_BHWC = torch.empty_like(grad_BHWC)
     x_BHWC = grad_input_BHWC if x is None else to_bhwc(x)
-    if x is None:
-        origin_BHWC = to_bhwc(origin.x)
-        origin_scale = _scale(origin.weight, origin.variance, origin.eps)
     space_rstd = torch.rsqrt(kept.space_var + options.space_eps)
     space_scale = weights.space_weight.float() * space_rstd
     matrix = weights.pointwise_weight.flatten(1).to(grad.dtype)
@@ -168,9 +173,8 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
             z_RC, grad_RC, kept.channel_mean, channel_rstd, weights.channel_weight,
             *channel.means, act)
         grad_pointwise_bias.append(total)
-        if x is None:
-            kernels.act_affine(*_rows(images, origin_BHWC), origin_scale, origin.bias, act,
-                               mean_C=origin.mean, out_RC=x_RC)
+        if origin is not None:
+            _compute_again(kernels, origin, images, x_RC)
         if kernels.WRITES_ACTIVATED:
             a_RC, a_act = torch.empty_like(u_RC), 'identity'
             y_RC = kernels.act_affine(u_RC, space_scale, weights.space_bias, act, x_RC,
