@@ -4,7 +4,6 @@ import torch
 
 from benchmarks.accuracy import largest_allowed, largest_error
 from mmconvmixer.ops import fused, reference
-from mmconvmixer.ops.fused import pieces
 
 pytestmark = pytest.mark.usefixtures('written_in')
 
@@ -137,21 +136,6 @@ def test_a_block_computes_its_input_again_from_the_origin(act):
 
     again = results(reference.Origin(z, mean, variance, weight, bias, 1e-5, act))
     assert all(map(torch.equal, again, results(None)))
-
-
-@pytest.mark.parametrize('images_at_once', [1, 2])
-def test_a_block_of_several_pieces_and_its_gradients(images_at_once, monkeypatch):
-    z, weight, bias = random(5, 20, 6, 5).detach(), random(20), random(20)
-    x, mean, variance, _ = fused.act_norm(z, weight, bias, 1e-5, 'gelu')
-    origin = reference.Origin(z, mean, variance, weight, bias, 1e-5, 'gelu')
-    tensors = [x.detach().requires_grad_(), *block_weights(20, 3)]
-    whole = call_block('gelu', origin)(fused, *tensors)
-    monkeypatch.setattr(pieces, 'BYTES_OF_A_PIECE', images_at_once * x[0].nbytes)
-    assert len(list(pieces.pieces(x))) == (1 if x.is_cuda else -(-5 // images_at_once))
-    agree(call_block('gelu', origin), tensors)
-    agree(call_block('gelu'), tensors)
-    for got, expected in zip(call_block('gelu', origin)(fused, *tensors), whole, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
 @only_triton

@@ -2,7 +2,6 @@
 
 Only the activation's input is kept for the backward pass.
 """
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +15,6 @@ from mmconvmixer.ops.fused.operator import (
     join_moments,
     operator,
     rows,
-    sum_of,
 )
 from mmconvmixer.ops.kernels import kernels_for
 
@@ -26,16 +24,15 @@ def group_name(group: ProcessGroup | None) -> str:
     return '' if group is None else group.group_name
 
 
-def batch_statistics(moments: Sequence[tuple[Tensor, Tensor, Tensor]],
+def batch_statistics(moments: tuple[Tensor, Tensor, Tensor],
                      group: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean, biased variance (C,) and count () over the whole process group.
 
     Args:
-        moments: what the kernel `moments` returned for each part of this process's batch.
+        moments: what the kernel `moments` returned for this process's batch.
         group: the name of the process group, or ''.
     """
-    mean, squared_deviations, count = moments[0] if len(moments) == 1 else join_moments(
-        *map(torch.stack, zip(*moments, strict=True)))
+    mean, squared_deviations, count = moments
     if group:
         processes = _resolve_process_group(group)
         own = torch.cat([mean, squared_deviations, count[None]])
@@ -61,10 +58,15 @@ class GradientMeans(NamedTuple):
     means: Tensor  # (2, C), of grad and of grad * normalized
 
 
-def gradient_means(sums: Sequence[tuple[Tensor, Tensor]], count: Tensor,
-                   group: str) -> GradientMeans:
-    """Join what the kernel `gradient_sums` returned for each part of this process's batch."""
-    grad_bias, grad_weight = map(sum_of, zip(*sums, strict=True))
+def gradient_means(sums: tuple[Tensor, Tensor], count: Tensor, group: str) -> GradientMeans:
+    """Take the means of sums over a process group.
+
+    Args:
+        sums: what the kernel `gradient_sums` returned for this process's batch.
+        count: of all values of a channel, ().
+        group: the name of the process group, or ''.
+    """
+    grad_bias, grad_weight = sums
     means = torch.stack([grad_bias, grad_weight])
     if group:
         all_reduce(means, group=_resolve_process_group(group))
@@ -76,7 +78,7 @@ def gradient_means(sums: Sequence[tuple[Tensor, Tensor]], count: Tensor,
 def _act_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, eps: float,
               act: str, group: str) -> tuple[Tensor, ...]:
     x_RC = rows(x)
-    mean, variance, count = batch_statistics([kernels_for(x).moments(x_RC, act)], group)
+    mean, variance, count = batch_statistics(kernels_for(x).moments(x_RC, act), group)
     added = None if residual is None else rows(residual)
     out = act_normalized(x_RC, mean, variance, weight, bias, eps, act, added)
     return from_rows(out, like=x), mean, variance, count
@@ -89,7 +91,7 @@ def _act_norm_gradient(grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, va
                        count: Tensor, eps: float, act: str, group: str) -> tuple[Tensor, ...]:
     x_RC, grad_RC, kernels = rows(x), rows(grad), kernels_for(x)
     rstd = torch.rsqrt(variance + eps)
-    sums = gradient_means([kernels.gradient_sums(x_RC, grad_RC, mean, rstd, act)], count, group)
+    sums = gradient_means(kernels.gradient_sums(x_RC, grad_RC, mean, rstd, act), count, group)
     grad_input, _ = kernels.input_gradient(x_RC, grad_RC, mean, rstd, weight, *sums.means, act)
     return (from_rows(grad_input, like=x), sums.grad_weight.to(weight.dtype),
             sums.grad_bias.to(weight.dtype))

@@ -4,10 +4,6 @@
 
 Of these large tensors only u and z are kept for the backward pass. The backward pass
 recomputes y from u and, if `origin` is given, x from the z of the previous block.
-
-A CPU computes some images at a time (`pieces`): what one step writes is then still in the cache
-when the next step reads it, and takes little memory. Only sums over the whole batch come in
-between.
 """
 from collections.abc import Sequence
 from types import ModuleType
@@ -26,11 +22,10 @@ from mmconvmixer.ops.fused.act_norm import (
 from mmconvmixer.ops.fused.operator import (
     empty_like,
     operator,
-    sum_of,
+    rows,
     to_bchw,
     to_bhwc,
 )
-from mmconvmixer.ops.fused.pieces import pieces
 from mmconvmixer.ops.kernels import kernels_for
 from mmconvmixer.ops.reference import BlockOptions, BlockResult, BlockWeights, Origin
 
@@ -75,11 +70,6 @@ def _tensors(count: int) -> str:
     return f'({", ".join(["Tensor"] * count)})'
 
 
-def _rows(images: slice, *tensors: Tensor) -> list[Tensor]:
-    """Return some images of each tensor (B, H, W, C) as (R, C)."""
-    return [tensor[images].flatten(0, 2) for tensor in tensors]
-
-
 def _scale(weight: Tensor, variance: Tensor, eps: float) -> Tensor:
     return weight.float() * torch.rsqrt(variance + eps)
 
@@ -91,19 +81,12 @@ def _moments(kernels: ModuleType, x_RC: Tensor, activated_RC: Tensor, act: str) 
     return kernels.moments(x_RC, act)
 
 
-def _affine(kernels: ModuleType, x_RC: Tensor, activated_RC: Tensor, scale: Tensor,
-            shift: Tensor, act: str, *rest: Tensor | None, **options: Any) -> Tensor:
-    """Call `act_affine` with what `_moments` left."""
+def _affine(kernels: ModuleType, x_RC: Tensor, out_RC: Tensor, scale: Tensor, shift: Tensor,
+            act: str, added_RC: Tensor | None, mean: Tensor) -> None:
+    """Write the result of `act_affine` to `out_RC`, which holds what `_moments` left."""
     if kernels.WRITES_ACTIVATED:
-        return kernels.act_affine(activated_RC, scale, shift, 'identity', *rest, **options)
-    return kernels.act_affine(x_RC, scale, shift, act, *rest, **options)
-
-
-def _compute_again(kernels: ModuleType, origin: Origin, images: slice, x_RC: Tensor) -> None:
-    """Write a block's input for some images, which is the result of the block before."""
-    z_RC, = _rows(images, to_bhwc(origin.x))
-    kernels.act_affine(z_RC, _scale(origin.weight, origin.variance, origin.eps), origin.bias,
-                       origin.act, mean_C=origin.mean, out_RC=x_RC)
+        x_RC, act = out_RC, 'identity'
+    kernels.act_affine(x_RC, scale, shift, act, added_RC, mean, out_RC=out_RC)
 
 
 @operator(f'block(Tensor x, {_TENSORS_SCHEMA}, {_SCALARS_SCHEMA}) -> '
@@ -114,31 +97,19 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     x_BHWC = to_bhwc(x)
     # `out` first holds act(u), then y, then act(z), then the result.
     u_BHWC, z_BHWC, out_BHWC = (torch.empty_like(x_BHWC) for _ in range(3))
-    kernel_CKK = weights.depthwise_weight.flatten(0, 1)
-    moments = []
-    for images in pieces(x_BHWC):
-        kernels.depthwise(x_BHWC[images], kernel_CKK, bias_C=weights.depthwise_bias,
-                          out_BHWC=u_BHWC[images])
-        u_RC, out_RC = _rows(images, u_BHWC, out_BHWC)
-        moments.append(_moments(kernels, u_RC, out_RC, act))
-    space_mean, space_var, count = batch_statistics(moments, group)
-
+    x_RC, u_RC, z_RC, out_RC = (
+        each.flatten(0, 2) for each in (x_BHWC, u_BHWC, z_BHWC, out_BHWC))
+    kernels.depthwise(x_BHWC, weights.depthwise_weight.flatten(0, 1),
+                      bias_C=weights.depthwise_bias, out_BHWC=u_BHWC)
+    space_mean, space_var, count = batch_statistics(_moments(kernels, u_RC, out_RC, act), group)
     scale = _scale(weights.space_weight, space_var, options.space_eps)
-    matrix = weights.pointwise_weight.flatten(1).to(x.dtype).t()
-    bias = weights.pointwise_bias.to(x.dtype)
-    moments = []
-    for images in pieces(x_BHWC):
-        x_RC, u_RC, z_RC, out_RC = _rows(images, x_BHWC, u_BHWC, z_BHWC, out_BHWC)
-        y_RC = _affine(kernels, u_RC, out_RC, scale, weights.space_bias, act, x_RC, space_mean,
-                       out_RC=out_RC)
-        with torch.autocast(x.device.type, enabled=False):
-            torch.addmm(bias, y_RC, matrix, out=z_RC)
-        moments.append(_moments(kernels, z_RC, out_RC, act))
-    channel_mean, channel_var, _ = batch_statistics(moments, group)
-
-    z_RC, out_RC = _rows(slice(None), z_BHWC, out_BHWC)
-    _affine(kernels, z_RC, out_RC, _scale(weights.channel_weight, channel_var, options.channel_eps),
-            weights.channel_bias, act, None, channel_mean, out_RC=out_RC)
+    _affine(kernels, u_RC, out_RC, scale, weights.space_bias, act, x_RC, space_mean)
+    with torch.autocast(x.device.type, enabled=False):
+        torch.addmm(weights.pointwise_bias.to(x.dtype), out_RC,
+                    weights.pointwise_weight.flatten(1).to(x.dtype).t(), out=z_RC)
+    channel_mean, channel_var, _ = batch_statistics(_moments(kernels, z_RC, out_RC, act), group)
+    scale = _scale(weights.channel_weight, channel_var, options.channel_eps)
+    _affine(kernels, z_RC, out_RC, scale, weights.channel_bias, act, None, channel_mean)
     return to_bchw(out_BHWC), *_Kept(space_mean, space_var, channel_mean, channel_var, count,
                                      u=to_bchw(u_BHWC), z=to_bchw(z_BHWC))
 
@@ -151,68 +122,54 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     weights, origin, options = _named(tensors, arguments[-_SCALARS:])
     act, group, kernels = options.act, options.group, kernels_for(grad)
     grad_BHWC, u_BHWC, z_BHWC = map(to_bhwc, (grad, kept.u, kept.z))
+    grad_RC, u_RC, z_RC = (each.flatten(0, 2) for each in (grad_BHWC, u_BHWC, z_BHWC))
+    rstd = torch.rsqrt(kept.channel_var + options.channel_eps)
+    sums = kernels.gradient_sums(z_RC, grad_RC, kept.channel_mean, rstd, act)
+    channel = gradient_means(sums, kept.count, group)
+    grad_z_RC, grad_pointwise_bias = kernels.input_gradient(
+        z_RC, grad_RC, kept.channel_mean, rstd, weights.channel_weight, *channel.means, act)
 
-    channel_rstd = torch.rsqrt(kept.channel_var + options.channel_eps)
-    z_RC, grad_RC = _rows(slice(None), z_BHWC, grad_BHWC)
-    sums = kernels.gradient_sums(z_RC, grad_RC, kept.channel_mean, channel_rstd, act)
-    channel = gradient_means([sums], kept.count, group)
-
-    # Recomputing x costs less than keeping it for every block. It lies where the gradient by x
-    # is written afterwards.
+    # Recomputing x and y costs less than keeping them for every block. x lies where the gradient
+    # by x is written afterwards.
     grad_input_BHWC = torch.empty_like(grad_BHWC)
     x_BHWC = grad_input_BHWC if x is None else to_bhwc(x)
-    space_rstd = torch.rsqrt(kept.space_var + options.space_eps)
-    space_scale = weights.space_weight.float() * space_rstd
-    matrix = weights.pointwise_weight.flatten(1).to(grad.dtype)
-    grad_matrix, grad_pointwise_bias, sums = None, [], []
-    grad_y_BHWC = torch.empty_like(grad_BHWC)
-    for images in pieces(grad_BHWC):
-        x_RC, u_RC, z_RC, grad_RC, grad_y_RC = _rows(
-            images, x_BHWC, u_BHWC, z_BHWC, grad_BHWC, grad_y_BHWC)
-        grad_z_RC, total = kernels.input_gradient(
-            z_RC, grad_RC, kept.channel_mean, channel_rstd, weights.channel_weight,
-            *channel.means, act)
-        grad_pointwise_bias.append(total)
-        if origin is not None:
-            _compute_again(kernels, origin, images, x_RC)
-        if kernels.WRITES_ACTIVATED:
-            a_RC, a_act = torch.empty_like(u_RC), 'identity'
-            y_RC = kernels.act_affine(u_RC, space_scale, weights.space_bias, act, x_RC,
-                                      kept.space_mean, activated_RC=a_RC)
-        else:
-            a_RC, a_act = u_RC, act
-            y_RC = kernels.act_affine(u_RC, space_scale, weights.space_bias, act, x_RC,
-                                      kept.space_mean)
-        grad_matrix = (grad_z_RC.t() @ y_RC if grad_matrix is None
-                       else grad_matrix.addmm_(grad_z_RC.t(), y_RC))
-        del y_RC  # each large tensor is freed as soon as possible: these are the most at once
-        torch.mm(grad_z_RC, matrix, out=grad_y_RC)
-        del grad_z_RC
-        sums.append(kernels.gradient_sums(a_RC, grad_y_RC, kept.space_mean, space_rstd, a_act))
-        del a_RC
+    x_RC = x_BHWC.flatten(0, 2)
+    if origin is not None:
+        kernels.act_affine(rows(origin.x), _scale(origin.weight, origin.variance, origin.eps),
+                           origin.bias, act, mean_C=origin.mean, out_RC=x_RC)
+    rstd = torch.rsqrt(kept.space_var + options.space_eps)
+    arguments = (weights.space_weight.float() * rstd, weights.space_bias, act, x_RC,
+                 kept.space_mean)
+    if kernels.WRITES_ACTIVATED:
+        a_RC, act_of_a = torch.empty_like(u_RC), 'identity'
+        y_RC = kernels.act_affine(u_RC, *arguments, activated_RC=a_RC)
+    else:
+        a_RC, act_of_a = u_RC, act
+        y_RC = kernels.act_affine(u_RC, *arguments)
+    pointwise_weight = weights.pointwise_weight
+    grad_pointwise_weight = (grad_z_RC.t() @ y_RC).to(pointwise_weight.dtype)
+    del y_RC  # each large tensor is freed as soon as possible: these are the most at once
+    grad_y_RC = grad_z_RC @ pointwise_weight.flatten(1).to(grad.dtype)
+    del grad_z_RC
+    sums = kernels.gradient_sums(a_RC, grad_y_RC, kept.space_mean, rstd, act_of_a)
+    del a_RC
     space = gradient_means(sums, kept.count, group)
+    grad_u_RC, grad_depthwise_bias = kernels.input_gradient(
+        u_RC, grad_y_RC, kept.space_mean, rstd, weights.space_weight, *space.means, act)
 
     kernel_CKK = weights.depthwise_weight.flatten(0, 1)
-    grad_depthwise_bias, grad_kernel_CKK = [], []
-    for images in pieces(grad_BHWC):
-        u_RC, grad_y_RC = _rows(images, u_BHWC, grad_y_BHWC)
-        grad_u_RC, total = kernels.input_gradient(
-            u_RC, grad_y_RC, kept.space_mean, space_rstd, weights.space_weight, *space.means, act)
-        grad_depthwise_bias.append(total)
-        grad_y = grad_y_BHWC[images]
-        grad_u = grad_u_RC.view_as(grad_y)
-        grad_kernel_CKK.append(kernels.depthwise_weight_gradient(
-            x_BHWC[images], grad_u, kernel_CKK.shape[-1], bias=False)[0])
-        kernels.depthwise(grad_u, kernel_CKK, added_BHWC=grad_y, transposed=True,
-                          out_BHWC=grad_input_BHWC[images])
+    grad_u, grad_y = (each.view_as(grad_BHWC) for each in (grad_u_RC, grad_y_RC))
+    grad_kernel_CKK, _ = kernels.depthwise_weight_gradient(
+        x_BHWC, grad_u, kernel_CKK.shape[-1], bias=False)
+    kernels.depthwise(grad_u, kernel_CKK, added_BHWC=grad_y, transposed=True,
+                      out_BHWC=grad_input_BHWC)
     return to_bchw(grad_input_BHWC), *BlockWeights(
-        depthwise_weight=sum_of(grad_kernel_CKK)[:, None].to(kernel_CKK.dtype).contiguous(),
-        depthwise_bias=sum_of(grad_depthwise_bias).to(weights.depthwise_bias.dtype),
+        depthwise_weight=grad_kernel_CKK[:, None].to(kernel_CKK.dtype).contiguous(),
+        depthwise_bias=grad_depthwise_bias.to(weights.depthwise_bias.dtype),
         space_weight=space.grad_weight.to(weights.space_weight.dtype),
         space_bias=space.grad_bias.to(weights.space_bias.dtype),
-        pointwise_weight=grad_matrix.to(weights.pointwise_weight.dtype).view_as(
-            weights.pointwise_weight),
-        pointwise_bias=sum_of(grad_pointwise_bias).to(weights.pointwise_bias.dtype),
+        pointwise_weight=grad_pointwise_weight.view_as(pointwise_weight),
+        pointwise_bias=grad_pointwise_bias.to(weights.pointwise_bias.dtype),
         channel_weight=channel.grad_weight.to(weights.channel_weight.dtype),
         channel_bias=channel.grad_bias.to(weights.channel_bias.dtype))
 

@@ -4,7 +4,7 @@ The kernels are called through operators of torch.library, which torch.compile,
 export, autocast and DDP understand. An operator takes tensors (B, C, H, W) in any
 memory format and returns channels-last ones; its kernels see (B, H, W, C).
 """
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -83,11 +83,6 @@ def join_moments(mean_SC: Tensor, squared_deviations_SC: Tensor,
     mean = (mean_SC * count_S[:, None]).sum(0) / count.clamp(min=1)
     away = mean_SC - mean
     return mean, (squared_deviations_SC + away.square() * count_S[:, None]).sum(0), count
-
-
-def sum_of(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the sum of tensors of one shape; of a single one itself."""
-    return tensors[0] if len(tensors) == 1 else torch.stack(list(tensors)).sum(0)
 
 
 def kernel_size_of(x_BHWC: Tensor, weight_CKK: Tensor, added_BHWC: Tensor | None) -> int:
