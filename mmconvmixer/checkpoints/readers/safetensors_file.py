@@ -66,8 +66,8 @@ def read_safetensors(path: Path, map_location: MAP_LOCATION
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Return the content of a file, with its checksum in the metadata.
 
-    The same tensors and metadata always give the same bytes. safetensors writes the keys of the
-    metadata in another order in each process, so the metadata is added to the header here.
+    The same tensors and metadata always give the same bytes: safetensors would draw the order of
+    the metadata's keys anew at each call, so the metadata is added to the header here.
     """
     from safetensors.torch import save
     # The format does not allow tensors that share memory.

@@ -9,13 +9,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup, all_gather_into_tensor, all_reduce
 from torch.distributed.distributed_c10d import _resolve_process_group
 
-from mmconvmixer.ops.fused.operator import (
-    empty_like,
-    from_rows,
-    join_moments,
-    operator,
-    rows,
-)
+from mmconvmixer.ops.fused.operator import empty_like, from_rows, join_moments, operator, rows
 from mmconvmixer.ops.kernels import kernels_for
 
 
@@ -45,21 +39,26 @@ def batch_statistics(moments: tuple[Tensor, Tensor, Tensor],
 
 
 def act_normalized(x_RC: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor,
-                   eps: float, act: str, added_RC: Tensor | None = None) -> Tensor:
-    """Return BatchNorm of act(x) with these statistics (+ added)."""
+                   eps: float, act: str, added_RC: Tensor | None = None,
+                   **outputs: Tensor) -> Tensor:
+    """Return BatchNorm of act(x) with these statistics (+ added).
+
+    Args:
+        outputs: tensors that the kernel `act_affine` writes to, by its names.
+    """
     scale = weight.float() * torch.rsqrt(variance + eps)
-    return kernels_for(x_RC).act_affine(x_RC, scale, bias, act, added_RC, mean)
+    return kernels_for(x_RC).act_affine(x_RC, scale, bias, act, added_RC, mean, **outputs)
 
 
 class GradientMeans(NamedTuple):
-    """Gradients of a norm's weight and bias, and what their means over the group take away."""
+    """Gradients of a norm's parameters (C,), and what the gradient of its input needs of them."""
     grad_weight: Tensor
     grad_bias: Tensor
-    means: Tensor  # (2, C), of grad and of grad * normalized
+    means: Tensor  # (2, C): of grad and of grad * normalized(act(x)), over the process group
 
 
 def gradient_means(sums: tuple[Tensor, Tensor], count: Tensor, group: str) -> GradientMeans:
-    """Take the means of sums over a process group.
+    """Return the sums of this process's batch, and the means over the process group.
 
     Args:
         sums: what the kernel `gradient_sums` returned for this process's batch.

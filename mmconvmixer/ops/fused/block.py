@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmconvmixer.ops.fused.act_norm import (
+    act_normalized,
     batch_statistics,
     empty_statistics,
     gradient_means,
@@ -70,10 +71,6 @@ def _tensors(count: int) -> str:
     return f'({", ".join(["Tensor"] * count)})'
 
 
-def _scale(weight: Tensor, variance: Tensor, eps: float) -> Tensor:
-    return weight.float() * torch.rsqrt(variance + eps)
-
-
 def _moments(kernels: ModuleType, x_RC: Tensor, activated_RC: Tensor, act: str) -> tuple:
     """Return the moments of act(x); leave act(x) in `activated_RC` if the kernels write it."""
     if kernels.WRITES_ACTIVATED:
@@ -81,12 +78,13 @@ def _moments(kernels: ModuleType, x_RC: Tensor, activated_RC: Tensor, act: str) 
     return kernels.moments(x_RC, act)
 
 
-def _affine(kernels: ModuleType, x_RC: Tensor, out_RC: Tensor, scale: Tensor, shift: Tensor,
-            act: str, added_RC: Tensor | None, mean: Tensor) -> None:
-    """Write the result of `act_affine` to `out_RC`, which holds what `_moments` left."""
+def _normalize(kernels: ModuleType, x_RC: Tensor, out_RC: Tensor, mean: Tensor, variance: Tensor,
+               weight: Tensor, bias: Tensor, eps: float, act: str,
+               added_RC: Tensor | None = None) -> None:
+    """Write the result of `act_normalized` to `out_RC`, which holds what `_moments` left."""
     if kernels.WRITES_ACTIVATED:
         x_RC, act = out_RC, 'identity'
-    kernels.act_affine(x_RC, scale, shift, act, added_RC, mean, out_RC=out_RC)
+    act_normalized(x_RC, mean, variance, weight, bias, eps, act, added_RC, out_RC=out_RC)
 
 
 @operator(f'block(Tensor x, {_TENSORS_SCHEMA}, {_SCALARS_SCHEMA}) -> '
@@ -102,14 +100,14 @@ def _block(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     kernels.depthwise(x_BHWC, weights.depthwise_weight.flatten(0, 1),
                       bias_C=weights.depthwise_bias, out_BHWC=u_BHWC)
     space_mean, space_var, count = batch_statistics(_moments(kernels, u_RC, out_RC, act), group)
-    scale = _scale(weights.space_weight, space_var, options.space_eps)
-    _affine(kernels, u_RC, out_RC, scale, weights.space_bias, act, x_RC, space_mean)
+    _normalize(kernels, u_RC, out_RC, space_mean, space_var, weights.space_weight,
+               weights.space_bias, options.space_eps, act, x_RC)
     with torch.autocast(x.device.type, enabled=False):
         torch.addmm(weights.pointwise_bias.to(x.dtype), out_RC,
                     weights.pointwise_weight.flatten(1).to(x.dtype).t(), out=z_RC)
     channel_mean, channel_var, _ = batch_statistics(_moments(kernels, z_RC, out_RC, act), group)
-    scale = _scale(weights.channel_weight, channel_var, options.channel_eps)
-    _affine(kernels, z_RC, out_RC, scale, weights.channel_bias, act, None, channel_mean)
+    _normalize(kernels, z_RC, out_RC, channel_mean, channel_var, weights.channel_weight,
+               weights.channel_bias, options.channel_eps, act)
     return to_bchw(out_BHWC), *_Kept(space_mean, space_var, channel_mean, channel_var, count,
                                      u=to_bchw(u_BHWC), z=to_bchw(z_BHWC))
 
@@ -135,24 +133,21 @@ def _block_gradient(grad: Tensor, x: Tensor | None, *arguments: Any) -> tuple[Te
     x_BHWC = grad_input_BHWC if x is None else to_bhwc(x)
     x_RC = x_BHWC.flatten(0, 2)
     if origin is not None:
-        kernels.act_affine(rows(origin.x), _scale(origin.weight, origin.variance, origin.eps),
-                           origin.bias, act, mean_C=origin.mean, out_RC=x_RC)
-    rstd = torch.rsqrt(kept.space_var + options.space_eps)
-    arguments = (weights.space_weight.float() * rstd, weights.space_bias, act, x_RC,
-                 kept.space_mean)
+        act_normalized(rows(origin.x), *origin[1:], out_RC=x_RC)
+    a_RC, act_of_a, outputs = u_RC, act, {}
     if kernels.WRITES_ACTIVATED:
         a_RC, act_of_a = torch.empty_like(u_RC), 'identity'
-        y_RC = kernels.act_affine(u_RC, *arguments, activated_RC=a_RC)
-    else:
-        a_RC, act_of_a = u_RC, act
-        y_RC = kernels.act_affine(u_RC, *arguments)
+        outputs = dict(activated_RC=a_RC)
+    y_RC = act_normalized(u_RC, kept.space_mean, kept.space_var, weights.space_weight,
+                          weights.space_bias, options.space_eps, act, x_RC, **outputs)
     pointwise_weight = weights.pointwise_weight
     grad_pointwise_weight = (grad_z_RC.t() @ y_RC).to(pointwise_weight.dtype)
     del y_RC  # each large tensor is freed as soon as possible: these are the most at once
     grad_y_RC = grad_z_RC @ pointwise_weight.flatten(1).to(grad.dtype)
     del grad_z_RC
+    rstd = torch.rsqrt(kept.space_var + options.space_eps)
     sums = kernels.gradient_sums(a_RC, grad_y_RC, kept.space_mean, rstd, act_of_a)
-    del a_RC
+    del a_RC, outputs
     space = gradient_means(sums, kept.count, group)
     grad_u_RC, grad_depthwise_bias = kernels.input_gradient(
         u_RC, grad_y_RC, kept.space_mean, rstd, weights.space_weight, *space.means, act)

@@ -39,16 +39,10 @@ struct Rows {
     // Row y of the image, which may be outside of it.
     float* at(long y) const { return values.get() + (y + count) % count * columns * GROUP; }
 
-    // Read row y of a group of channels, beginning `before` columns left of the image, and ask
-    // the memory for the next row: its pieces are too short for the processor to foresee them.
+    // Read row y of a group of channels, beginning `before` columns left of the image.
     void read(const float* image, const Shape& shape, long y, long before, long c) {
         float* to = at(y);
         const long inside = std::min(GROUP, shape.channels - c);
-        if (y + 1 >= 0 && y + 1 < shape.height) {
-            const float* next = image + (y + 1) * shape.width * shape.channels + c;
-            for (long x = 0; x < shape.width; x++, next += shape.channels)
-                for (long n = 0; n < inside; n += 16) __builtin_prefetch(next + n);
-        }
         if (y < 0 || y >= shape.height) {
             std::fill_n(to, columns * GROUP, 0.f);
             return;
@@ -226,15 +220,16 @@ void add_row_of_products(const float* x, const float* grad, long width, long ker
 // grad_weight, (groups, kernel, kernel, GROUP), and grad_bias, (groups, GROUP), unless it is null.
 //
 // Sums are taken over parts of `images_each` images, which do not depend on the number of
-// threads, then over the parts in their order.
+// threads, then over the parts in their order. `part_sums` is memory for them, (parts, groups,
+// kernel * kernel + 1, GROUP).
 extern "C" void depthwise_weight_gradient(
-        const float* x, const float* grad, float* grad_weight, float* grad_bias, long batch,
-        long height, long width, long channels, long kernel, long images_each, int threads) {
+        const float* x, const float* grad, float* part_sums, float* grad_weight, float* grad_bias,
+        long batch, long height, long width, long channels, long kernel, long images_each,
+        int threads) {
     const Shape shape{height, width, channels};
     const long before = (kernel - 1) / 2, groups = (channels + GROUP - 1) / GROUP;
     const long parts = (batch + images_each - 1) / images_each, taps = kernel * kernel * GROUP;
     const long each = taps + GROUP;  // sums for the weight, then for the bias
-    const Floats part_sums(parts * groups * each);
 #pragma omp parallel num_threads(threads)
     {
         Rows rows(kernel, width + kernel - 1), gradient(1, width);
@@ -244,7 +239,7 @@ extern "C" void depthwise_weight_gradient(
         for (long task = 0; task < parts * groups; task++) {
             const long group = task % groups, part = task / groups, c = group * GROUP;
             const long blocks = (std::min(GROUP, channels - c) + BLOCK - 1) / BLOCK;
-            float* const totals = part_sums.get() + task * each;
+            float* const totals = part_sums + task * each;
             std::fill_n(totals, each, 0.f);
             const long end = std::min(batch, (part + 1) * images_each);
             for (long image = part * images_each; image < end; image++) {
@@ -272,7 +267,7 @@ extern "C" void depthwise_weight_gradient(
             const auto join = [&](float* to, long first, long count) {
                 std::fill_n(to, count, 0.f);
                 for (long part = 0; part < parts; part++) {
-                    const float* from = part_sums.get() + (part * groups + group) * each + first;
+                    const float* from = part_sums + (part * groups + group) * each + first;
                     for (long n = 0; n < count; n++) to[n] += from[n];
                 }
             };

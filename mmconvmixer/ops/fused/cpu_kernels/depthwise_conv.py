@@ -48,10 +48,11 @@ def depthwise_weight_gradient(x_BHWC: Tensor, grad_BHWC: Tensor, kernel_size: in
                               bias: bool = True) -> tuple[Tensor, Tensor | None]:
     """Return grad_weight (C, K, K) and, if `bias`, grad_bias (C,)."""
     batch, _, _, channels = x_BHWC.shape
-    groups = -(-channels // GROUP)
+    groups, images_each = -(-channels // GROUP), max(1, -(-batch // PARTS))
+    part_sums = x_BHWC.new_empty((-(-batch // images_each), groups, kernel_size**2 + 1, GROUP))
     grad_weight = x_BHWC.new_empty((groups, kernel_size, kernel_size, GROUP))
     grad_bias = x_BHWC.new_empty((groups, GROUP)) if bias else None
-    call('depthwise_weight_gradient', x_BHWC, grad_BHWC, grad_weight, grad_bias, *x_BHWC.shape,
-         kernel_size, max(1, -(-batch // PARTS)))
+    call('depthwise_weight_gradient', x_BHWC, grad_BHWC, part_sums, grad_weight, grad_bias,
+         *x_BHWC.shape, kernel_size, images_each)
     return (grad_weight.permute(0, 3, 1, 2).flatten(0, 1)[:channels],
             grad_bias.flatten()[:channels].contiguous() if bias else None)

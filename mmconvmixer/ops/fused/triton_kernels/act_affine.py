@@ -43,7 +43,7 @@ def affine_kernel(
 
 
 def act_affine(x_RC: Tensor, scale_C: Tensor, shift_C: Tensor, act: str,
-                    added_RC: Tensor | None = None, mean_C: Tensor | None = None, *,
+               added_RC: Tensor | None = None, mean_C: Tensor | None = None, *,
                out_RC: Tensor | None = None) -> Tensor:
     """Return added + scale * (act(x) - mean) + shift, in x's dtype.
 
