@@ -2,16 +2,18 @@
 //
 // Tensors are (rows, channels) in float32, contiguous; a row is one position of one image.
 // Sums are taken over parts of `rows_each` rows, which do not depend on the number of threads:
-// neither do the results, to the last bit. Each part is added up in pieces that stay in the
-// cache, which also keeps rounding errors small.
+// neither do the results, to the last bit. Each part is added up in pieces, which keeps rounding
+// errors small. Within a piece, rows are read one after another, because a processor fetches
+// memory in advance only along its order; the sums of all channels stay in the cache.
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "activations.h"
 
 namespace {
 
-constexpr long PIECE = 8;  // rows
+constexpr long PIECE = 16;  // rows
 
 // Call function(part, first row, last row) for each part, in parallel.
 template <class Function>
@@ -20,6 +22,10 @@ void for_each_part(long rows, long rows_each, int threads, Function function) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long part = 0; part < parts; part++)
         function(part, part * rows_each, std::min(rows, (part + 1) * rows_each));
+}
+
+void add(const float* values, float* to, long count) {
+    for (long n = 0; n < count; n++) to[n] += values[n];
 }
 
 // Sums over parts, (parts, channels).
@@ -56,26 +62,35 @@ extern "C" void moments(const float* x, float* activated, float* mean, float* sq
         for_each_part(rows, rows_each, threads, [&](long part, long first, long last) {
             float* const part_mean = means.cleared(part);
             float* const part_squares = squares.cleared(part);
+            std::vector<float> values(activated ? 0 : PIECE * channels), sums(2 * channels);
+            float *const center = sums.data(), *const spread = center + channels;
             for (long start = first; start < last; start += PIECE) {
                 const long count = std::min(PIECE, last - start);
                 const float before = float(start - first), total = before + float(count);
+                float* const kept = activated ? activated + start * channels : values.data();
+                std::fill(sums.begin(), sums.end(), 0.f);
+                for (long r = 0; r < count; r++)
+                    for_each_vector(channels, [=](long c, auto n) {
+                        const Vector value
+                            = activate<activation()>(load(x + (start + r) * channels + c, n));
+                        store(kept + r * channels + c, value, n);
+                        store(center + c, load(center + c, n) + value, n);
+                    });
                 for_each_vector(channels, [=](long c, auto n) {
-                    Vector values[PIECE], sum{}, spread{};
-                    for (long r = 0; r < count; r++) {
-                        const long at = (start + r) * channels + c;
-                        values[r] = activate<activation()>(load(x + at, n));
-                        if (activated) store(activated + at, values[r], n);
-                        sum += values[r];
-                    }
-                    const Vector center = sum / float(count);
-                    for (long r = 0; r < count; r++)
-                        spread += (values[r] - center) * (values[r] - center);
+                    store(center + c, load(center + c, n) / float(count), n);
+                });
+                for (long r = 0; r < count; r++)
+                    for_each_vector(channels, [=](long c, auto n) {
+                        const Vector away = load(kept + r * channels + c, n) - load(center + c, n);
+                        store(spread + c, load(spread + c, n) + away * away, n);
+                    });
+                for_each_vector(channels, [=](long c, auto n) {
                     // Join the piece's moments to those before it (Chan et al., 1979).
-                    const Vector away = center - load(part_mean + c, n);
+                    const Vector away = load(center + c, n) - load(part_mean + c, n);
                     store(part_mean + c,
                           load(part_mean + c, n) + away * (float(count) / total), n);
                     store(part_squares + c,
-                          load(part_squares + c, n) + spread
+                          load(part_squares + c, n) + load(spread + c, n)
                               + away * away * (before * float(count) / total), n);
                 });
             }
@@ -126,20 +141,22 @@ extern "C" void gradient_sums(const float* x, const float* grad, const float* me
         for_each_part(rows, rows_each, threads, [&](long part, long first, long last) {
             float* const part_grads = grads.cleared(part);
             float* const part_products = products.cleared(part);
+            std::vector<float> sums(2 * channels);
+            float *const sum = sums.data(), *const product = sum + channels;
             for (long start = first; start < last; start += PIECE) {
                 const long end = std::min(start + PIECE, last);
-                for_each_vector(channels, [=](long c, auto n) {
-                    Vector sum{}, product{};
-                    const Vector center = load(mean + c, n);
-                    for (long r = start; r < end; r++) {
+                std::fill(sums.begin(), sums.end(), 0.f);
+                for (long r = start; r < end; r++)
+                    for_each_vector(channels, [=](long c, auto n) {
                         const long at = r * channels + c;
                         const Vector each = load(grad + at, n);
-                        sum += each;
-                        product += each * (activate<activation()>(load(x + at, n)) - center);
-                    }
-                    store(part_grads + c, load(part_grads + c, n) + sum, n);
-                    store(part_products + c, load(part_products + c, n) + product, n);
-                });
+                        const Vector away
+                            = activate<activation()>(load(x + at, n)) - load(mean + c, n);
+                        store(sum + c, load(sum + c, n) + each, n);
+                        store(product + c, load(product + c, n) + each * away, n);
+                    });
+                add(sum, part_grads, channels);
+                add(product, part_products, channels);
             }
         });
     });
@@ -156,28 +173,33 @@ extern "C" void input_gradient(const float* x, const float* grad, const float* m
                                const float* product_mean, float* grad_input, float* sums,
                                long rows, long rows_each, long channels, int act, int threads) {
     const Partial partial(rows, rows_each, channels);
+    std::vector<float> factors(2 * channels);
+    float *const scales = factors.data(), *const slopes = scales + channels;
+    for (long c = 0; c < channels; c++) {
+        scales[c] = weight[c] * rstd[c];
+        slopes[c] = scales[c] * rstd[c] * product_mean[c];
+    }
     with_activation(act, [&](auto activation) {
         for_each_part(rows, rows_each, threads, [&](long part, long first, long last) {
             float* const part_sums = partial.cleared(part);
+            std::vector<float> piece(channels);
+            float* const sum = piece.data();
             for (long start = first; start < last; start += PIECE) {
-                const long end = std::min(start + PIECE, last);
-                for_each_vector(channels, [=](long c, auto n) {
-                    const Vector scale = load(weight + c, n) * load(rstd + c, n);
-                    const Vector slope = scale * load(rstd + c, n) * load(product_mean + c, n);
-                    const Vector center = load(mean + c, n), away = load(grad_mean + c, n);
-                    Vector sum{};
-                    for (long r = start; r < end; r++) {
+                std::fill(piece.begin(), piece.end(), 0.f);
+                for (long r = start; r < std::min(start + PIECE, last); r++)
+                    for_each_vector(channels, [=](long c, auto n) {
                         const long at = r * channels + c;
                         const Activated activated
                             = activate_with_slope<activation()>(load(x + at, n));
+                        const Vector scale = load(scales + c, n);
                         const Vector result
-                            = (scale * (load(grad + at, n) - away)
-                               - slope * (activated.value - center)) * activated.slope;
+                            = (scale * (load(grad + at, n) - load(grad_mean + c, n))
+                               - load(slopes + c, n) * (activated.value - load(mean + c, n)))
+                            * activated.slope;
                         store(grad_input + at, result, n);
-                        sum += result;
-                    }
-                    store(part_sums + c, load(part_sums + c, n) + sum, n);
-                });
+                        store(sum + c, load(sum + c, n) + result, n);
+                    });
+                add(sum, part_sums, channels);
             }
         });
     });

@@ -27,14 +27,13 @@ static inline Vector clipped_distance(Vector x) { return smaller(absolute(x), 8.
 
 // The standard normal distribution's mass beyond a distance from 0 to 8.5.
 static inline Vector normal_tail(Vector distance) {
-    Vector log2 = -8.250402743215091e-07f * distance + 1.4625699805037584e-05f;
-    log2 = log2 * distance - 6.734936323482543e-05f;
-    log2 = log2 * distance - 4.210742190480232e-04f;
-    log2 = log2 * distance + 7.421301212161779e-03f;
-    log2 = log2 * distance - 5.272630974650383e-02f;
-    log2 = log2 * distance - 4.591416120529175e-01f;
-    log2 = log2 * distance - 1.151111364364624f;
-    return exp2(log2 * distance - 1.f);
+    const Vector square = distance * distance, fourth = square * square;
+    const Vector first = -1.151111364364624f * distance - 1.f;
+    const Vector second = -5.272630974650383e-02f * distance - 4.591416120529175e-01f;
+    const Vector third = -4.210742190480232e-04f * distance + 7.421301212161779e-03f;
+    const Vector last = 1.4625699805037584e-05f * distance - 6.734936323482543e-05f;
+    const Vector high = (-8.250402743215091e-07f * square + last) * square + third;
+    return exp2(high * fourth + (second * square + first));
 }
 
 // GELU's tanh form is x * sigmoid(argument).

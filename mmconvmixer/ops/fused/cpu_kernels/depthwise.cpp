@@ -39,14 +39,12 @@ struct Rows {
     // Row y of the image, which may be outside of it.
     float* at(long y) const { return values.get() + (y + count) % count * columns * GROUP; }
 
-    // Read row y of a group of channels, beginning `before` columns left of the image.
+    // Read row y of a group of channels, beginning `before` columns left of the image. A row
+    // outside of the image is not read, as no sum needs it.
     void read(const float* image, const Shape& shape, long y, long before, long c) {
         float* to = at(y);
         const long inside = std::min(GROUP, shape.channels - c);
-        if (y < 0 || y >= shape.height) {
-            std::fill_n(to, columns * GROUP, 0.f);
-            return;
-        }
+        if (y < 0 || y >= shape.height) return;
         std::fill_n(to, before * GROUP, 0.f);
         to += before * GROUP;
         const float* from = image + y * shape.width * shape.channels + c;
@@ -65,14 +63,27 @@ struct Rows {
     Floats values;
 };
 
+// The first row of a kernel that lies in the image, and the one after the last, if its upper row
+// is on row `top` of the image.
+struct Inside {
+    long begin, end;
+};
+
+Inside rows_inside(long top, long height, long kernel) {
+    return {std::max(0L, -top), std::min(kernel, height - top)};
+}
+
 // The convolution's sums for COLUMNS neighboring output pixels and one vector of channels.
 //
-// `window` has the rows of x under the kernel, `at` is the place of the first pixel in each.
+// `window` has the rows of x under the kernel's rows from `begin` to `end`, `at` is the place of
+// the first pixel in each.
 template <long KERNEL, long COLUMNS>
 struct Sums {
     // The weights of a kernel's row stay in registers, and each pixel is read once.
-    static void of(const float* const* window, const float* taps, long at, long, Vector* sums) {
-        for (long i = 0; i < KERNEL; i++, taps += KERNEL * GROUP) {
+    static void of(const float* const* window, const float* taps, long at, long, long begin,
+                   long end, Vector* sums) {
+        taps += begin * KERNEL * GROUP;
+        for (long i = begin; i < end; i++, taps += KERNEL * GROUP) {
             Vector weights[KERNEL];
 #pragma GCC unroll 16
             for (long j = 0; j < KERNEL; j++) weights[j] = load(taps + j * GROUP);
@@ -92,8 +103,9 @@ struct Sums {
 template <long COLUMNS>
 struct Sums<0, COLUMNS> {
     static void of(const float* const* window, const float* taps, long at, long kernel,
-                   Vector* sums) {
-        for (long i = 0; i < kernel; i++) {
+                   long begin, long end, Vector* sums) {
+        taps += begin * kernel * GROUP;
+        for (long i = begin; i < end; i++) {
             for (long j = 0; j < kernel; j++, taps += GROUP) {
                 const Vector weight = load(taps);
                 for (long n = 0; n < COLUMNS; n++)
@@ -127,13 +139,15 @@ void convolve(const float* x, const float* weight, const float* bias, const floa
                 rows.read(x + image, shape, y, before, first);
             for (long y = top; y < std::min(top + strip, height); y++) {
                 rows.read(x + image, shape, y - before + kernel - 1, before, first);
-                for (long i = 0; i < kernel; i++) window[i] = rows.at(y - before + i);
+                const auto [begin, end] = rows_inside(y - before, height, kernel);
+                for (long i = begin; i < end; i++) window[i] = rows.at(y - before + i);
                 for (long left = 0; left < width; left += COLUMNS) {
                     const long inside = std::min(COLUMNS, width - left);
                     for (long c = first; c < last; c += LANES) {
                         Vector sums[COLUMNS] = {};
-                        Sums<KERNEL, COLUMNS>::of(window.data(), taps + c - first,
-                                                  left * GROUP + c - first, kernel, sums);
+                        Sums<KERNEL, COLUMNS>::of(
+                            window.data(), taps + c - first, left * GROUP + c - first, kernel,
+                            begin, end, sums);
                         const auto finish = [&](auto count) {
                             const Vector start = bias ? load(bias + c, count) : Vector{};
                             long place = image + (y * width + left) * channels + c;
@@ -250,7 +264,8 @@ extern "C" void depthwise_weight_gradient(
                 for (long y = 0; y < height; y++) {
                     rows.read(x + start, shape, y - before + kernel - 1, before, c);
                     gradient.read(grad + start, shape, y, 0, c);
-                    for (long i = 0; i < kernel; i++)
+                    const auto [begin, end] = rows_inside(y - before, height, kernel);
+                    for (long i = begin; i < end; i++)
                         for (long block = 0; block < blocks; block++)
                             add_row_of_products(rows.at(y - before + i) + block * BLOCK,
                                                 gradient.at(y) + block * BLOCK, width, kernel,
