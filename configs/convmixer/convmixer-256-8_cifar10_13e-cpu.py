@@ -21,6 +21,7 @@ data_preprocessor = dict(
     transforms=[
         dict(type='BatchRandomCrop', padding=4),
         dict(type='BatchRandomFlip', prob=0.5),
+        dict(type='BatchRandAugment', num_ops=1, magnitude=8),
     ])
 train_dataloader = dict(batch_size=128)
 auto_scale_lr = dict(base_batch_size=128)
