@@ -22,8 +22,8 @@ class Weights(dict[str, Tensor]):
     """A state dict with mmpretrain's names that knows where it comes from.
 
     Attributes:
-        layout: the library whose names the file has: 'official', 'timm', 'flax',
-            'mmpretrain' or 'keras'; None for a network of another family.
+        layout: the name of one of `checkpoints.layouts.LAYOUTS`, such as 'official' or
+            'timm'; None for a network of another family.
         family: 'ConvMixer', 'MLP-Mixer' or None.
         numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
         averaged: whether these are averages over the training.

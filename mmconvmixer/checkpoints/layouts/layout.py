@@ -13,7 +13,7 @@ class Layout:
     """One library's names for the weights of one family.
 
     Args:
-        name: the library: 'mmpretrain', 'timm', 'official', 'flax' or 'keras'.
+        name: the library whose names these are, such as 'mmpretrain', 'timm' or 'official'.
         family: 'ConvMixer' or 'MLP-Mixer'.
         signature: keys that only weights in this layout have.
         to_mmpretrain, from_mmpretrain: translate names, and transpose weights if needed.

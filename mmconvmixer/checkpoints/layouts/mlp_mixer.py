@@ -1,9 +1,6 @@
 """MLP-Mixer's weights under the names of timm and of the original flax code."""
-from collections.abc import Mapping
-
-from torch import Tensor
-
-from mmconvmixer.checkpoints.layouts.layout import Layout, Weights, renamed, unique
+from mmconvmixer.checkpoints.layouts.flax_variables import from_flax, to_flax
+from mmconvmixer.checkpoints.layouts.layout import Layout, renamed
 
 # timm/models/mlp_mixer.py
 _MIXES = ('token', 'channel')
@@ -58,32 +55,8 @@ _TO_FLAX = (
 )
 
 
-def _from_flax(weights: Mapping[str, Tensor]) -> Weights:
-    def transposed(key: str, value: Tensor) -> tuple[str, Tensor]:
-        if key.endswith('.kernel') and value.dim() == 4:  # (h, w, in, out)
-            return key.removesuffix('kernel') + 'weight', value.permute(3, 2, 0, 1).contiguous()
-        if key.endswith('.kernel') and value.dim() == 2:  # (in, out)
-            return key.removesuffix('kernel') + 'weight', value.t().contiguous()
-        if key.endswith('.scale'):
-            return key.removesuffix('scale') + 'weight', value
-        return key, value
-    return unique(transposed(key, value) for key, value in renamed(weights, _FLAX).items())
-
-
-def _to_flax(weights: Mapping[str, Tensor]) -> Weights:
-    flax = {}
-    for key, value in renamed(weights, _TO_FLAX).items():
-        if not key.endswith('weight'):
-            flax[key] = value
-        elif value.dim() == 1:
-            flax[key.removesuffix('weight') + 'scale'] = value
-        else:
-            order = (2, 3, 1, 0) if value.dim() == 4 else (1, 0)
-            flax[key.removesuffix('weight') + 'kernel'] = value.permute(order).contiguous()
-    return flax
-
-
 FLAX = Layout(
     'flax', 'MLP-Mixer',
-    frozenset(('stem/kernel', 'MixerBlock_0/token_mixing/Dense_0/kernel')), _from_flax, _to_flax,
-    numerics='flax')
+    frozenset(('stem/kernel', 'MixerBlock_0/token_mixing/Dense_0/kernel')),
+    lambda weights: from_flax(renamed(weights, _FLAX)),
+    lambda weights: to_flax(renamed(weights, _TO_FLAX)), numerics='flax')

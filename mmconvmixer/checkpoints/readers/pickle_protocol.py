@@ -2,15 +2,19 @@
 
 Nothing in a pickle is built or called here. Its operations are copied, one by one, and those of
 the newer protocols are replaced by older ones of the same meaning; torch then decides what
-may be called, as for every file.
+may be called, as for every file. A pickle that torch.save did not write gets around it what
+torch.save writes.
 """
 import io
 import pickle
 import pickletools
 import struct
 import zipfile
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 
 NEWEST = 5
 _IN_LEGACY_FILE = 5  # pickles: magic number, version, system, content, keys of the storages
@@ -31,6 +35,37 @@ def protocol_of(path: Path) -> int:
         with open(path, 'rb') as file:
             start = file.read(2)
     return start[1] if len(start) == 2 and start[:1] == pickle.PROTO else 2
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is a pickle that another program than torch.save wrote."""
+    with open(path, 'rb') as file:
+        if file.read(1) != pickle.PROTO:
+            return False
+        file.seek(0)
+        try:
+            first = next((argument for operation, argument, _ in islice(
+                pickletools.genops(file), 3) if operation.name not in ('PROTO', 'FRAME')), None)
+        except ValueError:  # the reader says what is wrong with it
+            return False
+    return first != MAGIC_NUMBER
+
+
+def as_torch_file(path: Path) -> BinaryIO:
+    """Return a plain pickle as the content of a file of torch.save before torch 1.6.
+
+    Raises:
+        pickle.UnpicklingError: an operation has no older form.
+        ValueError: the pickle is damaged.
+    """
+    result = io.BytesIO()
+    for before in (MAGIC_NUMBER, PROTOCOL_VERSION, {}):
+        pickle.dump(before, result, 2)
+    with open(path, 'rb') as file:
+        result.write(_older(file))
+    pickle.dump([], result, 2)  # the keys of the storages
+    result.seek(0)
+    return result
 
 
 def with_older_pickles(path: Path) -> BinaryIO:

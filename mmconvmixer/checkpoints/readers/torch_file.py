@@ -1,4 +1,4 @@
-"""Read the files of torch.save without running code from them."""
+"""Read the files of torch.save, and other pickles of arrays, without running code from them."""
 import argparse
 import pickle
 import re
@@ -16,9 +16,12 @@ from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.readers.numpy_pickle import STAND_INS, under_the_name
 from mmconvmixer.checkpoints.readers.pickle_protocol import (
     NEWEST,
+    as_torch_file,
+    is_plain,
     protocol_of,
     with_older_pickles,
 )
+from mmconvmixer.checkpoints.readers.plain_pickle import JAX_STAND_INS, weights_in
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
@@ -46,6 +49,7 @@ DATA_TYPES = [
     HistoryBuffer,
     argparse.Namespace,  # the options of timm's training script; its only method is ==
     *STAND_INS,
+    *JAX_STAND_INS,
     under_the_name('builtins', 'getattr', _statistics_method),
     under_the_name('_codecs', 'encode', _encode),  # torch < 2.6 does not allow it
 ]
@@ -59,12 +63,12 @@ def read_torch(path: Path, map_location: MAP_LOCATION) -> Any:
     """Return the content of the file.
 
     Args:
-        path: the file.
+        path: a file of torch.save, or a pickle of arrays by Paddle or JAX.
         map_location: device of the tensors.
 
     Raises:
         UnsafeCheckpoint: the file calls a class or function that is not plain data.
-        BadCheckpoint: the file is cut short or damaged, or torch.save did not write it.
+        BadCheckpoint: the file is cut short or damaged, or none of these programs wrote it.
     """
     with open(path, 'rb') as file:
         begins_like_zip = file.read(2) == b'PK'
@@ -72,12 +76,17 @@ def read_torch(path: Path, map_location: MAP_LOCATION) -> Any:
         check_archive(path, compressed=False)
     try:
         # An open file, because torch.load goes by the suffix of a path.
-        with _data_types_allowed(), (with_older_pickles(path) if 2 < protocol_of(path) <= NEWEST
-                                     else open(path, 'rb')) as file:
+        plain = not begins_like_zip and is_plain(path)
+        with _data_types_allowed(), (
+                as_torch_file(path) if plain else
+                with_older_pickles(path) if 2 < protocol_of(path) <= NEWEST else
+                open(path, 'rb')) as file:
             content = torch.load(file, map_location=map_location, weights_only=True)
     except Exception as error:  # for a damaged pickle torch may raise anything
         raise_if_exhausted(error)
         raise _explain(path, error) from error
+    if plain:
+        return weights_in(content, path)
     _check_claims(path, content)
     return content
 
