@@ -113,8 +113,9 @@ def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
     if not isinstance(shape, ConvMixerShape):
         return 'GELU', "MLP-Mixer's only activation"
     noted = meta.get('converted')
-    if isinstance(noted, dict) and noted.get('act') in ACTS:
-        return noted['act'], "the file's meta"
+    for said in (noted.get('act') if isinstance(noted, dict) else None, meta.get('act')):
+        if said in ACTS:
+            return said, "the file's meta"
     sizes = shape.embed_dims, shape.depth, shape.patch_size, shape.kernel_size
     for name, arch in ARCHS.items():
         if (arch.embed_dims, arch.depth, arch.patch_size, arch.kernel_size) == sizes:

@@ -8,17 +8,21 @@ from torch.serialization import MAP_LOCATION
 
 from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.hub_config import hub_meta
+from mmconvmixer.checkpoints.keras_network import as_checkpoint
 from mmconvmixer.checkpoints.readers import (
     kind_of_file,
     kind_of_folder,
+    looks_like_keras,
     looks_like_npz,
     looks_like_safetensors,
     looks_like_tensorflow,
+    read_keras,
     read_npz,
     read_safetensors,
     read_tensorflow,
     read_torch,
 )
+from mmconvmixer.checkpoints.readers.keras_file import KerasNetwork
 from mmconvmixer.checkpoints.readers.safetensors_file import META
 from mmconvmixer.errors import BadCheckpoint, CheckpointNotFound
 
@@ -33,8 +37,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
     The kind of file is recognized by its content, never by its name.
 
     Args:
-        path: a file written by `torch.save`, `numpy.savez` or safetensors, the folder of a
-            copied Hugging Face repository, or a TensorFlow SavedModel.
+        path: a file written by `torch.save`, `numpy.savez`, safetensors or Keras, a pickle of
+            arrays, the folder of a copied Hugging Face repository, or a TensorFlow SavedModel.
         map_location: device of the tensors, or what else `torch.load` takes.
 
     Returns:
@@ -54,7 +58,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
     _check_name(path)
     if os.path.isdir(path):
         if looks_like_tensorflow(path):
-            return dict(state_dict=read_tensorflow(path), meta={})
+            return as_checkpoint(KerasNetwork(read_tensorflow(path)))
         path = _weights_in(path)
     if not os.path.isfile(path):
         raise CheckpointNotFound(f'checkpoint {path} is not there; give a path, an http(s) '
@@ -102,6 +106,8 @@ def _read(path: Path, map_location: MAP_LOCATION) -> dict:
         return dict(state_dict=tensors, meta=_meta_of(metadata))
     if looks_like_npz(path):
         return dict(state_dict=read_npz(path), meta={})
+    if looks_like_keras(path):
+        return as_checkpoint(read_keras(path))
     if kind := kind_of_file(path):
         raise BadCheckpoint(f'{path} is {kind}')
     checkpoint = read_torch(path, map_location)

@@ -5,12 +5,14 @@
 Each file has its own seed, which a failure names. TensorFlow's part needs `pip install '.[tf]'`.
 """
 import io
+import pickle
 import random
 import signal
 import struct
 import zipfile
 from contextlib import contextmanager
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -129,6 +131,29 @@ def as_tensorflow(weights, path):
     return sorted((path / 'variables').iterdir())
 
 
+def as_keras(weights, path):
+    with h5py.File(path, 'w') as file:
+        for key, value in layout_named('keras', 'ConvMixer').from_mmpretrain(weights).items():
+            layer, _, variable = key.rpartition('/')
+            if variable not in NUMBERS:
+                continue
+            group = file.require_group(f'layers/{layer}/vars')
+            group.attrs['name'] = layer
+            group[str(NUMBERS[variable])] = value.numpy()
+    return [path]
+
+
+# Of a layer's variables in Keras 3.
+NUMBERS = dict(kernel=0, bias=1, gamma=0, beta=1, moving_mean=2, moving_variance=3)
+
+
+def as_paddle(weights, path):
+    arrays = {key: (value.t() if value.dim() == 2 else value).numpy()
+              for key, value in weights.items()}
+    path.write_bytes(pickle.dumps({**arrays, 'StructuredToParameterName@@': {}}, 4))
+    return [path]
+
+
 # Format -> (the network, how its file is written, whether the file protects its numbers).
 FORMATS = {
     'torch': (MODEL, as_torch(), True),
@@ -137,6 +162,8 @@ FORMATS = {
     'safetensors': (MODEL, as_safetensors, True),
     'npz': (MIXER, as_npz(compressed=False), True),
     'compressed npz': (MIXER, as_npz(compressed=True), True),
+    'Keras': (MODEL, as_keras, False),
+    'Paddle': (MODEL, as_paddle, False),
     'TensorFlow': (MODEL, as_tensorflow, True),
 }
 
@@ -216,4 +243,5 @@ def test_the_files_are_those_of_their_formats(tmp_path):
         path = tmp_path / str(number)
         write(expected, path)
         assert problem_with(path, model, expected, protected=True) is None
-        assert zipfile.is_zipfile(path) == (write not in (as_safetensors,) and number != 2)
+        assert zipfile.is_zipfile(path) == (
+            write not in (as_safetensors, as_keras, as_paddle) and number != 2)

@@ -27,7 +27,7 @@ def test_names_and_axes_are_converted_there_and_back(layout):
     renamed = layout.from_mmpretrain(original)
     assert recognize(renamed) is layout
     back = layout.to_mmpretrain(renamed)
-    if layout.name in ('keras', 'flaim'):  # these do not count batches
+    if layout.name in ('keras', 'flaim', 'tfimm'):  # these do not count batches
         original = {key: value for key, value in original.items() if 'num_batches' not in key}
     assert back.keys() == original.keys()
     assert all(torch.equal(back[key], value) for key, value in original.items())

@@ -264,6 +264,37 @@ def test_tensorflow(crops, tmp_path):
     same_outputs(tmp_path / 'saved', crops, torch.from_numpy(expected))
 
 
+@pytest.mark.parametrize('name', ['net.weights.h5', 'net.keras', 'net.h5', 'exported'])
+@pytest.mark.parametrize('version', [3, 2])
+def test_a_convmixer_built_in_keras_whose_layers_have_no_names(version, name, crops, tmp_path):
+    """With the eps of Keras; the order of the layers says which is which."""
+    pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
+    keras = pytest.importorskip('keras' if version == 3 else 'tf_keras')
+    layers = keras.layers
+
+    def then_norm(layer, x):
+        return layers.BatchNormalization()(layers.Activation('gelu')(layer(x)))
+
+    images = keras.Input((SIZE, SIZE, 3))
+    x = then_norm(layers.Conv2D(24, 4, strides=4), images)
+    for _ in range(11):
+        x = layers.Add()([x, then_norm(layers.DepthwiseConv2D(5, padding='same'), x)])
+        x = then_norm(layers.Conv2D(24, 1), x)
+    network = keras.Model(images, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    generator = np.random.default_rng(0)
+    network.set_weights([
+        generator.uniform(0.2 if 'variance' in variable.name else -0.3, 0.5, variable.shape)
+        for variable in network.weights])
+    if name == 'exported':
+        network.export(tmp_path / name)
+    elif name == 'net.weights.h5':
+        network.save_weights(tmp_path / name)
+    else:
+        network.save(tmp_path / name)
+    expected = network(crops.permute(0, 2, 3, 1).numpy().astype('float32')).numpy()
+    same_outputs(tmp_path / name, crops, torch.from_numpy(expected))
+
+
 def test_a_saved_model_without_tensorflow_is_an_error_that_says_what_to_install(
         tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorflow', None)

@@ -4,14 +4,15 @@ This package uses mmpretrain's names; every layout translates to them and back.
 """
 from collections.abc import Collection
 
-from mmconvmixer.checkpoints.layouts import keras, mmpretrain, paddle
+from mmconvmixer.checkpoints.layouts import keras, mmpretrain, paddle, tfimm
 from mmconvmixer.checkpoints.layouts.convmixer import OFFICIAL, TIMM_CONVMIXER
 from mmconvmixer.checkpoints.layouts.flaim import FLAIM
 from mmconvmixer.checkpoints.layouts.layout import Layout
 from mmconvmixer.checkpoints.layouts.mlp_mixer import FLAX, TIMM_MIXER
 
 LAYOUTS = (mmpretrain.CONVMIXER, mmpretrain.MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX,
-           keras.CONVMIXER, keras.MIXER, FLAIM, paddle.PADDLE_VIT, paddle.PASSL)
+           keras.CONVMIXER, keras.MIXER, FLAIM, paddle.PADDLE_VIT, paddle.PASSL,
+           tfimm.CONVMIXER, tfimm.MIXER)
 
 __all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognize']
 

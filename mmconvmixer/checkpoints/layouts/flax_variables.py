@@ -5,8 +5,9 @@ from torch import Tensor
 
 from mmconvmixer.checkpoints.layouts.layout import Weights, unique
 
-_VARIABLES = dict(scale='weight', mean='running_mean', var='running_var')
-_IN_NORMS = {torch: flax for flax, torch in _VARIABLES.items()}
+_IN_NORMS = dict(weight='scale', running_mean='mean', running_var='var')
+# keras-cv-attention-models has flax's layers, whose norms have Keras's variables.
+_VARIABLES = {flax: torch for torch, flax in _IN_NORMS.items()} | dict(gamma='weight', beta='bias')
 
 
 def from_flax(weights: Mapping[str, Tensor]) -> Weights:

@@ -7,9 +7,6 @@ _NPZ = 'restore it there and save the arrays with numpy.savez, under their flax 
 
 # How a file begins -> (what it is, what to do).
 _BEGINNINGS = {
-    b'\x89HDF\r\n\x1a\n': (
-        'an HDF5 file, as Keras writes them',
-        'load it in Keras and export a SavedModel, net.export(FOLDER)'),
     b'version https://git-lfs': (
         'a pointer of Git LFS, not the file itself', 'run git lfs pull in its repository'),
     b'\x1f\x8b': (
@@ -94,8 +91,6 @@ def _kind_of_archive(path: Path) -> str:
 
 # (whether the names of the parts are those of this kind, what it is, what to do)
 _ARCHIVES: list[tuple[Callable[[set[str]], bool], str, str]] = [
-    (lambda names: {'config.json', 'metadata.json', 'model.weights.h5'} <= names,
-     'a whole Keras model', 'load it in Keras and export a SavedModel, net.export(FOLDER)'),
     (lambda names: bool({'archive_format', 'serialized_exported_program.json'} & names),
      'a program of torch.export',
      'save its weights with torch.save(torch.export.load(PATH).state_dict, NEW)'),

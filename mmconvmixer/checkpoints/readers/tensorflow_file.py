@@ -1,7 +1,7 @@
 """Read the variables of TensorFlow SavedModels; no graph in them is ever run.
 
-A variable's name consists of its layer's name, which is that of the torch module, and its
-own: `backbone.stem.0/kernel`.
+A variable's name consists of its layer's name and its own: `conv2d_1/kernel`. In those that this
+project exports, a layer has the name of the torch module, as in `backbone.stem.0/kernel`.
 """
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmconvmixer.checkpoints.readers.keras_file import by_counter
 from mmconvmixer.errors import BadCheckpoint
 
 _NAMES = '_CHECKPOINTABLE_OBJECT_GRAPH'
@@ -22,6 +23,9 @@ def looks_like_tensorflow(path: Path) -> bool:
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
     """Return the variables as tensors, keyed by layer and variable name.
 
+    Layers that Keras counted (`conv2d_1`) are in that order. What Keras 2 calls
+    `depthwise_kernel` is a `kernel`, as in Keras 3.
+
     Raises:
         BadCheckpoint: TensorFlow is not installed, or the folder is damaged.
     """
@@ -34,7 +38,8 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     try:
         reader = tf.train.load_checkpoint(str(path / 'variables' / 'variables'))
         graph = TrackableObjectGraph.FromString(reader.get_tensor(_NAMES))
-        found = [(each.full_name, torch.from_numpy(reader.get_tensor(each.checkpoint_key)))
+        found = [(each.full_name.replace('/depthwise_kernel', '/kernel'),
+                  torch.from_numpy(reader.get_tensor(each.checkpoint_key)))
                  for node in graph.nodes for each in node.attributes if '/' in each.full_name]
     except Exception as error:  # of protobuf or TensorFlow
         raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables cannot be '
@@ -43,4 +48,4 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     for name, value in found:  # the same variable may occur twice
         if not torch.equal(value, variables[name]):
             raise BadCheckpoint(f'{path} has two variables {name}; give each layer its own name')
-    return variables
+    return dict(sorted(variables.items(), key=lambda item: by_counter(item[0].rpartition('/')[0])))

@@ -1,6 +1,5 @@
 """Files and folders of other kinds are named, with a way to go on."""
 import gzip
-import zipfile
 
 import numpy as np
 import pytest
@@ -15,12 +14,6 @@ from mmconvmixer.errors import BadCheckpoint, MMConvMixerError
 from mmconvmixer.zoo import resolve_checkpoint
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
-
-
-def keras(path):
-    with zipfile.ZipFile(path, 'w') as archive:
-        for name in ('metadata.json', 'config.json', 'model.weights.h5'):
-            archive.writestr(name, b'{}')
 
 
 def exported(path):
@@ -64,8 +57,6 @@ def content(data):
 
 
 KINDS = {
-    'keras': (keras, 'is a whole Keras model; .*export a SavedModel'),
-    'hdf5': (content(b'\x89HDF\r\n\x1a\n' + bytes(100)), 'is an HDF5 file, as Keras writes'),
     'torch.export': (exported, r'is a program of torch\.export; .*torch\.export\.load'),
     'TorchScript': (scripted, r'is a TorchScript program; .*torch\.jit\.load'),
     'DCP': (distributed, r'is a checkpoint of torch\.distributed\.checkpoint; .*dcp_to_torch'),
