@@ -6,6 +6,7 @@
 | torch.compile, FSDP, activation checkpointing | a part of their own, anywhere in a name |
 | torch's and mmengine's averaged models | `module.`, and a counter beside the weights |
 | PyTorch Lightning and own training loops | the attribute with the network, such as `model.` |
+| flax's training loops | `params/`, `target/` or `opt/target/` |
 """
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +22,9 @@ _LEADING = re.compile(r'^(module\.)+')
 _ANYWHERE = re.compile(r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
 _COUNTERS = ('n_averaged', 'steps')
 _ATTRIBUTES = re.compile(r'(\w+[./])+')
+# Under which flax's training loops have the network; beside it lie averages of its gradients with
+# the same names.
+_FLAX_NETWORK = re.compile(r'(^|[./])(params|target)[./]$')
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def unwrapped(content: object, source: str) -> Found | None:
     if recognize(weights):
         return Found(weights)
     prefixes = sorted(set(_prefixes(weights)))
+    prefixes = [each for each in prefixes if _FLAX_NETWORK.search(each)] or prefixes
     if len(prefixes) > 1:
         raise BadCheckpoint(f'{source} holds {len(prefixes)} networks, whose names begin with '
                             f'{", ".join(prefixes)}; it is unclear which to load. Save the '

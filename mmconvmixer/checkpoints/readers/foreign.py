@@ -25,8 +25,6 @@ def kind_of_file(path: Path) -> str:
             return f'{kind}; {advice}'
     if path.suffix == '.distcp':
         return f'a part of a {_DCP}'
-    if _begins_like_msgpack(start):
-        return f'a msgpack file, as flax writes them; {_NPZ}'
     if start[:2] == b'PK':
         return _kind_of_archive(path)
     return ''
@@ -65,16 +63,6 @@ def _subfolders(path: Path) -> list[Path]:
     """Return the first folders in a folder: Orbax's manager makes one for each step."""
     inside = [each for each in sorted(path.iterdir())[:100] if each.is_dir()]
     return [*inside, *(each / 'default' for each in inside)]
-
-
-def _begins_like_msgpack(start: bytes) -> bool:
-    """Whether this is a map whose first key is a short text."""
-    if len(start) < 3:
-        return False
-    # A map of 1 to 15 entries, or its length in two bytes. (A pickle begins with 0x80.)
-    key = start[1:] if 0x81 <= start[0] <= 0x8f else start[3:] if start[0] == 0xde else b'\0'
-    length = key[0] & 0x1f
-    return 0xa1 <= key[0] <= 0xbf and len(key) > length and key[1:1 + length].isascii()
 
 
 def _kind_of_archive(path: Path) -> str:

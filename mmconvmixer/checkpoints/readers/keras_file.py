@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mmconvmixer._support.resources import raise_if_exhausted
+from mmconvmixer.checkpoints.readers.nested_arrays import as_tensor
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint
 
@@ -178,7 +179,7 @@ def _as_tensor(dataset: Any) -> Tensor:
     array = np.asarray(dataset[()])
     if _text(dataset.attrs.get('dtype', '')) == 'bfloat16':  # which numpy does not have
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array, array.dtype.newbyteorder('='), order='C'))
+    return as_tensor(array)
 
 
 def _parsed(config: Any) -> dict:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmconvmixer.checkpoints.readers.nested_arrays import as_tensor
 from mmconvmixer.checkpoints.readers.zip_archive import check_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
@@ -45,5 +46,4 @@ def read_npz(path: Path) -> dict[str, Tensor]:
 def _as_tensor(array: np.ndarray) -> Tensor:
     if array.dtype.str == '|V2':  # how numpy saves bfloat16, which it does not have
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    # torch needs native byte order and contiguous, writable memory.
-    return torch.from_numpy(array.astype(array.dtype.newbyteorder('='), order='C', copy=True))
+    return as_tensor(array)

@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
+from mmconvmixer.checkpoints.readers.nested_arrays import tensors_in
 from mmconvmixer.checkpoints.readers.numpy_pickle import PlainArray, under_the_name
-from mmconvmixer.errors import BadCheckpoint
 
 _PADDLE = 'StructuredToParameterName@@'
 _PADDLE_STATISTICS = dict(_mean='running_mean', _variance='running_var')
-_FLAX = {'params', 'batch_stats'}  # collections whose variables have different names
 
 
 def _jax_array(reconstruct: Any, arguments: tuple, state: tuple, *_: Any) -> PlainArray:
@@ -46,43 +43,15 @@ def weights_in(content: Any, path: Path) -> Any:
         path: the file, for messages.
 
     Returns:
-        Tensors by their keys, joined with slashes; `content` if there are no arrays in it.
+        See `nested_arrays.tensors_in`; `content` if there are no arrays in it.
 
     Raises:
-        BadCheckpoint: dicts are nested too deeply, or the same numbers are repeated until they
-            take far more memory than the file.
+        BadCheckpoint: see `nested_arrays.tensors_in`.
     """
-    if not isinstance(content, Mapping):
-        return content
-    is_flax = ('params' in content and content.keys() <= _FLAX
-               and all(isinstance(part, Mapping) for part in content.values()))
-    parts = [*content.values()] if is_flax else [content]
-    try:
-        arrays = {name: array for part in parts for name, array in _arrays(part)}
-    except RecursionError as error:
-        raise BadCheckpoint(f'{path} has dicts in dicts without an end; expected the weights of a '
-                            'network') from error
-    held, size = sum(array.nbytes for array in arrays.values()), path.stat().st_size
-    if held > size:  # pickles are not compressed
-        raise BadCheckpoint(f'{path} was not loaded: its {size} bytes repeat the same numbers '
-                            f'until they take {held}; save each array on its own')
-    tensors = {name: _as_tensor(array) for name, array in arrays.items()}
+    tensors = tensors_in(content, path) if isinstance(content, Mapping) else {}
     if not tensors:
         return content
     return dict(_as_in_torch(tensors)) if _PADDLE in content else tensors
-
-
-def _arrays(content: Mapping, prefix: str = '') -> Iterator[tuple[str, np.ndarray]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _arrays(value, f'{prefix}{key}/')
-        elif isinstance(value, np.ndarray):
-            yield f'{prefix}{key}', value
-
-
-def _as_tensor(array: np.ndarray) -> Tensor:
-    # torch needs native byte order and contiguous, writable memory.
-    return torch.from_numpy(np.array(array, array.dtype.newbyteorder('='), order='C'))
 
 
 def _as_in_torch(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

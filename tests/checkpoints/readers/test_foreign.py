@@ -40,10 +40,6 @@ def orbax(*inside):
     return write
 
 
-def msgpack(path):
-    path.write_bytes(b'\x81\xa6params\x81\xa4stem\x81\xa6kernel\xc7')
-
-
 def folder_with(*names):
     def write(path):
         path.mkdir()
@@ -62,7 +58,6 @@ KINDS = {
     'DCP': (distributed, r'is a checkpoint of torch\.distributed\.checkpoint; .*dcp_to_torch'),
     'Orbax': (orbax(), 'is a checkpoint of Orbax; .*numpy.savez'),
     'Orbax with steps': (orbax('12', 'default'), 'is a checkpoint of Orbax'),
-    'flax': (msgpack, 'is a msgpack file, as flax writes them'),
     'parts': (folder_with('model.safetensors.index.json', 'model-00001-of-00002.safetensors'),
               'is a checkpoint in several parts'),
     'TensorFlow': (folder_with('ck.index', 'ck.data-00000-of-00001'), 'is a TensorFlow checkpoint'),
