@@ -17,9 +17,11 @@ from mmconvmixer.checkpoints.readers import (
     looks_like_npz,
     looks_like_safetensors,
     looks_like_tensorflow,
+    orbax_folder,
     read_keras,
     read_msgpack,
     read_npz,
+    read_orbax,
     read_safetensors,
     read_tensorflow,
     read_torch,
@@ -61,6 +63,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
     if os.path.isdir(path):
         if looks_like_tensorflow(path):
             return as_checkpoint(KerasNetwork(read_tensorflow(path)))
+        if folder := orbax_folder(path):
+            return dict(state_dict=read_orbax(folder), meta={})
         path = _weights_in(path)
     if not os.path.isfile(path):
         raise CheckpointNotFound(f'checkpoint {path} is not there; give a path, an http(s) '
@@ -81,7 +85,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: MAP_LOCATION = 'cpu')
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is for `read_checkpoint`: to read, or to say what is wrong with it."""
     return os.path.isfile(path) or os.path.isdir(path) and bool(
-        looks_like_tensorflow(path) or any(os.path.isfile(path / name) for name in HUB_FILES)
+        looks_like_tensorflow(path) or orbax_folder(path)
+        or any(os.path.isfile(path / name) for name in HUB_FILES)
         or kind_of_folder(path))
 
 

@@ -41,9 +41,6 @@ def kind_of_folder(path: Path) -> str:
 def _kind_of_folder(path: Path) -> str:
     if (path / '.metadata').is_file() and any(path.glob('*.distcp')):
         return f'a {_DCP}'
-    marks = ('_CHECKPOINT_METADATA', '_METADATA', 'manifest.ocdbt')
-    if any((folder / mark).is_file() for folder in (path, *_subfolders(path)) for mark in marks):
-        return f'a checkpoint of Orbax; {_NPZ}'
     if any(path.glob('*.index.json')):
         return ('a checkpoint in several parts; load all of them into one state dict and '
                 'save it with torch.save')
@@ -57,12 +54,6 @@ def _kind_of_folder(path: Path) -> str:
 
 _DCP = ('checkpoint of torch.distributed.checkpoint; make one file of the folder: '
         'python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER net.pth')
-
-
-def _subfolders(path: Path) -> list[Path]:
-    """Return the first folders in a folder: Orbax's manager makes one for each step."""
-    inside = [each for each in sorted(path.iterdir())[:100] if each.is_dir()]
-    return [*inside, *(each / 'default' for each in inside)]
 
 
 def _kind_of_archive(path: Path) -> str:

@@ -49,8 +49,9 @@ def read_msgpack(path: Path) -> dict[str, Tensor]:
         shape, name, numbers = msgpack.unpackb(data, raw=True)
         return _array(shape, name.decode(), numbers)
     try:
-        content = msgpack.unpackb(path.read_bytes(), ext_hook=array, strict_map_key=False)
-        tensors = tensors_in(content, path) if isinstance(content, dict) else {}
+        packed = path.read_bytes()
+        content = msgpack.unpackb(packed, ext_hook=array, strict_map_key=False)
+        tensors = tensors_in(content, path, len(packed)) if isinstance(content, dict) else {}
     except BadCheckpoint:
         raise
     except Exception as error:  # msgpack has no common class of errors

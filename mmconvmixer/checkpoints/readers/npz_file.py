@@ -3,7 +3,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mmconvmixer.checkpoints.readers.nested_arrays import as_tensor
@@ -33,7 +32,7 @@ def read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
-                arrays[key] = _as_tensor(archive[key])
+                arrays[key] = as_tensor(archive[key])
     except Exception as error:  # for a damaged header numpy may raise anything
         if 'allow_pickle' in str(error):
             raise UnsafeCheckpoint(f'{path} was not loaded: {key} in it is pickled objects, which '
@@ -41,9 +40,3 @@ def read_npz(path: Path) -> dict[str, Tensor]:
         raise BadCheckpoint(f'{path} is damaged, or holds something other than arrays of numbers '
                             f'({error})') from error
     return arrays
-
-
-def _as_tensor(array: np.ndarray) -> Tensor:
-    if array.dtype.str == '|V2':  # how numpy saves bfloat16, which it does not have
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return as_tensor(array)

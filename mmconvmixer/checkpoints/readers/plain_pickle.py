@@ -48,7 +48,8 @@ def weights_in(content: Any, path: Path) -> Any:
     Raises:
         BadCheckpoint: see `nested_arrays.tensors_in`.
     """
-    tensors = tensors_in(content, path) if isinstance(content, Mapping) else {}
+    size = path.stat().st_size  # pickles are not compressed
+    tensors = tensors_in(content, path, size) if isinstance(content, Mapping) else {}
     if not tensors:
         return content
     return dict(_as_in_torch(tensors)) if _PADDLE in content else tensors

@@ -31,15 +31,6 @@ def distributed(path):
     dcp.save(dict(model=NET.state_dict()), checkpoint_id=path)
 
 
-def orbax(*inside):
-    def write(path):
-        folder = path.joinpath(*inside)
-        folder.mkdir(parents=True)
-        (folder / '_METADATA').write_text('{}')
-        (folder / 'manifest.ocdbt').write_bytes(b'')
-    return write
-
-
 def folder_with(*names):
     def write(path):
         path.mkdir()
@@ -56,8 +47,6 @@ KINDS = {
     'torch.export': (exported, r'is a program of torch\.export; .*torch\.export\.load'),
     'TorchScript': (scripted, r'is a TorchScript program; .*torch\.jit\.load'),
     'DCP': (distributed, r'is a checkpoint of torch\.distributed\.checkpoint; .*dcp_to_torch'),
-    'Orbax': (orbax(), 'is a checkpoint of Orbax; .*numpy.savez'),
-    'Orbax with steps': (orbax('12', 'default'), 'is a checkpoint of Orbax'),
     'parts': (folder_with('model.safetensors.index.json', 'model-00001-of-00002.safetensors'),
               'is a checkpoint in several parts'),
     'TensorFlow': (folder_with('ck.index', 'ck.data-00000-of-00001'), 'is a TensorFlow checkpoint'),
