@@ -6,6 +6,7 @@ from math import isqrt
 
 from torch import Tensor
 
+from mmconvmixer.checkpoints.layouts.lookalikes import lookalike
 from mmconvmixer.checkpoints.weights import Weights
 from mmconvmixer.errors import BadCheckpoint
 
@@ -57,8 +58,10 @@ def read_architecture(weights: Weights, source: str = 'the checkpoint') -> Shape
             tensors are incomplete or don't fit together.
     """
     if weights.family is None:
+        if other := lookalike(weights):
+            raise BadCheckpoint(f'{source} is {other}')
         raise BadCheckpoint(f'{source} is not a ConvMixer or MLP-Mixer with the names of a known '
-                            'library (official, timm, mmpretrain, flax); it begins with '
+                            'library (docs/checkpoints.md has a list); it begins with '
                             f'{", ".join([*weights][:3])}')
     try:
         return _convmixer(weights) if weights.family == 'ConvMixer' else _mixer(weights)

@@ -12,6 +12,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmconvmixer._support.building import building
+from mmconvmixer.checkpoints.layouts.lookalikes import lookalike
 from mmconvmixer.checkpoints.numerics import use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch, one_line
 from mmconvmixer.ops.token_grid import resampled
@@ -40,6 +41,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     state_dict = resampled(model, state_dict)
     found = _differences(model, state_dict)
     report = '; '.join(found.values())
+    if report and strict and (other := lookalike(state_dict)):
+        raise CheckpointMismatch(f'{source} is {other}')
     if report and strict:
         raise CheckpointMismatch(
             f'{source} does not fit the network: {report}. '

@@ -1,0 +1,24 @@
+"""Networks that are called ConvMixer or MLP-Mixer and compute something else."""
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def lookalike(weights: Mapping[str, Tensor]) -> str:
+    """Return what such a network is, in words that follow a file's name; '' if it is none.
+
+    Args:
+        weights: under the names that their library gave them.
+    """
+    name = next((key for key in weights if key.endswith('ConvMixerLayer_0/Conv_0/kernel')), '')
+    if name and weights[name].dim() == 4 and weights[name].shape[0] > 1:
+        height, width, *_ = weights[name].shape
+        return (f"jax-models' ConvMixer, which is none: its pointwise convolution is {height} x "
+                f'{width} between all channels, and its depthwise one 1 x 1; no weights of a '
+                'ConvMixer fit it')
+    tokens, channels = (weights.get(f'2.{mix}.fn.0.weight') for mix in (0, 1))
+    if tokens is not None and channels is not None and tokens.dim() == 3 and channels.dim() == 2:
+        return ("lucidrains' mlp-mixer-pytorch, which is another network by default: it exchanges "
+                f'the factors of the two MLPs (here {len(tokens)} hidden tokens and '
+                f'{len(channels)} hidden channels; Mixer-B has 384 and 3072)')
+    return ''
