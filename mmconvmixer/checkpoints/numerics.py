@@ -4,12 +4,13 @@
 | --- | --- | --- |
 | flax, google-research's MLP-Mixer | tanh form | 1e-6 |
 | timm's MLP-Mixer | exact | 1e-6 |
+| mindcv's MLP-Mixer | tanh form | 1e-7 |
 | mmpretrain's MlpMixer | exact | 1e-5 |
 """
 from mmengine.logging import print_log
 from torch import nn
 
-NUMERICS = dict(flax=('tanh', 1e-6), timm=('none', 1e-6))
+NUMERICS = dict(flax=('tanh', 1e-6), timm=('none', 1e-6), mindcv=('tanh', 1e-7))
 
 
 def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:

@@ -13,12 +13,14 @@ from mmconvmixer.checkpoints.readers import (
     kind_of_file,
     kind_of_folder,
     looks_like_keras,
+    looks_like_mindspore,
     looks_like_msgpack,
     looks_like_npz,
     looks_like_safetensors,
     looks_like_tensorflow,
     orbax_folder,
     read_keras,
+    read_mindspore,
     read_msgpack,
     read_npz,
     read_orbax,
@@ -115,6 +117,8 @@ def _read(path: Path, map_location: MAP_LOCATION) -> dict:
         return dict(state_dict=read_npz(path), meta={})
     if looks_like_keras(path):
         return as_checkpoint(read_keras(path))
+    if looks_like_mindspore(path):
+        return dict(state_dict=read_mindspore(path), meta={})
     if looks_like_msgpack(path):
         return dict(state_dict=read_msgpack(path), meta={})
     if kind := kind_of_file(path):

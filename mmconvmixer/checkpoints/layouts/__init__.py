@@ -8,11 +8,12 @@ from mmconvmixer.checkpoints.layouts import keras, mmpretrain, paddle, tfimm
 from mmconvmixer.checkpoints.layouts.convmixer import OFFICIAL, TIMM_CONVMIXER
 from mmconvmixer.checkpoints.layouts.flaim import FLAIM
 from mmconvmixer.checkpoints.layouts.layout import Layout
+from mmconvmixer.checkpoints.layouts.mindcv import MINDCV
 from mmconvmixer.checkpoints.layouts.mlp_mixer import FLAX, TIMM_MIXER
 
 LAYOUTS = (mmpretrain.CONVMIXER, mmpretrain.MIXER, OFFICIAL, TIMM_CONVMIXER, TIMM_MIXER, FLAX,
            keras.CONVMIXER, keras.MIXER, FLAIM, paddle.PADDLE_VIT, paddle.PASSL,
-           tfimm.CONVMIXER, tfimm.MIXER)
+           tfimm.CONVMIXER, tfimm.MIXER, MINDCV)
 
 __all__ = ['LAYOUTS', 'Layout', 'layout_named', 'recognize']
 
