@@ -209,6 +209,20 @@ def test_flowers_train_a_plain_network_with_five_classes(flowers):
     assert parts == ['rest', 'held-out', 'held-out']
 
 
+@pytest.mark.parametrize('name', [
+    entry for entry in zoo.names() if '_flax' in entry and 'features' not in entry])
+def test_the_mixers_images_are_resized_by_area_as_in_big_vision(name):
+    """The means of 2 x 2 pixels: the short edge is halved."""
+    image = np.random.default_rng(0).integers(0, 256, (512, 600, 3), dtype=np.uint8)
+    pipeline = load_config(name).test_dataloader.dataset.pipeline
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        sample = dict(img=image)
+        for transform in pipeline[1:-1]:  # between loading and packing
+            sample = TRANSFORMS.build(transform)(sample)
+    means = image.reshape(256, 2, 300, 2, 3).mean((1, 3))[16:-16, 38:-38]
+    np.testing.assert_allclose(sample['img'], means, atol=0.51)
+
+
 def test_the_mixers_images_are_scaled_as_in_flax(flowers):
     is_mixer = flowers.model.backbone.type == 'MlpMixer'
     assert (flowers.data_preprocessor.mean == [127.5] * 3) == is_mixer

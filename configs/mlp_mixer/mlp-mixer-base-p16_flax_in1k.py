@@ -16,5 +16,16 @@ data_preprocessor = dict(
     std=[127.5, 127.5, 127.5],
     to_rgb=True)
 
+# How the authors measure it (`pp_eval` in big_vision/configs/mlp_mixer_i1k.py): area interpolation
+# to 256, then the center. mmpretrain's bicubic one, without antialiasing, gives other pixels.
+_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, edge='short', interpolation='area'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+val_dataloader = dict(dataset=dict(pipeline=_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_pipeline))
+
 val_cfg = dict()
 test_cfg = dict()
