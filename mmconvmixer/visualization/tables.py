@@ -24,14 +24,20 @@ def results_table(folder: str | Path) -> str:
     lines = ['| model, data | budget | to pass | top-1 | top-5 | ECE | seed | time | machine | '
              'command |', '| --- | --- | --- | --: | --: | --: | --: | --: | --- | --- |']
     for row in rows:
-        matching = [run for run in runs if run.record['config_file'] == row['config']]
+        matching = [run.record for run in runs
+                    if run.record and run.record['config_file'] == row['config']]
         task = f'{row["model"]} | {row["budget"]} | {row["to_pass"]}'
         if not matching:
             lines.append(f'| {task} | not run | | | | | {row["where"]} | '
                          f'`python tools/train.py {row["config"]}` |')
-        lines += [f'| {task} | {_figures(run.record)} | `{run.record["command"]}` |'
-                  for run in matching]
+        lines += [f'| {task} | {_figures(record)} | `{_command(record)}` |'
+                  for record in matching]
     return '\n'.join(lines)
+
+
+def _command(record: dict) -> str:
+    """Return a run's command without its folder, which does not matter for the result."""
+    return re.sub(' --work-dir [^ ]+', '', record['command'])
 
 
 def _figures(record: dict) -> str:
@@ -60,14 +66,16 @@ def _published(record: dict) -> dict | None:
 def epochs_table(folder: str | Path) -> str:
     """Return the Markdown table of `<folder>/official_log.yml` beside this project's CIFAR-10 runs.
 
-    Epochs count from 0; a learning rate is that of an epoch's last iteration.
+    These are the runs that were evaluated more than once. Epochs count from 0; a learning rate is
+    that of an epoch's last iteration.
 
     Raises:
         BadConfig: see `read_records`.
     """
     official = yaml.safe_load(Path(folder, 'official_log.yml').read_text())
     runs: list[Log] = [run for run in read_records(folder)
-                       if re.search(r'_cifar10(?!\d)', run.record['config_file'])]
+                       if re.search(r'_cifar10(?!\d)', run.record['config_file'])
+                       and len(run.curve('accuracy/top1')) > 1]
     titles = ['official', *(run.name for run in runs)]
     lines = ['| epoch | ' + ' | '.join(f'{title}: lr | top-1' for title in titles) + ' |',
              '| --: |' + ' --: |' * (2 * len(titles))]

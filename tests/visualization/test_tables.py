@@ -40,6 +40,12 @@ def test_the_table_has_the_last_figures_and_says_what_was_not_run(folder):
                      '`python tools/train.py other.py` |')
 
 
+def test_the_folder_of_a_run_is_no_part_of_its_command(folder):
+    (folder / 'mine.json').write_text(json.dumps(
+        dict(RECORD, command='python tools/train.py mine.py --work-dir work_dirs/x --seed 5')))
+    assert '| `python tools/train.py mine.py --seed 5` |' in results_table(folder)
+
+
 def test_epochs_are_listed_beside_those_of_the_official_log(folder):
     (folder / 'official_log.yml').write_text(
         '0: [0.005, 54.18]\n2: [0.01, 70.0]\n9: [0.05, 78.0]\n')
@@ -48,6 +54,8 @@ def test_epochs_are_listed_beside_those_of_the_official_log(folder):
         dict(RECORD, config_file='configs/x_cifar10.py', history=history)))
     (folder / 'c100.json').write_text(json.dumps(
         dict(RECORD, config_file='configs/x_cifar100.py', history=history)))
+    (folder / 'once.json').write_text(json.dumps(  # evaluated at its end only
+        dict(RECORD, config_file='configs/x_cifar10.py', history=history[-1:])))
     assert epochs_table(folder).splitlines() == [
         '| epoch | official: lr | top-1 | c10: lr | top-1 |',
         '| --: | --: | --: | --: | --: |',

@@ -8,6 +8,10 @@ PACKAGED = [name for name in zoo.names()
            if 'cifar' in name and '://' not in zoo.find(name).weights]
 
 
+def data_of(name):
+    return 'cifar100' if 'cifar100' in name else 'cifar10'
+
+
 def published(name):
     return read_checkpoint(zoo.find(name).weights)['meta']['published']['metrics']
 
@@ -22,7 +26,7 @@ def test_the_metafile_says_what_the_file_says(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', PACKAGED)
 def test_verify_reaches_every_figure(name, tool, unpacked):
-    run = tool('verify', name, '--data', unpacked(name.split('_')[-1], 'test'), experiment=False)
+    run = tool('verify', name, '--data', unpacked(data_of(name), 'test'), experiment=False)
     assert run.code == 0, run.out
     assert 'test data: the published images' in run.out
 
@@ -32,6 +36,6 @@ def test_verify_reaches_every_figure(name, tool, unpacked):
 def test_the_test_tool_prints_the_published_accuracy(name, tool, unpacked, tmp_path):
     entry = zoo.find(name)
     run = tool('test', entry.config, '--work-dir', tmp_path, '--cfg-options',
-               f'test_dataloader.dataset.data_root={unpacked(name.split("_")[-1], "test")}')
+               f'test_dataloader.dataset.data_root={unpacked(data_of(name), "test")}')
     assert run.code == 0, run.err
     assert f'accuracy/top1: {published(name)["accuracy/top1"]:.2f}' in run.out

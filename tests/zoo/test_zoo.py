@@ -51,8 +51,8 @@ def test_parameters_and_flops_in_the_metafile_are_those_of_the_built_model(name)
         model = get_model(name)
     model.to_empty(device='cpu')
     assert entry.metadata.data['Parameters'] == sum(p.numel() for p in model.parameters())
-    data = name.removesuffix('-features').split('_')[-1]
-    side = {'in1k': 224, 'in21k': 224, 'cifar10': 32, 'cifar100': 32, 'digits': 8}[data]
+    data, side = next((data, side) for data, side in dict(
+        in1k=224, in21k=224, cifar10=32, digits=8).items() if f'_{data}' in name)
     image = torch.zeros(1, 1 if data == 'digits' else 3, side, side)
     flops = FlopAnalyzer(model, (image,)).unsupported_ops_warnings(False)
     flops.uncalled_modules_warnings(False)
