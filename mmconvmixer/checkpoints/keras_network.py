@@ -55,12 +55,15 @@ def _rescaling(network: KerasNetwork, layers: list[tuple[str, Mapping]]) -> tupl
 
 
 def _layers_in(config: Any) -> Iterator[tuple[str, Mapping]]:
-    """Yield class and config of each layer in a model's config."""
-    inside = config.get('config') if isinstance(config, Mapping) else None
-    layers = inside.get('layers') if isinstance(inside, Mapping) else None
-    for layer in layers if isinstance(layers, list) else ():
-        if isinstance(layer, Mapping) and isinstance(layer.get('config'), Mapping):
-            yield str(layer.get('class_name')), layer['config']
+    """Yield class and config of each layer in a model's config, and in models inside of it."""
+    waiting = [config]
+    while waiting:
+        layer = waiting.pop()
+        inside = layer.get('config') if isinstance(layer, Mapping) else None
+        if isinstance(inside, Mapping):
+            yield str(layer.get('class_name')), inside
+            layers = inside.get('layers')
+            waiting += layers if isinstance(layers, list) else []
 
 
 def _is_number(value: Any) -> bool:

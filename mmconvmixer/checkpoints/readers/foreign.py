@@ -1,7 +1,8 @@
 """Recognize files and folders of other kinds, to say what they are and how to go on."""
-import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+
+from mmconvmixer.checkpoints.readers.zip_archive import names_in_archive
 
 _NPZ = 'restore it there and save the arrays with numpy.savez, under their flax names'
 
@@ -57,11 +58,7 @@ _DCP = ('checkpoint of torch.distributed.checkpoint; make one file of the folder
 
 
 def _kind_of_archive(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
-        return ''  # the reader says what is wrong with it
+    names = names_in_archive(path)
     # torch puts all parts into a folder with the name of the file.
     inside = {PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix() for name in names}
     return next((f'{kind}; {advice}' for is_one, kind, advice in _ARCHIVES

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from mmconvmixer._support.resources import raise_if_exhausted
 from mmconvmixer.checkpoints.readers.nested_arrays import as_tensor
-from mmconvmixer.checkpoints.readers.zip_archive import check_archive
+from mmconvmixer.checkpoints.readers.zip_archive import check_archive, names_in_archive
 from mmconvmixer.errors import BadCheckpoint
 
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 _IN_ARCHIVE, _CONFIG = 'model.weights.h5', 'config.json'
+_OF_TRAINING = ('optimizer', 'metrics', 'compile_metrics', 'loss_tracker')
 _MOST_VARIABLES = 100_000
 _IN_NORM = ('gamma', 'beta', 'moving_mean', 'moving_variance')
 _LONGEST_CONFIG = 20_000_000  # characters
@@ -99,11 +100,7 @@ def read_keras(path: Path) -> KerasNetwork:
 
 
 def _is_keras_archive(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {_IN_ARCHIVE, _CONFIG} <= {*archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
-        return False
+    return {_IN_ARCHIVE, _CONFIG} <= {*names_in_archive(path)}
 
 
 def _keras2(root: Any) -> Any:
@@ -136,7 +133,7 @@ def _datasets_of_keras2(root: Any) -> Iterator[tuple[str, Any]]:
 def _datasets_of_keras3(group: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name in sorted(group, key=by_counter):
         inside: Any = group[name]
-        if not hasattr(inside, 'keys'):  # a dataset
+        if not hasattr(inside, 'keys') or (not path and name in _OF_TRAINING):  # or a dataset
             continue
         if name != 'vars':
             yield from _datasets_of_keras3(inside, f'{path}/{name}')

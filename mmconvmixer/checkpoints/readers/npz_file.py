@@ -1,22 +1,17 @@
 """Read the files of numpy.savez."""
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from mmconvmixer.checkpoints.readers.nested_arrays import as_tensor
-from mmconvmixer.checkpoints.readers.zip_archive import check_archive
+from mmconvmixer.checkpoints.readers.zip_archive import check_archive, names_in_archive
 from mmconvmixer.errors import BadCheckpoint, UnsafeCheckpoint
 
 
 def looks_like_npz(path: Path) -> bool:
     """Whether a file is a zip archive of .npy files only; torch's have a data.pkl."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
-        return False  # `read_torch` then says what is wrong with it
+    names = names_in_archive(path)
     return bool(names) and all(name.endswith('.npy') for name in names)
 
 

@@ -48,4 +48,8 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     for name, value in found:  # the same variable may occur twice
         if not torch.equal(value, variables[name]):
             raise BadCheckpoint(f'{path} has two variables {name}; give each layer its own name')
-    return dict(sorted(variables.items(), key=lambda item: by_counter(item[0].rpartition('/')[0])))
+    # An optimizer has averages of the weights, with something before the weight's name.
+    weights = {name: value for name, value in variables.items()
+               if not any(name[at + 1:] in variables for at, each in enumerate(name)
+                          if each == '/')}
+    return dict(sorted(weights.items(), key=lambda item: by_counter(item[0].rpartition('/')[0])))

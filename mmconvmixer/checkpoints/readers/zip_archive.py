@@ -16,6 +16,20 @@ _ALWAYS_ALLOWED = 64 << 20  # bytes
 _MOST_PARTS = 100_000  # a part for each tensor; the largest networks have a few thousand
 
 
+def names_in_archive(path: Path) -> list[str]:
+    """Return the names of the parts, [] if the file is no zip archive or a damaged one.
+
+    Raises:
+        OutOfResources: see `raise_if_exhausted`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+        raise_if_exhausted(error)
+        return []  # the reader says what is wrong with it
+
+
 def check_archive(path: Path, compressed: bool) -> None:
     """Read the whole archive once and check its parts.
 

@@ -155,6 +155,28 @@ def test_a_whole_model_says_what_weights_do_not(write_whole, model, tmp_path):
     assert convert(tmp_path / 'net.keras', tmp_path / 'net.pth').act == 'ReLU'
 
 
+def test_the_state_of_a_training_is_no_part_of_the_network(model, tmp_path):
+    path = tmp_path / 'net.weights.h5'
+    with h5py.File(path, 'w') as file:
+        keras3(file, layers_of(model))
+        for name in ('optimizer', 'metrics/mean'):
+            for number in range(6):
+                file[f'{name}/vars/{number}'] = np.ones(6, np.float32)
+    assert read_architecture(state_dict_of(read_checkpoint(path))).depth == DEPTH
+
+
+def test_a_model_in_a_model_says_its_eps_too(model, tmp_path):
+    path = tmp_path / 'net.h5'
+    outside = dict(class_name='Sequential', config=dict(layers=[config()]))
+    with h5py.File(path, 'w') as file:
+        file.attrs['model_config'] = json.dumps(outside)
+        keras2(file.create_group('model_weights'), layers_of(model))
+    checkpoint = read_checkpoint(path)
+    assert checkpoint['meta']['act'] == 'ReLU'
+    for name, value in state_dict_of(checkpoint).items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-6, atol=0)
+
+
 def test_this_projects_layers_keep_their_names_and_their_numbers(model, tmp_path):
     path, weights = tmp_path / 'net.weights.h5', layout_named(
         'keras', 'ConvMixer').from_mmpretrain(model.state_dict())
