@@ -41,9 +41,9 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     state_dict = resampled(model, state_dict)
     found = _differences(model, state_dict)
     report = '; '.join(found.values())
-    if report and strict and (other := lookalike(state_dict)):
-        raise CheckpointMismatch(f'{source} is {other}')
     if report and strict:
+        if other := lookalike(state_dict):
+            raise CheckpointMismatch(f'{source} is {other}')
         raise CheckpointMismatch(
             f'{source} does not fit the network: {report}. '
             f'{origin or "Use the config or name that the weights were made with"}',

@@ -1,7 +1,7 @@
 """MLP-Mixer's weights under the names of PaddleViT and of PASSL.
 
-Their readers give axes and BatchNorms as in torch. PaddleViT's ConvMixers have the names of the
-authors' code (`layouts/convmixer.py`).
+The reader of Paddle's files (`readers/plain_pickle.py`) gives axes and BatchNorms as in torch.
+PaddleViT's ConvMixers have the names of the authors' code (`layouts/convmixer.py`).
 """
 from mmconvmixer.checkpoints.layouts.layout import Layout, renamed
 from mmconvmixer.checkpoints.layouts.mlp_mixer import TIMM_MIXER

@@ -38,8 +38,12 @@ def looks_like_mindspore(path: Path) -> bool:
             return False
         length, at = _varint(start, at + 1)
         name = start[at:at + length]
-        return len(name) == length > 0 and name.isascii() and name.decode().isprintable() and (
-            start[at + length:at + length + 1] == b'\x12')
+        if not (len(name) == length > 0 and name.isascii() and name.decode().isprintable()
+                and start[at + length:at + length + 1] == b'\x12'):
+            return False
+        # An array begins with a size or its type. In TensorFlow's graphs a text follows.
+        _, at = _varint(start, at + length + 1)
+        return start[at:at + 1] in (b'\x08', b'\x12')
     except ValueError:
         return False
 

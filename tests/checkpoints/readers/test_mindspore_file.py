@@ -83,6 +83,13 @@ def test_a_checksum_is_checked(path):
         read_checkpoint(path)
 
 
+def test_a_graph_of_tensorflow_is_none(path):
+    """A node begins as an array of MindSpore does, but has the name of an operation."""
+    path.write_bytes(field(1, field(1, b'images') + field(2, b'Placeholder')))
+    with pytest.raises(BadCheckpoint, match='not a PyTorch checkpoint'):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize('content', [
     value('weight', np.ones(3, np.float32))[:-1],
     value('weight', np.ones(3, np.float32), 'Object'),

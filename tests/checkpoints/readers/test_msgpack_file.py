@@ -7,36 +7,13 @@ import pytest
 import torch
 from flax.serialization import msgpack_serialize
 
-from mmconvmixer.checkpoints import build_model, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.layouts import layout_named
+from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.errors import BadCheckpoint
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / 'net.msgpack'
-
-
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    return build_model(dict(
-        type='ImageClassifier', neck=dict(type='GlobalAveragePooling', dim=1),
-        backbone=dict(type='MlpMixer', img_size=16, patch_size=4, arch=dict(
-            embed_dims=6, num_layers=2, tokens_mlp_dims=5, channels_mlp_dims=7)),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=6)))
-
-
-def tree_of(model):
-    tree = {}
-    for name, value in layout_named('flax', 'MLP-Mixer').from_mmpretrain(
-            model.state_dict()).items():
-        *folders, last = name.split('/')
-        inside = tree
-        for folder in folders:
-            inside = inside.setdefault(folder, {})
-        inside[last] = value.numpy()
-    return tree
 
 
 @pytest.mark.parametrize('outside', [
@@ -46,11 +23,11 @@ def tree_of(model):
     lambda tree: dict(opt=dict(target=dict(params=tree), state=dict(step=3))),
     lambda tree: dict(target=tree, state=dict(param_states=tree)),
 ], ids=['alone', 'params', 'TrainState', 'opt', 'target'])
-def test_a_network_by_flax(path, model, outside):
-    path.write_bytes(msgpack_serialize(outside(tree_of(model))))
+def test_a_network_by_flax(path, mixer_weights, flax_tree, outside):
+    path.write_bytes(msgpack_serialize(outside(flax_tree)))
     weights = state_dict_of(read_checkpoint(path))
     assert (weights.layout, weights.numerics) == ('flax', 'flax')
-    for name, value in model.state_dict().items():
+    for name, value in mixer_weights.items():
         assert torch.equal(weights[name], value)
 
 

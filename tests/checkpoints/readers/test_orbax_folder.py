@@ -8,31 +8,8 @@ import orbax.checkpoint as orbax
 import pytest
 import torch
 
-from mmconvmixer.checkpoints import build_model, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.layouts import layout_named
+from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.errors import BadCheckpoint
-
-
-@pytest.fixture(scope='module')
-def weights():
-    torch.manual_seed(0)
-    return build_model(dict(
-        type='ImageClassifier', neck=dict(type='GlobalAveragePooling', dim=1),
-        backbone=dict(type='MlpMixer', img_size=16, patch_size=4, arch=dict(
-            embed_dims=6, num_layers=2, tokens_mlp_dims=5, channels_mlp_dims=7)),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=6))).state_dict()
-
-
-@pytest.fixture(scope='module')
-def tree(weights):
-    tree = {}
-    for name, value in layout_named('flax', 'MLP-Mixer').from_mmpretrain(weights).items():
-        *folders, last = name.split('/')
-        inside = tree
-        for folder in folders:
-            inside = inside.setdefault(folder, {})
-        inside[last] = value.numpy()
-    return tree
 
 
 def save(path, tree, **options):
@@ -42,19 +19,19 @@ def save(path, tree, **options):
 
 
 @pytest.mark.parametrize('use_ocdbt', [True, False], ids=['database', 'a folder for each array'])
-def test_a_state_of_training_gives_its_network(weights, tree, tmp_path, use_ocdbt):
-    path = save(tmp_path / 'state', dict(step=3, params=tree, opt_state=[dict(mu=tree)]),
+def test_a_state_of_training_gives_its_network(mixer_weights, flax_tree, tmp_path, use_ocdbt):
+    path = save(tmp_path / 'state', dict(step=3, params=flax_tree, opt_state=[dict(mu=flax_tree)]),
                 use_ocdbt=use_ocdbt)
     got = state_dict_of(read_checkpoint(path))
     assert got.layout == 'flax'
-    assert all(torch.equal(got[name], value) for name, value in weights.items())
+    assert all(torch.equal(got[name], value) for name, value in mixer_weights.items())
 
 
-def test_the_last_step_of_a_manager_is_read(weights, tree, tmp_path):
+def test_the_last_step_of_a_manager_is_read(flax_tree, tmp_path):
     with orbax.CheckpointManager(tmp_path / 'run') as manager:
         for step in (9, 10):
             manager.save(step, args=orbax.args.StandardSave(
-                dict(tree, head=dict(tree['head'], bias=np.full(3, step, np.float32)))))
+                dict(flax_tree, head=dict(flax_tree['head'], bias=np.full(3, step, np.float32)))))
     assert (state_dict_of(read_checkpoint(tmp_path / 'run'))['head.fc.bias'] == 10).all()
 
 
@@ -64,8 +41,8 @@ def test_bfloat16_which_numpy_lacks(tmp_path):
                        torch.tensor([1.5, -2]).bfloat16())
 
 
-def test_a_damaged_folder_is_named(tree, tmp_path):
-    path = save(tmp_path / 'net', tree)
+def test_a_damaged_folder_is_named(flax_tree, tmp_path):
+    path = save(tmp_path / 'net', flax_tree)
     shutil.rmtree(path / 'd')
     shutil.rmtree(path / 'ocdbt.process_0')
     with pytest.raises(BadCheckpoint, match='a checkpoint of Orbax, but damaged'):
