@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--self-contained', action='store_true',
                         help='onnx and openvino: from a raw uint8 image to the names of the best '
                         'classes')
+    parser.add_argument('--fold-normalization', action='store_true',
+                        help='the file takes pixels, 0 to 255: mean and standard deviation become '
+                        "part of the first convolution's weights")
     parser.add_argument('--topk', type=int, default=5, metavar='N',
                         help='how many classes a self-contained file names (default: 5)')
 

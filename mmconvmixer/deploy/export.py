@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 
 from mmconvmixer.checkpoints.hashes import sha256_of
+from mmconvmixer.deploy import fold_normalization as fold
 from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.compare import compare_outputs, compare_raw_images
 from mmconvmixer.deploy.formats import FORMATS, load_format
@@ -31,7 +32,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
            checkpoint: bool | str | Path | None = None, features: bool = False,
            dynamic_batch: bool | None = None, image_size: int | None = None,
            dtype: str = 'float32', calib: str | Path | None = None, self_contained: bool = False,
-           topk: int = 5, **model_options: Any) -> dict[str, Any]:
+           topk: int = 5, fold_normalization: bool = False, **model_options: Any
+           ) -> dict[str, Any]:
     """Write a classifier in another format, run it there, and compare the outputs.
 
     Args:
@@ -53,6 +55,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             (H, W, 3) of any size, in RGB, and returns the names and scores of the best
             `topk` classes.
         topk: see `self_contained`.
+        fold_normalization: the file takes pixels, 0 to 255, because mean and standard
+            deviation become part of the first convolution's weights.
         **model_options: see `get_model`.
 
     Returns:
@@ -92,6 +96,12 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     _check_size(built, preprocessing)
     images = torch.from_numpy(sample_batch(preprocessing))
     expected = reference_outputs(built, images, features)
+    folded = {}
+    if fold_normalization:
+        folded = dict(folded_normalization=dict(mean=preprocessing.mean, std=preprocessing.std))
+        built = fold.fold_normalization(built, image_size)
+        preprocessing = preprocessing_of(built, image_size)
+        images = torch.from_numpy(sample_batch(preprocessing))
     job = Job(built, preprocessing, None if features else classes_of(built, expected.shape[1]),
               features, dynamic_batch, dtype, topk)
 
@@ -108,7 +118,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         record = dict(
             model=name, weights=weights, format=format, dtype=dtype,
             **_interface(module, job, self_contained),
-            preprocessing=job.preprocessing.as_dict(), classes=job.classes, check=check,
+            preprocessing=job.preprocessing.as_dict(), **folded, classes=job.classes, check=check,
             packages=_versions(FORMATS[format].packages),
             files={each.relative_to(folder).as_posix(): sha256_of(each)
                    for each in sorted(Path(folder).rglob('*')) if each.is_file()})

@@ -48,8 +48,18 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, classes) or features (N, embed_dims) for images (N, C, H, W)."""
         maps = self.backbone(images.to(self.dtype))
-        if self.pools:  # a single operator in the exported graph
-            maps = tuple(each.flatten(2).mean(2) for each in maps)
+        if self.pools:
+            maps = tuple(_pooled(each) for each in maps)
         elif self.neck is not None:
             maps = self.neck(maps)
         return (maps[-1] if self.features else self.head(maps)).float()
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """Return the mean (N, C) of each channel of a map (N, C, H, W) or (N, C, tokens).
+
+    In an exported graph it is a single operator, and one that keeps its dimensions: XNNPACK
+    computes no other mean, and ExecuTorch 1.5.1 misread a map that is channels-last in memory
+    when it was flattened first and the number of images was not fixed.
+    """
+    return x.mean(tuple(range(2, x.dim())), keepdim=True).flatten(1)

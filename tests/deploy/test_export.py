@@ -377,3 +377,20 @@ def test_a_model_without_a_backbone_is_an_error_that_says_so(convmixer, tmp_path
         export(model, 'torch', tmp_path / 'net.pt2')
     with pytest.raises(BadConfig, match='Whole is not an image classifier with a backbone'):
         export(model, 'torch', tmp_path / 'net.pt2', features=True)
+
+
+@pytest.mark.parametrize('family', ['convmixer', 'mixer'])
+def test_an_onnx_file_pools_by_an_operator_that_every_converter_knows(request, tmp_path, family):
+    onnx = pytest.importorskip('onnx')
+    out, _ = exported(request.getfixturevalue(family)(), 'onnx', tmp_path)
+    graph = onnx.load(out).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count('GlobalAveragePool') == 1
+    assert 'ReduceMean' not in kinds
+    used = {name for node in graph.node for name in node.input}
+    assert {each.name for each in graph.initializer} <= used
+
+
+def test_the_weights_of_a_torch_program_are_contiguous(convmixer, tmp_path):
+    out, _ = exported(convmixer(), 'torch', tmp_path)
+    assert all(weight.is_contiguous() for weight in torch.export.load(out).state_dict.values())

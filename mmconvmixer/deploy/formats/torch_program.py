@@ -1,5 +1,6 @@
 """torch.export: a `.pt2` file that `torch.export.load` reads without this project's code."""
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 
 
 def export_program(job: Job) -> torch.export.ExportedProgram:
-    """Return the network's graph for images (N, C, H, W) float32."""
+    """Return the network's graph for images (N, C, H, W) float32.
+
+    Its weights are contiguous: tools that read the program, ExecuTorch's XNNPACK among them,
+    refuse those that are channels-last in memory. PyTorch computes with either equally fast,
+    because the images decide.
+    """
+    network = deepcopy(job.network).to(memory_format=torch.contiguous_format)
     # torch.export would treat a batch size of 1 as a constant.
     images = torch.zeros(2 if job.dynamic_batch else 1, *job.input_shape)
     shapes = {'images': {0: torch.export.Dim('batch')}} if job.dynamic_batch else None
     with torch.no_grad():
-        return torch.export.export(job.network, (images,), dynamic_shapes=shapes)
+        return torch.export.export(network, (images,), dynamic_shapes=shapes)
 
 
 def write(job: Job, path: Path) -> None:
