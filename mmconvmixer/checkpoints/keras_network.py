@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmconvmixer.checkpoints.layouts.flax_in_order import named_in_flax_order
 from mmconvmixer.checkpoints.layouts.keras_in_order import named_in_order
 from mmconvmixer.checkpoints.readers.keras_file import KerasNetwork
 from mmconvmixer.checkpoints.unwrap import holds_a_network
@@ -25,7 +26,7 @@ def as_checkpoint(network: KerasNetwork) -> dict:
     """
     weights = None if holds_a_network(network.weights) else named_in_order(network.weights)
     if weights is None:
-        return dict(state_dict=network.weights, meta={})
+        return dict(state_dict=named_in_flax_order(network.weights) or network.weights, meta={})
     layers = [*_layers_in(network.config)]
     eps = next((each['epsilon'] for _, each in layers if _is_number(each.get('epsilon'))), _EPS)
     is_relu = any(kind == 'ReLU' or each.get('activation') == 'relu' for kind, each in layers)

@@ -1,14 +1,19 @@
-"""The warnings in the log, and a web server with scripted responses."""
+"""A comparison with other libraries, the warnings in the log, and a web server with a script."""
 import http.server
 import logging
 import threading
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
+import torch
 from mmengine import MMLogger
+from sklearn.datasets import load_sample_images
 
 import mmconvmixer.checkpoints.download.http
+from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints.architecture import ConvMixerShape, read_architecture
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +164,52 @@ def warned():
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
+
+
+@pytest.fixture(scope='session')
+def crops():
+    """Eight crops of two photographs, normalized: (8, 3, 64, 64)."""
+    crops = [photograph[top:top + 256:4, left:left + 256:4]
+             for photograph in load_sample_images().images
+             for top, left in ((0, 0), (0, 300), (150, 60), (160, 380))]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).double() / 127.5 - 1
+
+
+def read_network(path):
+    """Build the network that the tensors of a file describe, and load them in float64."""
+    weights = state_dict_of(read_checkpoint(path), str(path))
+    shape = read_architecture(weights)
+    arch = vars(shape).copy()
+    classes = arch.pop('num_classes')
+    if isinstance(shape, ConvMixerShape):
+        backbone = dict(type='ConvMixer', in_channels=arch.pop('in_channels'), arch=arch,
+                        act_cfg=dict(type='GELU'))
+    else:
+        image_size, patch_size = arch.pop('image_size'), arch.pop('patch_size')
+        arch['num_layers'] = arch.pop('depth')
+        backbone = dict(type='MlpMixer', arch=arch, img_size=image_size, patch_size=patch_size)
+    model = build_model(dict(
+        type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling', dim=(
+            2 if isinstance(shape, ConvMixerShape) else 1)),
+        head=classes and dict(type='LinearClsHead', num_classes=classes,
+                              in_channels=shape.embed_dims))).double()
+    load_weights(model, weights, str(path))
+    return model.eval()
+
+
+@pytest.fixture
+def same_outputs():
+    """Check that the network in a file gives the expected logits, or features without a head.
+
+    They may differ by 1e-5 of the largest; `pytest -rP` shows by how much they do.
+    """
+    @torch.no_grad()
+    def check(path, images, expected, change=lambda model: None):
+        model = read_network(path)
+        change(model)
+        got = model(images) if model.head else model.extract_feat(images)[-1]
+        assert expected.std() > 1e-2  # the outputs differ
+        difference = float((got - expected).abs().max() / expected.abs().max())
+        print(f'{path.name}: the largest difference is {difference:.1e} of the largest output')
+        assert difference <= 1e-5
+    return check

@@ -1,6 +1,6 @@
 """1,000 changed files of each format: an error of this package, or exactly the right weights.
 
-    pytest -m slow tests/checkpoints/test_fuzz.py
+    pytest -m slow -rP tests/checkpoints/test_fuzz.py
 
 Each file has its own seed, which a failure names. TensorFlow's part needs `pip install '.[tf]'`.
 """
@@ -154,6 +154,71 @@ def as_paddle(weights, path):
     return [path]
 
 
+def as_keras2(weights, path):
+    with h5py.File(path, 'w') as file:
+        variables = {}
+        for key, value in layout_named('keras', 'ConvMixer').from_mmpretrain(weights).items():
+            variables.setdefault(key.rpartition('/')[0], []).append((f'{key}:0', value.numpy()))
+        file.attrs['layer_names'] = [layer.encode() for layer in variables]
+        for layer, named in variables.items():
+            group = file.create_group(layer)
+            group.attrs['weight_names'] = [name.encode() for name, _ in named]
+            for name, value in named:
+                group[name] = value
+    return [path]
+
+
+def as_keras_archive(weights, path):
+    inside = path.with_name('model.weights.h5')
+    as_keras(weights, inside)
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('config.json', '{}')
+        archive.write(inside, inside.name)
+    return [path]
+
+
+def nested(arrays):
+    tree = {}
+    for name, value in arrays.items():
+        *groups, last = name.split('/')
+        inside = tree
+        for group in groups:
+            inside = inside.setdefault(group, {})
+        inside[last] = value
+    return tree
+
+
+def as_flaim(weights, path):
+    arrays = {f'{"batch_stats" if key.endswith(("/mean", "/var")) else "params"}/{key}':
+              value.numpy() for key, value in layout_named(
+                  'flaim', 'ConvMixer').from_mmpretrain(weights).items()}
+    path.write_bytes(pickle.dumps(nested(arrays)))
+    return [path]
+
+
+def as_msgpack(weights, path):
+    from flax.serialization import msgpack_serialize
+    path.write_bytes(msgpack_serialize(nested(
+        {key: value.numpy() for key, value in layout_named(
+            'flax', 'MLP-Mixer').from_mmpretrain(weights).items()})))
+    return [path]
+
+
+def as_mindspore(weights, path):
+    def field(number, content):
+        length, encoded = len(content), bytearray()
+        while length > 0x7f:
+            encoded.append(length & 0x7f | 0x80)
+            length >>= 7
+        return bytes([number << 3 | 2, *encoded, length]) + content
+    path.write_bytes(b''.join(
+        field(1, field(1, name.encode()) + field(2, b''.join(
+            bytes([8, size]) for size in value.shape) + field(2, b'Float32') + field(
+                3, value.numpy().tobytes())))
+        for name, value in layout_named('mindcv', 'MLP-Mixer').from_mmpretrain(weights).items()))
+    return [path]
+
+
 # Format -> (the network, how its file is written, whether the file protects its numbers).
 FORMATS = {
     'torch': (MODEL, as_torch(), True),
@@ -163,9 +228,17 @@ FORMATS = {
     'npz': (MIXER, as_npz(compressed=False), True),
     'compressed npz': (MIXER, as_npz(compressed=True), True),
     'Keras': (MODEL, as_keras, False),
+    'Keras 2': (MODEL, as_keras2, False),
+    'whole Keras': (MODEL, as_keras_archive, True),
+    'flaim': (MODEL, as_flaim, False),
+    'msgpack': (MIXER, as_msgpack, False),
+    'MindSpore': (MIXER, as_mindspore, False),
     'Paddle': (MODEL, as_paddle, False),
     'TensorFlow': (MODEL, as_tensorflow, True),
 }
+
+
+NO_ZIPS = (as_safetensors, as_keras, as_keras2, as_paddle, as_flaim, as_msgpack, as_mindspore)
 
 
 class TookTooLong(BaseException):
@@ -229,6 +302,7 @@ def test_a_changed_file_is_refused_or_harmless(kind, tmp_path):
         files[which].write_bytes(contents[which])
         refused += problem == ''
         strange += [(seed, problem)] * bool(problem)
+    print(f'{kind}: {refused} of {FILES} files were refused, {len(strange)} were strange')
     assert strange == []
     assert refused > FILES / 4  # or the changes change nothing
 
@@ -244,4 +318,4 @@ def test_the_files_are_those_of_their_formats(tmp_path):
         write(expected, path)
         assert problem_with(path, model, expected, protected=True) is None
         assert zipfile.is_zipfile(path) == (
-            write not in (as_safetensors, as_keras, as_paddle) and number != 2)
+            write not in NO_ZIPS and number != 2)

@@ -1,7 +1,8 @@
 """Files written by other libraries give the outputs of those libraries here.
 
 Each library's network has random weights, biases and statistics, and is run on eight
-crops of real images, which come with scikit-learn.
+crops of real images (`conftest.py`). Libraries that need an environment of their own are in
+`peers_far`.
 """
 import argparse
 import sys
@@ -13,21 +14,11 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 
 from mmconvmixer import get_model
-from mmconvmixer.checkpoints import build_model, load_weights, read_checkpoint, state_dict_of
-from mmconvmixer.checkpoints.architecture import ConvMixerShape, read_architecture
+from mmconvmixer.checkpoints import read_checkpoint, state_dict_of
 from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.errors import BadCheckpoint
 
-SIZE = 64
-
-
-@pytest.fixture(scope='module')
-def crops():
-    """Eight crops of two photographs, normalized: (8, 3, SIZE, SIZE)."""
-    crops = [photograph[top:top + 4 * SIZE:4, left:left + 4 * SIZE:4]
-             for photograph in load_sample_images().images
-             for top, left in ((0, 0), (0, 300), (150, 60), (160, 380))]
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).double() / 127.5 - 1
+SIZE = 64  # of the crops
 
 
 @torch.no_grad()
@@ -43,34 +34,6 @@ def randomized(network):
             else:
                 value.normal_(0.3, 0.3)
     return network.double().eval()
-
-
-def read_network(path):
-    """Build the network that the tensors of a file describe, and load them."""
-    weights = state_dict_of(read_checkpoint(path), str(path))
-    shape = read_architecture(weights)
-    arch = vars(shape).copy()
-    classes = arch.pop('num_classes')
-    if isinstance(shape, ConvMixerShape):
-        arch.pop('in_channels')
-        backbone = dict(type='ConvMixer', arch=arch, act_cfg=dict(type='GELU'))
-    else:
-        image_size, patch_size = arch.pop('image_size'), arch.pop('patch_size')
-        arch['num_layers'] = arch.pop('depth')
-        backbone = dict(type='MlpMixer', arch=arch, img_size=image_size, patch_size=patch_size)
-    model = build_model(dict(
-        type='ImageClassifier', backbone=backbone, neck=dict(type='GlobalAveragePooling', dim=(
-            2 if isinstance(shape, ConvMixerShape) else 1)),
-        head=dict(type='LinearClsHead', num_classes=classes, in_channels=shape.embed_dims)))
-    load_weights(model, weights, str(path))
-    return model.double().eval()
-
-
-@torch.no_grad()
-def same_outputs(path, crops, expected):
-    got = read_network(path)(crops)
-    assert expected.std() > 1e-2  # the outputs differ
-    assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 class Residual(nn.Module):
@@ -106,7 +69,7 @@ def same_outputs_back(path, tmp_path, to, suffix, network, load, crops):
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 @pytest.mark.parametrize('kernel_size', [5, 8])
-def test_the_papers_sequential(crops, tmp_path, prefix, kernel_size):
+def test_the_papers_sequential(crops, tmp_path, prefix, kernel_size, same_outputs):
     network = randomized(official(24, 3, kernel_size, 4, 7))
     path = tmp_path / 'net.pth.tar'
     torch.save({prefix + key: value for key, value in network.state_dict().items()}, path)
@@ -115,7 +78,7 @@ def test_the_papers_sequential(crops, tmp_path, prefix, kernel_size):
                  network.load_state_dict(torch.load(written, weights_only=True)), crops)
 
 
-def test_the_papers_training_checkpoint_gives_its_averaged_weights(crops, tmp_path):
+def test_the_papers_training_checkpoint_gives_its_averaged_weights(crops, tmp_path, same_outputs):
     average = randomized(official(24, 3, 5, 4, 7))
     last = {key: value + 1 for key, value in average.state_dict().items()}
     path = tmp_path / 'model_best.pth.tar'
@@ -130,7 +93,7 @@ def test_the_papers_training_checkpoint_gives_its_averaged_weights(crops, tmp_pa
 
 @pytest.mark.parametrize('container', ['pth', 'safetensors', 'hub folder'])
 @pytest.mark.parametrize('family', ['ConvMixer', 'MLP-Mixer'])
-def test_timm(crops, tmp_path, family, container):
+def test_timm(crops, tmp_path, family, container, same_outputs):
     timm = pytest.importorskip('timm', reason='timm is not installed')
     from safetensors.torch import save_file
     if family == 'ConvMixer':
@@ -158,7 +121,8 @@ def test_timm(crops, tmp_path, family, container):
 def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
     """Build the network of google-research/vision_transformer (vit_jax/models_mixer.py).
 
-    Returns the shapes of its weights, and a function: weights, images (N, H, W, 3) -> logits.
+    Returns it, the shapes of its weights, and a function: weights, images (N, H, W, 3) -> logits,
+    or features where there are no classes.
     """
     jax = pytest.importorskip('jax', reason='jax is not installed')
     pytest.importorskip('flax', reason='flax is not installed')
@@ -184,11 +148,12 @@ def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
         @linen.compact
         def __call__(self, images):
             x = linen.Conv(dims, (patch, patch), strides=(patch, patch), name='stem')(images)
-            x = x.reshape(len(x), -1, dims)
+            x = x.reshape(x.shape[0], -1, dims)
             for _ in range(depth):
                 x = MixerBlock()(x)
             x = linen.LayerNorm(name='pre_head_layer_norm')(x)
-            return linen.Dense(classes, name='head')(x.mean(axis=1))
+            features = x.mean(axis=1)
+            return linen.Dense(classes, name='head')(features) if classes else features
 
     jax.config.update('jax_enable_x64', True)
     made = jax.eval_shape(Mixer().init, jax.random.PRNGKey(0), np.zeros((1, side, side, 3)))
@@ -198,11 +163,11 @@ def flax_mixer(depth, dims, tokens, channels, patch, classes, side):
         weights = {key: value.astype(np.float64) for key, value in weights.items()}
         found = Mixer().apply({'params': unflatten_dict(weights, sep='/')}, images)
         return torch.from_numpy(np.array(found))
-    return shapes, answers
+    return Mixer(), shapes, answers
 
 
-def test_flax(crops, tmp_path):
-    shapes, answers = flax_mixer(2, 24, 12, 40, 8, 7, SIZE)
+def test_flax(crops, tmp_path, same_outputs):
+    _, shapes, answers = flax_mixer(2, 24, 12, 40, 8, 7, SIZE)
     generator = np.random.default_rng(0)
     weights = {key: generator.normal(0.2, 0.3, shape) for key, shape in shapes.items()}
     assert {'stem/kernel', 'MixerBlock_1/token_mixing/Dense_1/bias', 'head/bias',
@@ -219,7 +184,7 @@ def test_flax(crops, tmp_path):
                                              ('mlp-mixer-base-p32_flax-sam_in1k', 32)])
 @torch.no_grad()
 def test_the_zoos_mixers_have_the_outputs_of_flax_at_full_size(tmp_path, name, patch):
-    shapes, answers = flax_mixer(12, 768, 384, 3072, patch, 1000, 224)
+    _, shapes, answers = flax_mixer(12, 768, 384, 3072, patch, 1000, 224)
     generator = np.random.default_rng(0)
     weights = {}
     for key, shape in shapes.items():
@@ -235,7 +200,32 @@ def test_the_zoos_mixers_have_the_outputs_of_flax_at_full_size(tmp_path, name, p
     assert (model(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-def test_tensorflow(crops, tmp_path):
+@pytest.mark.parametrize('classes', [7, None])
+def test_a_mixer_that_was_converted_from_jax_to_tensorflow(classes, crops, tmp_path, same_outputs):
+    """As in the collection on TF-Hub: a list of variables without names, in the order of flax's."""
+    tf = pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
+    network, shapes, answers = flax_mixer(11, 24, 12, 40, 8, classes, SIZE)
+    generator = np.random.default_rng(0)
+    weights = {key: generator.normal(0.2, 0.3, shape).astype('float32')
+               for key, shape in shapes.items()}
+    from flax.traverse_util import unflatten_dict
+    from jax.experimental import jax2tf
+    variables = tf.nest.map_structure(
+        lambda value: tf.Variable(value, trainable=classes is None),
+        unflatten_dict(weights, sep='/'))
+    convert = jax2tf.convert(lambda params, images: network.apply({'params': params}, images),
+                             polymorphic_shapes=[None, f'(b, {SIZE}, {SIZE}, 3)'])
+    saved = tf.train.Checkpoint()
+    saved.variables = tf.nest.flatten(variables)
+    saved.trainable_variables = [each for each in saved.variables if each.trainable]
+    saved.__call__ = tf.function(lambda images: convert(variables, images), autograph=False)
+    tf.saved_model.save(saved, tmp_path / 'saved', signatures=saved.__call__.get_concrete_function(
+        tf.TensorSpec((None, SIZE, SIZE, 3))))
+    expected = answers(weights, crops.permute(0, 2, 3, 1).numpy())
+    same_outputs(tmp_path / 'saved', crops, expected)
+
+
+def test_tensorflow(crops, tmp_path, same_outputs):
     """A SavedModel of a Keras network with the names of the torch modules."""
     pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
     import keras
@@ -266,7 +256,8 @@ def test_tensorflow(crops, tmp_path):
 
 @pytest.mark.parametrize('name', ['net.weights.h5', 'net.keras', 'net.h5', 'exported'])
 @pytest.mark.parametrize('version', [3, 2])
-def test_a_convmixer_built_in_keras_whose_layers_have_no_names(version, name, crops, tmp_path):
+def test_a_convmixer_built_in_keras_whose_layers_have_no_names(version, name, crops, tmp_path,
+                                                               same_outputs):
     """With the eps of Keras; the order of the layers says which is which."""
     pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
     keras = pytest.importorskip('keras' if version == 3 else 'tf_keras')

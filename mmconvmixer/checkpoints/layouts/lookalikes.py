@@ -1,7 +1,12 @@
-"""Networks that are called ConvMixer or MLP-Mixer and compute something else."""
+"""Networks that cannot be read, although they are called ConvMixer or MLP-Mixer."""
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
+
+# What Keras calls layers of MLPs, blocks and parts: after their class and a counter.
+_WITHOUT_NAMES = re.compile(r'(\w+/)*(conv2d|dense|layer_normalization|batch_normalization|fc\d|'
+                            r'conv\d|norm\d?|bn\d|projection)(_\d+)?/(kernel|bias|gamma|beta|\d)')
 
 
 def lookalike(weights: Mapping[str, Tensor]) -> str:
@@ -21,4 +26,7 @@ def lookalike(weights: Mapping[str, Tensor]) -> str:
         return ("lucidrains' mlp-mixer-pytorch, which is another network by default: it exchanges "
                 f'the factors of the two MLPs (here {len(tokens)} hidden tokens and '
                 f'{len(channels)} hidden channels; Mixer-B has 384 and 3072)')
+    if weights and all(map(_WITHOUT_NAMES.fullmatch, weights)):
+        return ('a network of Keras without names of layers, as Keras 2 writes .weights.h5, and '
+                'their order is not that of a ConvMixer; save it with model.save(NEW)')
     return ''

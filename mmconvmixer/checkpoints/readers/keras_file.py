@@ -138,7 +138,9 @@ def _datasets_of_keras3(group: Any, path: str) -> Iterator[tuple[str, Any]]:
         if name != 'vars':
             yield from _datasets_of_keras3(inside, f'{path}/{name}')
             continue
-        layer = _text(inside.attrs.get('name', path.rpartition('/')[2]))
+        # In the same form, Keras 2 only writes a layer's place in the network.
+        place = path.removeprefix('/').removeprefix('layers/')
+        layer = _text(inside.attrs.get('name', place))
         variables = [inside[number] for number in sorted(inside, key=by_counter)]
         # Keras 3 only numbers the variables of a layer.
         known = ('kernel', 'bias') if variables and len(variables[0].shape) > 1 else _IN_NORM

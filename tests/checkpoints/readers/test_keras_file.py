@@ -221,6 +221,21 @@ def test_what_is_no_convmixer_keeps_its_names(write, model, change):
     assert 'backbone.stem.0/kernel' not in state_dict
 
 
+def test_a_file_of_keras_2_without_names_is_named(tmp_path):
+    """tf-keras writes .weights.h5 so; parts of blocks (`fc1`) then have one name in each block."""
+    path = tmp_path / 'net.weights.h5'
+    with h5py.File(path, 'w') as file:
+        for layer in ('layers/conv2d', 'layers/mixer_block/fc1', 'layers/mixer_block_1/fc1'):
+            file[f'{layer}/vars/0'] = np.ones((2, 2), np.float32)
+            file[f'{layer}/vars/1'] = np.ones(2, np.float32)
+    weights = state_dict_of(read_checkpoint(path))
+    assert [*weights] == ['conv2d/kernel', 'conv2d/bias', 'mixer_block/fc1/kernel',
+                          'mixer_block/fc1/bias', 'mixer_block_1/fc1/kernel',
+                          'mixer_block_1/fc1/bias']
+    with pytest.raises(BadCheckpoint, match=r'a network of Keras without .* model\.save\(NEW\)'):
+        read_architecture(weights)
+
+
 def test_more_numbers_than_the_file_has_are_refused_before_they_take_memory(tmp_path):
     path = tmp_path / 'net.weights.h5'
     with h5py.File(path, 'w') as file:
