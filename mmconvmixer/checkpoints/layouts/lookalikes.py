@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 # What Keras calls layers of MLPs, blocks and parts: after their class and a counter.
-_WITHOUT_NAMES = re.compile(r'(\w+/)*(conv2d|dense|layer_normalization|batch_normalization|fc\d|'
-                            r'conv\d|norm\d?|bn\d|projection)(_\d+)?/(kernel|bias|gamma|beta|\d)')
+_WITHOUT_NAMES = re.compile(
+    r'(\w+/)*(conv2d|dense|layer_normalization|batch_normalization|fc\d|conv\d|norm\d?|bn\d|'
+    r'projection)(_\d+)?/(kernel|bias|gamma|beta|moving_mean|moving_variance|\d)')
 
 
 def lookalike(weights: Mapping[str, Tensor]) -> str:
