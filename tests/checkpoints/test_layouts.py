@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from mmconvmixer.checkpoints import build_model
-from mmconvmixer.checkpoints.layouts import LAYOUTS, recognize
+from mmconvmixer.checkpoints.layouts import LAYOUTS, layout_named, recognize
+from mmconvmixer.checkpoints.layouts.flax_in_order import named_in_flax_order
 
 CONVMIXER = dict(type='ConvMixer', arch=dict(
     embed_dims=6, depth=12, patch_size=2, kernel_size=4))
@@ -35,3 +36,24 @@ def test_names_and_axes_are_converted_there_and_back(layout):
 
 def test_other_names_belong_to_no_layout():
     assert recognize({'conv1.weight': torch.ones(1), 'stem.0.weight': torch.ones(1)}) is None
+
+
+@pytest.mark.parametrize('without', [(), ('head/bias', 'head/kernel')], ids=['head', 'no head'])
+def test_a_list_in_the_order_of_flaxs_keys_gets_their_names(without):
+    flax = layout_named('flax', 'MLP-Mixer').from_mmpretrain(weights('MLP-Mixer'))
+    in_order = [name for name in sorted(flax, key=lambda name: name.split('/'))
+                if name not in without]
+    assert in_order.index('MixerBlock_10/LayerNorm_0/bias') == 24  # after block 1
+    listed = {f'variables/{number}': flax[name] for number, name in enumerate(in_order)}
+    named = named_in_flax_order(listed)
+    assert [*named] == in_order and all(named[name] is flax[name] for name in in_order)
+
+
+@pytest.mark.parametrize('change', [
+    lambda listed: listed[1:], lambda listed: listed[::-1], lambda listed: listed[:4],
+    lambda listed: [torch.ones(1)] * len(listed)], ids=['cut', 'turned', 'no blocks', 'numbers'])
+def test_other_lists_are_no_mixers(change):
+    flax = layout_named('flax', 'MLP-Mixer').from_mmpretrain(weights('MLP-Mixer'))
+    listed = change([flax[name] for name in sorted(flax, key=lambda name: name.split('/'))])
+    assert named_in_flax_order({f'variables/{number}': each
+                                for number, each in enumerate(listed)}) is None

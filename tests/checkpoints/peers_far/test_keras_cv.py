@@ -1,4 +1,4 @@
-"""ConvMixers of keras-cv 0.9.0, the last release with them, which needs Keras 2.
+"""ConvMixers of keras-cv 0.9.0, which need Keras 2.
 
     pip install '.[test,peers,peers-far]'
     TF_USE_LEGACY_KERAS=1 pytest -m slow -rP tests/checkpoints/peers_far/test_keras_cv.py
