@@ -70,7 +70,7 @@ def make_plans(model: str, folder: Path, *, backends: list[str] | None, precisio
     idle = set(backends or ()) - {name for name, _ in rows}
     if idle:
         raise UnknownOption(f'backend {idle.pop()} has none of the precisions {asked} here, or '
-                            "lacks a package (pip install 'mmconvmixer[deploy]')")
+                            "lacks a package (pip install 'mmconvmixer[deploy,tf]')")
     if not rows:
         raise UnknownOption('none of these backends has any of these precisions')
     calibration = None

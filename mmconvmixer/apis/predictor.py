@@ -44,7 +44,7 @@ class Predictor:
         device: see `get_model`.
         strict: see `get_model`.
         backend: the runtime: 'torch' (with BatchNorm folded), 'compile'
-            (torch.compile), 'onnxruntime' or 'openvino'; 'auto' builds all that are
+            (torch.compile), 'onnxruntime', 'openvino' or 'litert'; 'auto' builds all that are
             installed and selects the fastest whose answers agree with the model's,
             which takes a minute for a large network. On a GPU, 'torch' or
             'compile'. Default: the model itself, or 'auto' if a `precision` is given.

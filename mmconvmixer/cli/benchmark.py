@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument('model', help='name of a model, or path of a config')
     parser.add_argument('--backends', nargs='*', metavar='B',
-                        help='torch, compile, onnxruntime, openvino (default: all installed)')
+                        help='torch, compile, onnxruntime, openvino, litert (default: all '
+                        'installed)')
     parser.add_argument('--precisions', nargs='+', default=['float32', 'bfloat16'], metavar='P',
                         help='float32, bfloat16, int8 (default: the first two)')
     parser.add_argument('--peers', nargs='*', metavar='P',

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='classes per image, the most likely first (default: 1)')
     parser.add_argument('--device', metavar='D', help='such as cpu or cuda:0 (default: cpu)')
     parser.add_argument('--backend', metavar='B',
-                        help='runtime: torch, compile, onnxruntime, openvino, or auto for the '
-                        'fastest (default: the model as in training)')
+                        help='runtime: torch, compile, onnxruntime, openvino, litert, or auto for '
+                        'the fastest (default: the model as in training)')
     parser.add_argument('--allow-private-urls', action='store_true',
                         help='let URLs lead to this machine and to private networks')
 

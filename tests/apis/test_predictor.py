@@ -189,12 +189,12 @@ def test_a_multi_label_head_gives_sigmoid_scores(digits, backend):
 
 @pytest.mark.parametrize(('backend', 'precision'), [
     ('torch', 'bfloat16'), ('compile', 'float32'), ('onnxruntime', 'float32'),
-    ('openvino', 'float32'), ('openvino', 'bfloat16')])
+    ('openvino', 'float32'), ('openvino', 'bfloat16'), ('litert', 'float32')])
 def test_every_backend_gives_the_answers_of_the_model(
         predictor, digits, processor, backend, precision):
     processor('with VNNI and bfloat16')
-    if backend in ('onnxruntime', 'openvino'):
-        pytest.importorskip(backend)
+    if backend in ('onnxruntime', 'openvino', 'litert'):
+        pytest.importorskip('tensorflow' if backend == 'litert' else backend)
     other = Predictor(NAME, backend=backend, precision=precision)
     tolerance = 1e-4 if precision == 'float32' else 0.05
     for batch_size in (4, 3):  # 40 is not a multiple of 3: the last batch is smaller
@@ -212,12 +212,12 @@ def mean_difference(found, expected):
 
 def needed_for_int8(backend):
     for package in dict(onnxruntime=['onnxscript', 'onnxruntime'],
-                        openvino=['openvino', 'nncf'])[backend]:
+                        openvino=['openvino', 'nncf'], litert=['tensorflow'])[backend]:
         pytest.importorskip(package)
 
 
 @pytest.mark.parametrize('kind', ['with AVX2 alone', 'with VNNI and bfloat16'])
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino', 'litert'])
 def test_int8_is_calibrated_on_images(predictor, digits, processor, backend, kind):
     needed_for_int8(backend)
     processor(kind)
@@ -255,7 +255,7 @@ def test_inference_model_passes_the_runtime_on(digits, processor):
 
 
 @pytest.mark.parametrize(('options', 'said'), [
-    (dict(backend='tensorrt'), 'these are: auto, torch, compile, onnxruntime, openvino'),
+    (dict(backend='tensorrt'), 'these are: auto, torch, compile, onnxruntime, openvino, litert'),
     (dict(precision='int4'), 'these are: float32, bfloat16, int8'),
     (dict(backend='torch', precision='int8'), 'backend torch has no precision int8'),
 ])
@@ -264,10 +264,11 @@ def test_unknown_runtimes_are_refused_before_weights_are_fetched(options, said):
         Predictor('convmixer-1536-20_3rdparty_in1k', **options)
 
 
-def test_a_missing_package_is_named_with_the_command(monkeypatch):
+@pytest.mark.parametrize(('backend', 'extra'), [('openvino', 'deploy'), ('litert', 'tf')])
+def test_a_missing_package_is_named_with_the_command(monkeypatch, backend, extra):
     monkeypatch.setattr('mmconvmixer.deploy.packages.find_spec', lambda module: None)
-    with pytest.raises(MissingPackage, match=r"pip install 'mmconvmixer\[deploy\]'"):
-        Predictor(NAME, backend='openvino')
+    with pytest.raises(MissingPackage, match=rf"pip install 'mmconvmixer\[{extra}\]'"):
+        Predictor(NAME, backend=backend)
 
 
 def test_class_names_of_another_number_are_not_used():

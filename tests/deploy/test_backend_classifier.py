@@ -4,12 +4,12 @@ import pytest
 
 @pytest.mark.parametrize(('backend', 'precision'), [
     ('torch', 'float32'), ('torch', 'bfloat16'), ('onnxruntime', 'float32'),
-    ('openvino', 'float32')])
+    ('openvino', 'float32'), ('litert', 'float32')])
 def test_another_runtime_gets_the_accuracy_of_the_model(
         tool, tmp_path, processor, backend, precision):
     processor('with VNNI and bfloat16')
-    if backend in ('onnxruntime', 'openvino'):
-        pytest.importorskip(backend)
+    if backend in ('onnxruntime', 'openvino', 'litert'):
+        pytest.importorskip('tensorflow' if backend == 'litert' else backend)
     name = 'convmixer-64-4_digits'
     plain = tool('test', name, '--work-dir', tmp_path / 'plain')
     other = tool('test', name, '--work-dir', tmp_path / 'other', '--backend', backend,

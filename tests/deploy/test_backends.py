@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmconvmixer import get_model
 from mmconvmixer.deploy.backends import auto, build_backend, torch_compiled, torch_eager
 from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
@@ -58,6 +59,16 @@ def test_auto_leaves_out_backends_with_other_outputs_or_errors(job, said, monkey
         auto.fastest(job, ['compile', 'torch'], 'float32', None, 1)
         assert 'compile' in said[-2]
         assert said[-1].startswith('auto: torch in float32')
+
+
+def test_auto_leaves_out_litert_in_one_line_where_a_network_has_no_keras_twin(said):
+    head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=64, _delete_=True)
+    model = get_model('convmixer-64-4_digits', head=head)
+    auto.fastest(Job(model, preprocessing_of(model)), ['torch', 'litert'], 'float32', None, 1)
+    left_out, choice = said
+    assert left_out.startswith('auto: litert does not run this network (BadConfig: TensorFlow')
+    assert 'MultiLabelLinearClsHead' in left_out and '\n' not in left_out
+    assert choice.startswith('auto: torch in float32')
 
 
 def test_a_program_for_one_batch_size_computes_smaller_ones():

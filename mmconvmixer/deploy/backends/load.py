@@ -30,7 +30,7 @@ def computed_precision(run: Run, asked: str) -> str:
 
 
 BACKENDS = dict(torch='torch_eager', compile='torch_compiled', onnxruntime='onnxruntime',
-                openvino='openvino')
+                openvino='openvino', litert='litert')
 PRECISIONS = ('float32', 'bfloat16', 'int8')
 
 
@@ -76,12 +76,13 @@ def check_options(backend: str, precision: str, calibration: object = None) -> N
 
 
 def _check_backend(backend: str, precision: str) -> None:
-    packages = load_backend(backend).PACKAGES
+    module = load_backend(backend)
+    packages = module.PACKAGES
     if precision not in packages:
         able = ', '.join(able_backends(precision)) or 'none that is installed'
         raise UnknownOption(f'backend {backend} has no precision {precision}; it has '
                             f'{", ".join(packages)}, and these have {precision}: {able}')
-    require_packages(f'the backend {backend} in {precision}', 'deploy', *packages[precision])
+    require_packages(f'the backend {backend} in {precision}', module.EXTRA, *packages[precision])
 
 
 def able_backends(precision: str) -> list[str]:

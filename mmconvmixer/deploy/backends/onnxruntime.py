@@ -13,6 +13,7 @@ from mmconvmixer.deploy.job import Job
 
 _ALL = ('onnx', 'onnxscript', 'onnxruntime')
 PACKAGES = dict(float32=_ALL, int8=_ALL)
+EXTRA = 'deploy'
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None) -> Run:

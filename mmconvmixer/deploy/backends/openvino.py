@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import openvino
 
 PACKAGES = dict(float32=('openvino',), bfloat16=('openvino',), int8=('openvino', 'nncf'))
+EXTRA = 'deploy'
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None) -> Run:

@@ -10,6 +10,7 @@ from mmconvmixer.deploy.backends.static_batches import static_batches
 from mmconvmixer.deploy.job import Job
 
 PACKAGES = dict(float32=(), bfloat16=())
+EXTRA = ''
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None) -> Run:

@@ -9,6 +9,7 @@ from mmconvmixer.deploy.backends import Run
 from mmconvmixer.deploy.job import Job
 
 PACKAGES = dict(float32=(), bfloat16=())
+EXTRA = ''
 
 
 def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None) -> Run:

@@ -76,16 +76,20 @@ def reader(path: Path, threads: int = 1, xnnpack: bool = True
     """
     interpreters = _interpreters()
     resolver = interpreters.OpResolverType
+    # Its content, not its path: LiteRT would keep the file open.
     interpreter = interpreters.Interpreter(
-        model_path=str(path), num_threads=threads, experimental_op_resolver_type=(
+        model_content=path.read_bytes(), num_threads=threads, experimental_op_resolver_type=(
             resolver.AUTO if xnnpack else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES))
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    shape = None
 
     def run(images: np.ndarray) -> np.ndarray:
+        nonlocal shape
         images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        if interpreter.get_tensor_details()[source['index']]['shape'].tolist() != [*images.shape]:
+        if images.shape != shape:
             interpreter.resize_tensor_input(source['index'], images.shape, strict=True)
-        interpreter.allocate_tensors()
+            interpreter.allocate_tensors()
+            shape = images.shape
         interpreter.set_tensor(source['index'], images)
         interpreter.invoke()
         return interpreter.get_tensor(result['index'])

@@ -29,10 +29,9 @@ def family_of(model: BaseModel) -> str:
     if (type(backbone) not in _FAMILIES or type(neck) is not GlobalAveragePooling
             or not (type(head) is LinearClsHead or isinstance(model, FeatureExtractor))):
         raise BadConfig(
-            'a TensorFlow export needs a ConvMixer or MlpMixer with GlobalAveragePooling and a '
-            'LinearClsHead, or a FeatureExtractor; got '
-            f'{", ".join(type(part).__name__ for part in (backbone, neck, head))}. ONNX takes any '
-            'classifier')
+            f'TensorFlow gets {", ".join(type(part).__name__ for part in (backbone, neck, head))}; '
+            'expected a ConvMixer or MlpMixer with GlobalAveragePooling and a LinearClsHead, or a '
+            'FeatureExtractor. ONNX takes any classifier')
     return _FAMILIES[type(backbone)][0]
 
 
@@ -81,9 +80,9 @@ def _keras() -> ModuleType:
         import keras
         import tensorflow  # noqa: F401
     except ImportError as error:
-        raise MissingPackage('this export needs TensorFlow, which is not installed: '
+        raise MissingPackage('a Keras network needs TensorFlow, which is not installed: '
                              "pip install 'mmconvmixer[tf]'") from error
     if keras.backend.backend() != 'tensorflow':
-        raise MissingPackage(f'Keras runs on {keras.backend.backend()} here; this export needs '
+        raise MissingPackage(f'Keras runs on {keras.backend.backend()} here; give '
                              'KERAS_BACKEND=tensorflow in the environment')
     return keras
