@@ -1,4 +1,7 @@
-"""The real huggingface_hub with a local server that responds as the hub does."""
+"""The real huggingface_hub with a local server that responds as the hub does.
+
+It reads its environment when it is imported, so it is asked in processes of its own.
+"""
 import hashlib
 import http.server
 import json
@@ -81,32 +84,32 @@ ANSWERS = {
 }
 
 
-def test_names_of_the_hub(hub, tmp_path):
+def test_names_of_the_hub(hub, tmp_path, warm_python):
     pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
     done = subprocess.run(
-        [sys.executable, '-c', ASK, *ANSWERS], capture_output=True, text=True,
+        [warm_python, '-c', ASK, *ANSWERS], capture_output=True, text=True,
         env={**os.environ, 'HF_ENDPOINT': hub, 'HF_HOME': str(tmp_path)})
     assert done.returncode == 0, done.stderr
     for line, expected in zip(done.stdout.splitlines(), ANSWERS.values(), strict=True):
         assert line.startswith(expected)
 
 
-def test_the_config_of_timm_comes_with_the_weights(hub, tmp_path):
+def test_the_config_of_timm_comes_with_the_weights(hub, tmp_path, warm_python):
     pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
     ask = """
 from mmconvmixer.checkpoints import read_checkpoint
 from mmconvmixer.zoo import resolve_checkpoint
 print(read_checkpoint(resolve_checkpoint('hf-hub:a/timm'))['meta']['normalization'])
 """
-    done = subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True,
+    done = subprocess.run([warm_python, '-c', ask], capture_output=True, text=True,
                           env={**os.environ, 'HF_ENDPOINT': hub, 'HF_HOME': str(tmp_path)})
     assert done.stdout.splitlines()[-1] == "{'mean': [51.0], 'std': [102.0], 'to_rgb': True}"
 
 
-def test_a_hub_that_cannot_be_reached_is_a_download_error(tmp_path):
+def test_a_hub_that_cannot_be_reached_is_a_download_error(tmp_path, warm_python):
     pytest.importorskip('huggingface_hub', reason='huggingface_hub is not installed')
     done = subprocess.run(
-        [sys.executable, '-c', ASK, 'hf-hub:a/good'], capture_output=True, text=True,
+        [warm_python, '-c', ASK, 'hf-hub:a/good'], capture_output=True, text=True,
         env={**os.environ, 'HF_HUB_OFFLINE': '1', 'HF_HOME': str(tmp_path)})
     assert 'DownloadError hf-hub:a/good could not be downloaded' in done.stdout, done.stderr
 
