@@ -14,7 +14,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.meta import meta_of
+from mmconvmixer.checkpoints.meta import ACTS, act_in, meta_of
 from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import META, safetensors_bytes
@@ -26,7 +26,6 @@ from mmconvmixer.models import ARCHS
 # The output formats; most are named after the library whose names they use.
 FORMATS = ('mmpretrain', 'timm', 'official', 'flax', 'safetensors')
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
-ACTS = ('GELU', 'ReLU')
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,8 @@ def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
     """Return the activation, which the tensors don't show, and how it is known."""
     if not isinstance(shape, ConvMixerShape):
         return 'GELU', "MLP-Mixer's only activation"
-    noted = meta.get('converted')
-    for said in (noted.get('act') if isinstance(noted, dict) else None, meta.get('act')):
-        if said in ACTS:
-            return said, "the file's meta"
+    if said := act_in(meta):
+        return said, "the file's meta"
     sizes = shape.embed_dims, shape.depth, shape.patch_size, shape.kernel_size
     for name, arch in ARCHS.items():
         if (arch.embed_dims, arch.depth, arch.patch_size, arch.kernel_size) == sizes:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmconvmixer._support.building import building
 from mmconvmixer.checkpoints.layouts.lookalikes import lookalike
-from mmconvmixer.checkpoints.numerics import use_numerics
+from mmconvmixer.checkpoints.numerics import check_act, use_numerics
 from mmconvmixer.errors import BadConfig, CheckpointMismatch, one_line
 from mmconvmixer.ops.token_grid import resampled
 
@@ -36,7 +36,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    numerics, origin = (getattr(state_dict, name, None) for name in ('numerics', 'origin'))
+    numerics, act, origin = (getattr(state_dict, name, None)
+                             for name in ('numerics', 'act', 'origin'))
     # Before shapes are compared: weights for another grid of patches fit once resampled.
     state_dict = resampled(model, state_dict)
     found = _differences(model, state_dict)
@@ -58,6 +59,7 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
                           and not _would_store_integers_as_floats(value, own[key]))}
     model.load_state_dict(dict(state_dict), strict=False)
     use_numerics(model, numerics, source)
+    check_act(model, act, source)
 
 
 def build_model(model_cfg: dict) -> nn.Module:

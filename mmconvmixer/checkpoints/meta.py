@@ -1,5 +1,7 @@
-"""What a checkpoint says about its classes."""
+"""What a checkpoint says about its classes and its activation."""
 from collections.abc import Mapping
+
+ACTS = ('GELU', 'ReLU')
 
 
 def meta_of(checkpoint: Mapping) -> dict:
@@ -23,6 +25,13 @@ def dataset_meta_of(meta: Mapping) -> dict | None:
     if not _are_names(described.get('classes')):
         described.pop('classes', None)
     return described or None
+
+
+def act_in(meta: Mapping) -> str | None:
+    """Return the activation, one of `ACTS`, that a checkpoint's meta names; None if it does not."""
+    noted = meta.get('converted')
+    said = noted.get('act') if isinstance(noted, Mapping) else None, meta.get('act')
+    return next((each for each in said if each in ACTS), None)
 
 
 def _are_names(classes: object) -> bool:

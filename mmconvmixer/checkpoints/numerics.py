@@ -1,5 +1,7 @@
 """Use the GELU and the LayerNorm eps of the library that the weights come from.
 
+Warn of another activation, which cannot be set after a network is built.
+
 | | GELU | LayerNorm eps |
 | --- | --- | --- |
 | flax, google-research's MLP-Mixer | tanh form | 1e-6 |
@@ -7,8 +9,12 @@
 | mindcv's MLP-Mixer | tanh form | 1e-7 |
 | mmpretrain's MlpMixer | exact | 1e-5 |
 """
+import logging
+
 from mmengine.logging import print_log
 from torch import nn
+
+from mmconvmixer.models.convmixer import ConvMixer
 
 NUMERICS = dict(flax=('tanh', 1e-6), timm=('none', 1e-6), mindcv=('tanh', 1e-7))
 
@@ -35,3 +41,21 @@ def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:
         print_log(f'{source} comes from {numerics}: the model now has GELU '
                   f'{"in the tanh form" if approximate == "tanh" else "exact"} and LayerNorm eps '
                   f'{eps:g}, as in that library', 'current')
+
+
+def check_act(model: nn.Module, act: str | None, source: str) -> None:
+    """Warn if the weights of a ConvMixer were trained with another activation than it has.
+
+    Args:
+        model: a classifier or backbone.
+        act: 'GELU' or 'ReLU'; None if the checkpoint does not say.
+        source: name of the checkpoint, for the warning.
+    """
+    backbone = getattr(model, 'backbone', model)
+    if act is None or not isinstance(backbone, ConvMixer):
+        return
+    own = type(backbone.act).__name__
+    if own != act:
+        print_log(f'{source} was trained with {act}, but the model has {own}, so its answers will '
+                  f"be wrong; build it with backbone=dict(act_cfg=dict(type='{act}'))", 'current',
+                  logging.WARNING)

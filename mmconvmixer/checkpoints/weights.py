@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmconvmixer.checkpoints.layouts import recognize
+from mmconvmixer.checkpoints.meta import act_in, meta_of
 from mmconvmixer.checkpoints.origin import origin_of
 from mmconvmixer.checkpoints.places import AVERAGES, describe_choice, find_weights
 from mmconvmixer.checkpoints.unwrap import Found, are_weights
@@ -26,12 +27,14 @@ class Weights(dict[str, Tensor]):
             'timm'; None for a network of another family.
         family: 'ConvMixer', 'MLP-Mixer' or None.
         numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
+        act: the activation, 'GELU' or 'ReLU', if the checkpoint names it.
         averaged: whether these are averages over the training.
         origin: a sentence that names the config they were trained with; '' if unknown.
     """
     layout: str | None = None
     family: str | None = None
     numerics: str | None = None
+    act: str | None = None
     averaged: bool = False
     origin: str = ''
 
@@ -80,6 +83,7 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
     result.averaged, result.origin = found.averaged, origin_of(checkpoint, source)
     if layout:
         result.layout, result.family = layout.name, layout.family
+        result.act = act_in(meta_of(checkpoint))
         result.numerics = _converted(checkpoint).get('numerics', layout.numerics)
     return result
 

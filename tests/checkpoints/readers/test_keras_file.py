@@ -108,6 +108,16 @@ def test_a_network_built_by_hand_is_read_by_the_order_of_its_layers(write, model
     torch.testing.assert_close(answers(model), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_model_with_another_activation_is_warned_of(write, model, warned):
+    load_weights(model, state_dict_of(read_checkpoint(write(layers_of(model)))), 'net.h5')
+    assert warned == []
+    model.backbone.act = torch.nn.ReLU()
+    load_weights(model, state_dict_of(read_checkpoint(write(layers_of(model)))), 'net.h5')
+    message, = warned
+    assert "net.h5 was trained with GELU, but the model has ReLU" in message
+    assert "backbone=dict(act_cfg=dict(type='GELU'))" in message
+
+
 def test_without_a_head_it_is_a_backbone(write, model):
     weights = state_dict_of(read_checkpoint(write(layers_of(model)[:-1])))
     assert read_architecture(weights).num_classes is None
