@@ -45,11 +45,11 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             ones if `model` is a name; for a config random ones, and the log says so.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of images at a time, or one. Default: any number,
-            except for 'openvino' and 'litert'.
+            except for 'openvino', 'litert' and 'ncnn'.
         image_size: height and width of the images in pixels. Default: the config's.
         dtype: of the weights: 'float32', 'float16' or 'bfloat16', if the format has it;
-            inputs and outputs are float32 in any case. With 'int8', 'litert' computes in
-            int8; for int8 in other formats, see `mmconvmixer.deploy.quantize`.
+            inputs and outputs are float32 in any case. With 'int8', 'litert' and 'mnn'
+            compute in int8; for int8 in other formats, see `mmconvmixer.deploy.quantize`.
         calib: folder of real images, for int8.
         self_contained: for 'onnx' and 'openvino': the file takes one raw uint8 image
             (H, W, 3) of any size, in RGB, and returns the names and scores of the best

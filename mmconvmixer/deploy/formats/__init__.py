@@ -40,6 +40,8 @@ FORMATS = {
     'torch': Format('torch_program'),
     'savedmodel': Format('savedmodel', 'tf', ('tensorflow',)),
     'litert': Format('litert', 'tf', ('tensorflow',), dynamic_batch=False),
+    'ncnn': Format('ncnn', 'ncnn', ('ncnn', 'pnnx', 'onnx', 'onnxscript'), dynamic_batch=False),
+    'mnn': Format('mnn', 'mnn', ('MNN', 'onnx', 'onnxscript')),
 }
 
 
