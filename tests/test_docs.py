@@ -54,7 +54,9 @@ NOT_RUN = {
     r'seed=': 'the same command with seed 0 is run',
 }
 # What a command needs of the extras.
-NEEDS = {'openvino': ['openvino', 'nncf'], 'onnx': ['onnx', 'onnxruntime', 'onnxscript']}
+NEEDS = {'openvino': ['openvino', 'nncf'], 'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+         'format ncnn': ['ncnn', 'pnnx', 'onnx', 'onnxscript'],
+         'format mnn': ['MNN', 'onnx', 'onnxscript']}
 # What is appended so that a run takes seconds.
 SHORTER = {'train.py': ' --cfg-options train_cfg.max_epochs=1 train_dataloader.batch_size=256',
            '--resume': ' train_cfg.max_epochs=2'}
@@ -240,6 +242,10 @@ def test_snippets_run_as_pasted(workshop, run, monkeypatch, request, code):
     if 'net.onnx' in code:
         from mmconvmixer.deploy import export
         export(names['name'], 'onnx', 'net.onnx', self_contained=True)
+    for format, out in (('ncnn', 'net.param'), ('mnn', 'net.mnn')):
+        if f"'{out}'" in code:
+            from mmconvmixer.deploy import export
+            export(names['name'], format, out, fold_normalization=True)
     if 'backend=' in code:
         pytest.importorskip('openvino')
         pytest.importorskip('nncf')

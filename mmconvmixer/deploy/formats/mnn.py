@@ -53,9 +53,11 @@ def write_int8(job: Job, path: Path, batches: Iterable[np.ndarray]) -> None:
             the range of every activation is measured.
 
     Raises:
-        BadConfig: MNN's tools fail.
+        BadConfig: MNN's tools fail, or the job does not say how images are prepared.
     """
     preprocessing = job.preprocessing
+    if preprocessing is None:
+        raise BadConfig('MNN calibrates on pixels, so the job needs the preprocessing of images')
     height, width = preprocessing.image_size
     with tempfile.TemporaryDirectory() as folder:
         _converted(replace(job, dtype='float32', dynamic_batch=True), Path(folder))
