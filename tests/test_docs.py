@@ -55,6 +55,7 @@ NOT_RUN = {
 }
 # What a command needs of the extras.
 NEEDS = {'openvino': ['openvino', 'nncf'], 'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+         'executorch': ['executorch', 'torchao'], 'coreml': ['coremltools'],
          'format ncnn': ['ncnn', 'pnnx', 'onnx', 'onnxscript'],
          'format mnn': ['MNN', 'onnx', 'onnxscript']}
 # What is appended so that a run takes seconds.

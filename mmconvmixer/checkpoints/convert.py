@@ -14,7 +14,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.meta import ACTS, act_in, meta_of
+from mmconvmixer.checkpoints.meta import act_in, meta_of
 from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import META, safetensors_bytes

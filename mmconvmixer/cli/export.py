@@ -15,22 +15,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument('model', help='name of a model, or path of a config')
     parser.add_argument('--format', required=True,
-                        help='onnx, openvino, torch, savedmodel, litert, ncnn or mnn')
+                        help='onnx, openvino, torch, savedmodel, litert, executorch, coreml, ncnn '
+                        'or mnn')
     parser.add_argument('--out', required=True,
-                        help='file (.onnx, .xml, .pt2, .tflite, .param, .mnn) or, for savedmodel, '
-                        'folder')
+                        help='file (.onnx, .xml, .pt2, .tflite, .pte, .param, .mnn) or folder '
+                        '(savedmodel; coreml: .mlpackage)')
     parser.add_argument('--checkpoint', help='path, URL or name of weights (default: the '
                         'published ones of a name, random ones for a config)')
     parser.add_argument('--features', action='store_true',
                         help='pooled features instead of logits')
     parser.add_argument('--dynamic-batch', action=argparse.BooleanOptionalAction,
                         help='any number of images at a time, or one (default: any, but one for '
-                        'openvino, litert and ncnn, which has no other)')
+                        'openvino, litert, executorch, coreml and ncnn)')
     parser.add_argument('--image-size', type=int, metavar='N',
                         help="height and width of the images (default: the config's)")
     parser.add_argument('--dtype', default='float32',
                         help='of the weights: float32 (default), float16, bfloat16, for litert '
-                        'and mnn int8; not every format has all of them')
+                        'mnn and executorch int8; not every format has all of them')
     parser.add_argument('--calib', metavar='DIR', help='folder of real images, for int8')
     parser.add_argument('--self-contained', action='store_true',
                         help='onnx and openvino: from a raw uint8 image to the names of the best '
@@ -54,8 +55,9 @@ def run(out: str, self_contained: bool, **options: Any) -> None:
         difference = f'max difference to PyTorch {check["max_difference"]:.3g}'
     agreement = (f', top-1 agreement {check["top1_agreement"]:.0%}'
                  if 'top1_agreement' in check else '')
+    computed_by = f' (computed by {check["computed_by"]})' if 'computed_by' in check else ''
     print(f'wrote {out} ({record["weights"]} weights); {difference} over '
-          f'{check["images"]} images{agreement}')
+          f'{check["images"]} images{agreement}{computed_by}')
 
 
 def main(argv: list[str] | None = None, prog: str = 'python tools/export.py') -> int:

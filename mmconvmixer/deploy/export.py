@@ -39,17 +39,18 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     Args:
         model: see `get_model`; or a model from get_model; it is not modified.
         format: a key of `mmconvmixer.deploy.FORMATS`.
-        out: the file, or for 'savedmodel' the folder. What was there before is
+        out: the file, or for 'savedmodel' and 'coreml' the folder. What was there before is
             replaced after the comparison has passed.
         checkpoint: weights as in `get_model(pretrained=...)`. Default: the published
             ones if `model` is a name; for a config random ones, and the log says so.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of images at a time, or one. Default: any number,
-            except for 'openvino', 'litert' and 'ncnn'.
+            except for 'openvino', 'litert', 'executorch', 'coreml' and 'ncnn'.
         image_size: height and width of the images in pixels. Default: the config's.
         dtype: of the weights: 'float32', 'float16' or 'bfloat16', if the format has it;
-            inputs and outputs are float32 in any case. With 'int8', 'litert' and 'mnn'
-            compute in int8; for int8 in other formats, see `mmconvmixer.deploy.quantize`.
+            inputs and outputs are float32 in any case. With 'int8', 'litert', 'mnn' and
+            'executorch' compute in int8; for int8 in other formats, see
+            `mmconvmixer.deploy.quantize`.
         calib: folder of real images, for int8.
         self_contained: for 'onnx' and 'openvino': the file takes one raw uint8 image
             (H, W, 3) of any size, in RGB, and returns the names and scores of the best
@@ -80,10 +81,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
                             'onnx and openvino')
     if (dtype == 'int8') != (calib is not None):
         raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
-    suffix = module.SUFFIX
+    suffix, marker = module.SUFFIX, getattr(module, 'MARKER', '')
     if self_contained:
         module = load_format(format, self_contained)
-    out = checked_out(Path(out), suffix)
+    out = checked_out(Path(out), suffix, marker)
     built, name, weights = _built(model, checkpoint, model_options)
     features = features or isinstance(built, FeatureExtractor)
     check_is_classifier(built, features)
@@ -115,6 +116,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         run = module.reader(part)
         check = (compare_raw_images(job, run) if self_contained
                  else compare_outputs(job, run, images, expected))
+        if hasattr(module, 'computed_by'):
+            check['computed_by'] = module.computed_by()
         record = dict(
             model=name, weights=weights, format=format, dtype=dtype,
             **_interface(module, job, self_contained),

@@ -6,12 +6,14 @@ from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.errors import OutputNotWritable
 
 
-def checked_out(out: Path, suffix: str) -> Path:
+def checked_out(out: Path, suffix: str, marker: str = '') -> Path:
     """Return `out` if a format's file or folder can be written there.
 
     Args:
         out: the file, or folder.
-        suffix: of the format's files; '' for a SavedModel's folder.
+        suffix: of the format's files or folders; '' for a SavedModel.
+        marker: if the format is a folder, a file that every such folder has. Only such a
+            folder, or an empty one, is replaced.
 
     Raises:
         OutputNotWritable: the suffix is wrong, something else is there, or the parent
@@ -19,11 +21,12 @@ def checked_out(out: Path, suffix: str) -> Path:
     """
     if suffix and out.suffix != suffix:
         raise OutputNotWritable(f'{out} does not end in {suffix}, as files of this format do')
-    if suffix and out.is_dir():
+    if not marker and out.is_dir():
         raise OutputNotWritable(f'{out} is a folder; give a file ending in {suffix}')
-    if not suffix and out.exists() and not (out / 'saved_model.pb').is_file() and (
+    if marker and out.exists() and not (out / marker).is_file() and (
             not out.is_dir() or any(out.iterdir())):
-        raise OutputNotWritable(f'{out} exists and is not a SavedModel; give a new folder')
+        kind = f'a folder of the kind {suffix}' if suffix else 'a SavedModel'
+        raise OutputNotWritable(f'{out} exists and is not {kind}; give a new folder')
     check_writable(out.parent)
     return out
 

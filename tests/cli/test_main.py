@@ -54,10 +54,11 @@ def test_config_options_are_collected_and_converted(tools):
 
 def test_the_choices_are_the_librarys(tools):
     from mmconvmixer.checkpoints import convert as library
+    from mmconvmixer.checkpoints import meta
     from mmconvmixer.deploy.quantization import INT8_FORMATS
-    copies = dict(FORMATS=convert.FORMATS, ACTS=convert.ACTS, DTYPES=common.DTYPES)
-    for name, copy in copies.items():
-        assert copy == tuple(getattr(library, name))
+    assert tuple(library.FORMATS) == convert.FORMATS
+    assert tuple(library.DTYPES) == common.DTYPES
+    assert meta.ACTS == convert.ACTS
     assert ' or '.join(INT8_FORMATS) in tools('quantize').format_help()
 
 

@@ -10,11 +10,11 @@ from mmconvmixer.zoo.config import load_config
 @pytest.fixture
 def convmixer():
     """Build a ConvMixer for images of 32 x 32 and ten classes."""
-    def build(act='GELU', depth=3):
+    def build(act='GELU', depth=3, kernel_size=5):
         torch.manual_seed(0)
         return trained_like(get_model(
             'convmixer-128-4_cifar10', head=dict(in_channels=16),
-            backbone=dict(arch=f'16/{depth}-p4-k5', act_cfg=dict(type=act))))
+            backbone=dict(arch=f'16/{depth}-p4-k{kernel_size}', act_cfg=dict(type=act))))
     return build
 
 

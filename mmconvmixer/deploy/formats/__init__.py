@@ -1,9 +1,11 @@
 """The formats that networks are exported to, one module each.
 
-A module has `SUFFIX` ('' for a folder), `DTYPES`, `write(job, path)` and
-`reader(path)`, which returns a function images (N, C, H, W) -> outputs that runs the
-format's own runtime. A module for self-contained files has `write` and a `reader` whose
-function is image (H, W, 3) -> names and scores of the best classes.
+A module has `SUFFIX`, `DTYPES`, `write(job, path)` and `reader(path)`, which returns a
+function images (N, C, H, W) -> outputs that runs the format's own runtime. If a format is
+a folder, its module has `MARKER`, the name of a file in every such folder. If the runtime
+does not run on every system, `computed_by()` says what `reader` runs instead. A module
+for self-contained files has `write` and a `reader` whose function is image (H, W, 3) ->
+names and scores of the best classes.
 """
 from dataclasses import dataclass
 from importlib import import_module
@@ -40,6 +42,9 @@ FORMATS = {
     'torch': Format('torch_program'),
     'savedmodel': Format('savedmodel', 'tf', ('tensorflow',)),
     'litert': Format('litert', 'tf', ('tensorflow',), dynamic_batch=False),
+    'executorch': Format('executorch', 'executorch', ('executorch', 'torchao'),
+                         dynamic_batch=False),
+    'coreml': Format('coreml', 'coreml', ('coremltools',), dynamic_batch=False),
     'ncnn': Format('ncnn', 'ncnn', ('ncnn', 'pnnx', 'onnx', 'onnxscript'), dynamic_batch=False),
     'mnn': Format('mnn', 'mnn', ('MNN', 'onnx', 'onnxscript')),
 }

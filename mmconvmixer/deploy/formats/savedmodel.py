@@ -17,7 +17,8 @@ from mmconvmixer.errors import BadConfig
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SUFFIX = ''  # a folder
+SUFFIX = ''
+MARKER = 'saved_model.pb'
 DTYPES = ('float32',)
 
 # The output's name in TF-Hub's collections of these networks.
