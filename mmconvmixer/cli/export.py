@@ -18,27 +18,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='onnx, openvino, torch, savedmodel, litert, executorch, coreml, ncnn '
                         'or mnn')
     parser.add_argument('--out', required=True,
-                        help='file (.onnx, .xml, .pt2, .tflite, .pte, .param, .mnn) or folder '
-                        '(savedmodel; coreml: .mlpackage)')
+                        help="file with the format's suffix (.onnx, .xml, .pt2, .tflite, .pte, "
+                        '.param, .mnn) or folder (savedmodel, coreml)')
     parser.add_argument('--checkpoint', help='path, URL or name of weights (default: the '
                         'published ones of a name, random ones for a config)')
     parser.add_argument('--features', action='store_true',
                         help='pooled features instead of logits')
     parser.add_argument('--dynamic-batch', action=argparse.BooleanOptionalAction,
-                        help='any number of images at a time, or one (default: any, but one for '
-                        'openvino, litert, executorch, coreml and ncnn)')
+                        help='any number of images at a time, or one (default: as the format '
+                        'usually has it)')
     parser.add_argument('--image-size', type=int, metavar='N',
                         help="height and width of the images (default: the config's)")
     parser.add_argument('--dtype', default='float32',
-                        help='of the weights: float32 (default), float16, bfloat16, for litert '
-                        'mnn and executorch int8; not every format has all of them')
+                        help='of the weights: float32 (default), float16, bfloat16, int8; not '
+                        'every format has all of them')
     parser.add_argument('--calib', metavar='DIR', help='folder of real images, for int8')
     parser.add_argument('--self-contained', action='store_true',
                         help='onnx and openvino: from a raw uint8 image to the names of the best '
                         'classes')
     parser.add_argument('--fold-normalization', action='store_true',
-                        help='the file takes pixels, 0 to 255: mean and standard deviation become '
-                        "part of the first convolution's weights")
+                        help='the file takes pixels, 0 to 255, not normalized images')
     parser.add_argument('--topk', type=int, default=5, metavar='N',
                         help='how many classes a self-contained file names (default: 5)')
 

@@ -45,8 +45,8 @@ def reader(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
 def _name_pooling(model: 'onnx.ModelProto') -> None:
     """Replace means over height and width by GlobalAveragePool, which computes the same.
 
-    Since opset 18 the axes of ReduceMean are an input. pnnx (20261020) loses them there, and
-    the ncnn network that it writes gives other answers without a word.
+    Since opset 18 the axes of ReduceMean are an input. pnnx (20261020) loses a single one, as in
+    an MLP-Mixer, and the ncnn network that it writes gives other answers without a word.
     """
     import onnx
     constants = {each.name: each for each in model.graph.initializer}
