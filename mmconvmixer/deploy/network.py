@@ -58,8 +58,11 @@ class Network(nn.Module):
 def _pooled(x: Tensor) -> Tensor:
     """Return the mean (N, C) of each channel of a map (N, C, H, W) or (N, C, tokens).
 
-    In an exported graph it is a single operator, and one that keeps its dimensions: XNNPACK
-    computes no other mean, and ExecuTorch 1.5.1 misread a map that is channels-last in memory
-    when it was flattened first and the number of images was not fixed.
+    In an exported graph it is one operator, over two of four dimensions, which it keeps.
+    XNNPACK computes no other mean. ExecuTorch 1.5.1 misread a map that is channels-last in memory
+    when it was flattened first and the number of images was not fixed, pnnx 20261020 loses the
+    only axis of a mean, and what onnx2tf 1.29.24 makes of an MLP-Mixer that pools three dimensions
+    is wrong by 0.7.
     """
-    return x.mean(tuple(range(2, x.dim())), keepdim=True).flatten(1)
+    maps = x.unsqueeze(3) if x.dim() == 3 else x
+    return maps.mean((2, 3), keepdim=True).flatten(1)

@@ -45,8 +45,7 @@ def reader(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
 def _name_pooling(model: 'onnx.ModelProto') -> None:
     """Replace means over height and width by GlobalAveragePool, which computes the same.
 
-    Since opset 18 the axes of ReduceMean are an input. pnnx (20261020) loses a single one, as in
-    an MLP-Mixer, and the ncnn network that it writes gives other answers without a word.
+    Since opset 18 the axes of ReduceMean are an input, which not every converter reads.
     """
     import onnx
     constants = {each.name: each for each in model.graph.initializer}
@@ -54,8 +53,8 @@ def _name_pooling(model: 'onnx.ModelProto') -> None:
         if node.op_type != 'ReduceMean' or len(node.input) < 2:
             continue
         axes = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
-        if axes in ([2], [2, 3]) and all(each.i == 1 for each in node.attribute
-                                         if each.name == 'keepdims'):
+        if axes == [2, 3] and all(each.i == 1 for each in node.attribute
+                                  if each.name == 'keepdims'):
             node.op_type = 'GlobalAveragePool'
             del node.input[1:]
             node.ClearField('attribute')
