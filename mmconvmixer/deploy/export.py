@@ -1,6 +1,7 @@
 """Write a network in another format, and check that it still computes the same."""
 import json
 import tempfile
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -81,10 +82,11 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
                             'onnx and openvino')
     if (dtype == 'int8') != (calib is not None):
         raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
-    suffix, marker = module.SUFFIX, getattr(module, 'MARKER', '')
+    suffix = module.SUFFIX
+    marker, beside = (getattr(module, name, '') for name in ('MARKER', 'BESIDE'))
     if self_contained:
         module = load_format(format, self_contained)
-    out = checked_out(Path(out), suffix, marker)
+    out = checked_out(Path(out), suffix, marker, beside)
     built, name, weights = _built(model, checkpoint, model_options)
     features = features or isinstance(built, FeatureExtractor)
     check_is_classifier(built, features)
@@ -97,7 +99,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     _check_size(built, preprocessing)
     images = torch.from_numpy(sample_batch(preprocessing))
     expected = reference_outputs(built, images, features)
-    folded = {}
+    original, folded = built, {}
     if fold_normalization:
         folded = dict(folded_normalization=dict(mean=preprocessing.mean, std=preprocessing.std))
         built = fold.fold_normalization(built, image_size)
@@ -114,7 +116,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         else:
             module.write(job, part)
         run = module.reader(part)
-        check = (compare_raw_images(job, run) if self_contained
+        check = (compare_raw_images(replace(job, model=original), run) if self_contained
                  else compare_outputs(job, run, images, expected))
         if hasattr(module, 'computed_by'):
             check['computed_by'] = module.computed_by()

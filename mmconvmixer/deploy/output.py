@@ -6,7 +6,7 @@ from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.errors import OutputNotWritable
 
 
-def checked_out(out: Path, suffix: str, marker: str = '') -> Path:
+def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '') -> Path:
     """Return `out` if a format's file or folder can be written there.
 
     Args:
@@ -14,6 +14,8 @@ def checked_out(out: Path, suffix: str, marker: str = '') -> Path:
         suffix: of the format's files or folders; '' for a SavedModel.
         marker: if the format is a folder, a file that every such folder has. Only such a
             folder, or an empty one, is replaced.
+        beside: suffix of a second file that the format writes. It is replaced with the
+            first one; without it, it belongs to something else.
 
     Raises:
         OutputNotWritable: the suffix is wrong, something else is there, or the parent
@@ -27,6 +29,10 @@ def checked_out(out: Path, suffix: str, marker: str = '') -> Path:
             not out.is_dir() or any(out.iterdir())):
         kind = f'a folder of the kind {suffix}' if suffix else 'a SavedModel'
         raise OutputNotWritable(f'{out} exists and is not {kind}; give a new folder')
+    if beside and out.with_suffix(beside).exists() and not out.exists():
+        raise OutputNotWritable(
+            f'{out.with_suffix(beside)} would be written, too, but it is there without {out.name}, '
+            'so it belongs to something else; give another name or folder')
     check_writable(out.parent)
     return out
 

@@ -301,6 +301,43 @@ def test_the_suffix_must_be_that_of_the_format(tmp_path):
         export('convmixer-64-4_digits', 'torch', tmp_path / 'net.onnx')
 
 
+@pytest.mark.parametrize('format', ['openvino', 'ncnn'])
+def test_the_weights_of_another_file_are_kept(convmixer, tmp_path, format):
+    """OpenVINO and ncnn both write net.bin; with another network's graph it would be wrong."""
+    out = tmp_path / f'net{load_format(format).SUFFIX}'
+    (tmp_path / 'net.bin').write_bytes(b'of another network')
+    with pytest.raises(OutputNotWritable, match='net.bin would be written, too'):
+        export(convmixer(), format, out)
+    assert [path.name for path in tmp_path.iterdir()] == ['net.bin']
+    assert (tmp_path / 'net.bin').read_bytes() == b'of another network'
+
+
+@pytest.mark.parametrize('format', ['openvino', 'ncnn'])
+def test_a_pair_of_files_is_replaced(convmixer, tmp_path, format):
+    out, first = exported(convmixer(), format, tmp_path)
+    _, second = exported(convmixer(depth=2), format, tmp_path)
+    assert first['files'].keys() == second['files'].keys()
+    assert second['files']['net.bin'] != first['files']['net.bin']
+    assert second['files']['net.bin'] == sha256_of(tmp_path / 'net.bin')
+
+
+@pytest.mark.parametrize('format', ['onnx', 'openvino'])
+def test_a_fault_in_folding_the_normalization_of_raw_images_is_detected(
+        convmixer, tmp_path, monkeypatch, format):
+    """The comparison is with the original, also where the file itself normalizes."""
+    folding = import_module('mmconvmixer.deploy.fold_normalization')
+    whole = folding.fold_normalization
+
+    def wrong(model, image_size):
+        folded = whole(model, image_size)
+        folded.backbone.stem[0].weight.mul_(3)
+        return folded
+    monkeypatch.setattr(folding, 'fold_normalization', torch.no_grad()(wrong))
+    with pytest.raises(ExportMismatch, match='raw images'):
+        export(convmixer(), format, tmp_path / f'net{load_format(format).SUFFIX}',
+               self_contained=True, fold_normalization=True)
+
+
 def test_a_pipeline_that_no_file_can_express_is_an_error(convmixer, tmp_path):
     model = convmixer()
     model._config.test_dataloader.dataset.pipeline.insert(1, dict(type='RandomFlip', prob=0.5))

@@ -17,6 +17,7 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.errors import BadConfig, UnknownOption
 
 SUFFIX = '.param'
+BESIDE = '.bin'  # the weights
 DTYPES = ('float32', 'float16')
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import openvino
 
 SUFFIX = '.xml'
+BESIDE = '.bin'  # the weights
 DTYPES = ('float32', 'float16')
 
 

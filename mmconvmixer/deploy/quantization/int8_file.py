@@ -67,7 +67,7 @@ def quantize(model: BaseModel, format: str, out: str | os.PathLike, calib: str |
         raise UnknownOption(f'count is {count}: calibration needs at least one image')
     method = INT8_FORMATS[format]
     require_packages(f'int8 for {format}', 'deploy', *method.PACKAGES)
-    out = checked_out(Path(out), method.SUFFIX)
+    out = checked_out(Path(out), method.SUFFIX, beside=method.BESIDE)
     test_set = TestSet(model, data) if evaluate else None
     batches = calibration_batches(model, calib, count)
     job = Job(model, preprocessing_of(model), dynamic_batch=True)

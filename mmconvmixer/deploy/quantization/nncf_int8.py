@@ -37,7 +37,7 @@ from mmconvmixer.deploy.quantization.calibration import one_at_a_time
 if TYPE_CHECKING:
     import openvino
 
-SUFFIX = openvino_ir.SUFFIX
+SUFFIX, BESIDE = openvino_ir.SUFFIX, openvino_ir.BESIDE
 PACKAGES = ('openvino', 'nncf')
 
 _LAYERS = ('Convolution', 'GroupConvolution', 'MatMul')

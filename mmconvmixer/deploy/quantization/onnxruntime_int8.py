@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader
 
-SUFFIX = onnx_file.SUFFIX
+SUFFIX, BESIDE = onnx_file.SUFFIX, ''
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 
 # What onnxruntime makes of a layer when it optimizes a graph.
