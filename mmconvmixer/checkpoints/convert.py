@@ -14,7 +14,7 @@ from torch import Tensor
 from mmconvmixer._support.atomic_write import atomic_write
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, Shape, read_architecture
 from mmconvmixer.checkpoints.layouts import layout_named
-from mmconvmixer.checkpoints.meta import act_in, meta_of
+from mmconvmixer.checkpoints.meta import ACTS, act_in, meta_of
 from mmconvmixer.checkpoints.normalization import normalization_of
 from mmconvmixer.checkpoints.read import read_checkpoint
 from mmconvmixer.checkpoints.readers.safetensors_file import META, safetensors_bytes
@@ -81,11 +81,13 @@ def convert(source: str | Path, target: str | Path, to: str = 'mmpretrain', *,
     weights = state_dict_of(checkpoint, str(source), ema)
     shape = read_architecture(weights, str(source))
     meta = meta_of(checkpoint)
+    said, how = act_in(meta)
+    known = bool(act) or (how == 'known' and said in ACTS)
     act, act_from = (act, '--act') if act else _act_of(meta, shape, weights)
     tensors = {key: rounded(key, value, dtype) if dtype else value
                for key, value in weights.items()
                if not (strip_head and key.startswith('head.'))}
-    note = dict(layout=weights.layout, numerics=weights.numerics, act=act,
+    note = dict(layout=weights.layout, numerics=weights.numerics, act=act, act_known=known,
                 averaged=weights.averaged, architecture=asdict(shape), source=Path(source).name,
                 preprocessing=normalization_of(meta, str(source)))
     path = _write(tensors, weights, Path(target), to, meta, note)
@@ -111,7 +113,8 @@ def _act_of(meta: dict, shape: Shape, weights: Weights) -> tuple[str, str]:
     """Return the activation, which the tensors don't show, and how it is known."""
     if not isinstance(shape, ConvMixerShape):
         return 'GELU', "MLP-Mixer's only activation"
-    if said := act_in(meta):
+    said, _ = act_in(meta)
+    if said in ACTS:
         return said, "the file's meta"
     sizes = shape.embed_dims, shape.depth, shape.patch_size, shape.kernel_size
     for name, arch in ARCHS.items():

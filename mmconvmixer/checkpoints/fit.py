@@ -36,8 +36,8 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    numerics, act, origin = (getattr(state_dict, name, None)
-                             for name in ('numerics', 'act', 'origin'))
+    numerics, act, act_is_known, origin = (
+        getattr(state_dict, name, None) for name in ('numerics', 'act', 'act_is_known', 'origin'))
     # Before shapes are compared: weights for another grid of patches fit once resampled.
     state_dict = resampled(model, state_dict)
     found = _differences(model, state_dict)
@@ -59,7 +59,7 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
                           and not _would_store_integers_as_floats(value, own[key]))}
     model.load_state_dict(dict(state_dict), strict=False)
     use_numerics(model, numerics, source)
-    check_act(model, act, source)
+    check_act(model, act, bool(act_is_known), source)
 
 
 def build_model(model_cfg: dict) -> nn.Module:

@@ -16,6 +16,8 @@ from mmconvmixer.checkpoints.readers.keras_file import KerasNetwork
 from mmconvmixer.checkpoints.unwrap import holds_a_network
 
 _EPS, _TORCH_EPS = 1e-3, 1e-5  # of BatchNorm
+_ACT_LAYERS = ('ReLU', 'LeakyReLU', 'PReLU', 'ELU')
+_TORCH_ACTS = dict(gelu='GELU', relu='ReLU', swish='SiLU', silu='SiLU', elu='ELU')
 
 
 def as_checkpoint(network: KerasNetwork) -> dict:
@@ -29,8 +31,8 @@ def as_checkpoint(network: KerasNetwork) -> dict:
         return dict(state_dict=named_in_flax_order(network.weights) or network.weights, meta={})
     layers = [*_layers_in(network.config)]
     eps = next((each['epsilon'] for _, each in layers if _is_number(each.get('epsilon'))), _EPS)
-    is_relu = any(kind == 'ReLU' or each.get('activation') == 'relu' for kind, each in layers)
-    meta: dict[str, Any] = dict(act='ReLU' if is_relu else 'GELU')
+    act = _act_in(layers)
+    meta: dict[str, Any] = dict(act=act) if act else dict(likely_act='GELU')
     scale, offset = _rescaling(network, layers)
     if scale:
         channels = weights['backbone.stem.0/kernel'].shape[2]
@@ -38,6 +40,14 @@ def as_checkpoint(network: KerasNetwork) -> dict:
                                      std=[1 / scale] * channels, to_rgb=True)
     folded = {name: _folded(name, value, eps) for name, value in weights.items()}
     return dict(state_dict=folded, meta=meta)
+
+
+def _act_in(layers: list[tuple[str, Mapping]]) -> str | None:
+    """Return the activation that a model's config names, torch's name of it if it is usual."""
+    named = [kind if kind in _ACT_LAYERS else each.get('activation') for kind, each in layers
+             if kind != 'Dense']
+    found = {name for name in named if isinstance(name, str)} - {'linear', 'softmax'}
+    return _TORCH_ACTS.get(name := found.pop(), name) if len(found) == 1 else None
 
 
 def _folded(name: str, value: Tensor, eps: float) -> Tensor:

@@ -27,11 +27,17 @@ def dataset_meta_of(meta: Mapping) -> dict | None:
     return described or None
 
 
-def act_in(meta: Mapping) -> str | None:
-    """Return the activation, one of `ACTS`, that a checkpoint's meta names; None if it does not."""
+def act_in(meta: Mapping) -> tuple[str | None, str]:
+    """Return the activation that a checkpoint's meta names, None if it names none, and how.
+
+    How is 'known', 'likely' (what such networks usually have) or 'guessed' (from the sizes, when
+    the file was converted).
+    """
     noted = meta.get('converted')
-    said = noted.get('act') if isinstance(noted, Mapping) else None, meta.get('act')
-    return next((each for each in said if each in ACTS), None)
+    noted = noted if isinstance(noted, Mapping) else {}
+    found = ((noted.get('act'), 'known' if noted.get('act_known') is True else 'guessed'),
+             (meta.get('act'), 'known'), (meta.get('likely_act'), 'likely'))
+    return next(((act, how) for act, how in found if isinstance(act, str)), (None, 'guessed'))
 
 
 def _are_names(classes: object) -> bool:

@@ -14,6 +14,7 @@ import logging
 from mmengine.logging import print_log
 from torch import nn
 
+from mmconvmixer.errors import one_line
 from mmconvmixer.models.convmixer import ConvMixer
 
 NUMERICS = dict(flax=('tanh', 1e-6), timm=('none', 1e-6), mindcv=('tanh', 1e-7))
@@ -43,19 +44,22 @@ def use_numerics(model: nn.Module, numerics: str | None, source: str) -> None:
                   f'{eps:g}, as in that library', 'current')
 
 
-def check_act(model: nn.Module, act: str | None, source: str) -> None:
+def check_act(model: nn.Module, act: str | None, is_known: bool, source: str) -> None:
     """Warn if the weights of a ConvMixer were trained with another activation than it has.
 
     Args:
         model: a classifier or backbone.
-        act: 'GELU' or 'ReLU'; None if the checkpoint does not say.
+        act: name of the activation; None if the checkpoint does not say.
+        is_known: whether the checkpoint says so, or networks of its kind usually have it.
         source: name of the checkpoint, for the warning.
     """
     backbone = getattr(model, 'backbone', model)
     if act is None or not isinstance(backbone, ConvMixer):
         return
     own = type(backbone.act).__name__
-    if own != act:
-        print_log(f'{source} was trained with {act}, but the model has {own}, so its answers will '
-                  f"be wrong; build it with backbone=dict(act_cfg=dict(type='{act}'))", 'current',
-                  logging.WARNING)
+    if own.lower() != act.lower():
+        trained = 'was' if is_known else 'does not say its activation, but was likely'
+        print_log(one_line(
+            f'{source} {trained} trained with {act}, and the model has {own}, which gives other '
+            f"answers; build it with backbone=dict(act_cfg=dict(type='{act}'))"), 'current',
+            logging.WARNING)

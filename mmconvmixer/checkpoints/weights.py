@@ -27,7 +27,8 @@ class Weights(dict[str, Tensor]):
             'timm'; None for a network of another family.
         family: 'ConvMixer', 'MLP-Mixer' or None.
         numerics: a key of `checkpoints.numerics.NUMERICS`, or None.
-        act: the activation, 'GELU' or 'ReLU', if the checkpoint names it.
+        act: the activation that the checkpoint names, None if it does not or guessed it.
+        act_is_known: whether it knows it, or networks of its kind usually have it.
         averaged: whether these are averages over the training.
         origin: a sentence that names the config they were trained with; '' if unknown.
     """
@@ -35,6 +36,7 @@ class Weights(dict[str, Tensor]):
     family: str | None = None
     numerics: str | None = None
     act: str | None = None
+    act_is_known: bool = False
     averaged: bool = False
     origin: str = ''
 
@@ -83,7 +85,8 @@ def state_dict_of(checkpoint: Mapping, source: str = 'the checkpoint',
     result.averaged, result.origin = found.averaged, origin_of(checkpoint, source)
     if layout:
         result.layout, result.family = layout.name, layout.family
-        result.act = act_in(meta_of(checkpoint))
+        act, how = act_in(meta_of(checkpoint))
+        result.act, result.act_is_known = None if how == 'guessed' else act, how == 'known'
         result.numerics = _converted(checkpoint).get('numerics', layout.numerics)
     return result
 

@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'or mnn')
     parser.add_argument('--out', required=True,
                         help="file with the format's suffix (.onnx, .xml, .pt2, .tflite, .pte, "
-                        '.param, .mnn) or folder (savedmodel, coreml)')
+                        '.param, .mnn) or folder (savedmodel; coreml: .mlpackage)')
     parser.add_argument('--checkpoint', help='path, URL or name of weights (default: the '
                         'published ones of a name, random ones for a config)')
     parser.add_argument('--features', action='store_true',
                         help='pooled features instead of logits')
     parser.add_argument('--dynamic-batch', action=argparse.BooleanOptionalAction,
-                        help='any number of images at a time, or one (default: as the format '
-                        'usually has it)')
+                        help='any number of images at a time, or one (default: any in onnx, '
+                        'torch, savedmodel and mnn)')
     parser.add_argument('--image-size', type=int, metavar='N',
                         help="height and width of the images (default: the config's)")
     parser.add_argument('--dtype', default='float32',

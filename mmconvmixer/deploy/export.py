@@ -77,9 +77,9 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     _check_self_contained(self_contained, features, topk)
     module = load_format(format)
     if dtype not in module.DTYPES:
+        other = ('. Use tools/quantize.py for int8 in onnx and openvino' if dtype == 'int8' else '')
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
-                            f'{", ".join(module.DTYPES)}. Use tools/quantize.py for int8 in '
-                            'onnx and openvino')
+                            f'{", ".join(module.DTYPES)}{other}')
     if (dtype == 'int8') != (calib is not None):
         raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
     suffix = module.SUFFIX

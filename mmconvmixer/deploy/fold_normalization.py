@@ -37,10 +37,9 @@ def fold_normalization(model: BaseModel, image_size: int | None = None) -> BaseM
     model = deepcopy(model)
     convolution = _first_convolution(model.backbone, preprocessing.image_size)
     weight = convolution.weight.double()
-    mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None]
+    mean, std = (weight.new_tensor(values)[:, None, None]
                  for values in (preprocessing.mean, preprocessing.std))
-    bias = torch.zeros(len(weight), dtype=torch.float64) if convolution.bias is None else (
-        convolution.bias.double())
+    bias = weight.new_zeros(len(weight)) if convolution.bias is None else convolution.bias.double()
     dtype = convolution.weight.dtype
     convolution.bias = nn.Parameter((bias - (weight * (mean / std)).sum((1, 2, 3))).to(dtype))
     convolution.weight = nn.Parameter((weight / std).to(dtype))

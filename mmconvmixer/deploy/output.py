@@ -29,9 +29,13 @@ def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '') -> P
             not out.is_dir() or any(out.iterdir())):
         kind = f'a folder of the kind {suffix}' if suffix else 'a SavedModel'
         raise OutputNotWritable(f'{out} exists and is not {kind}; give a new folder')
-    if beside and out.with_suffix(beside).exists() and not out.exists():
+    second = out.with_suffix(beside) if beside else out
+    if second.is_dir() and second != out:
+        raise OutputNotWritable(f'{second} would be written, too, but it is a folder; give another '
+                                'name or folder')
+    if second.exists() and not out.exists():
         raise OutputNotWritable(
-            f'{out.with_suffix(beside)} would be written, too, but it is there without {out.name}, '
+            f'{second} would be written, too, but it is there without {out.name}, '
             'so it belongs to something else; give another name or folder')
     check_writable(out.parent)
     return out

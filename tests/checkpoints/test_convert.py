@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from mmconvmixer import get_model
-from mmconvmixer.checkpoints import build_model, read_checkpoint, state_dict_of
+from mmconvmixer.checkpoints import (
+    build_model,
+    load_weights,
+    read_checkpoint,
+    state_dict_of,
+)
 from mmconvmixer.checkpoints.architecture import ConvMixerShape, MixerShape, read_architecture
 from mmconvmixer.checkpoints.convert import convert
 from mmconvmixer.errors import BadCheckpoint, BadConfig
@@ -134,6 +139,20 @@ def test_the_activation_comes_with_how_it_is_known(source, tmp_path, given, act,
     assert converted.act == act and converted.act_from.startswith(where)
     again = convert(converted.path, tmp_path / 'again.pth')
     assert (again.act, again.act_from) == (act, "the file's meta")
+
+
+def test_a_guessed_activation_is_not_warned_of_and_a_given_one_is(source, tmp_path, warned):
+    path, _ = source('ConvMixer')
+    model = build_model(dict(
+        type='ImageClassifier', neck=dict(type='GlobalAveragePooling'),
+        backbone=dict(type='ConvMixer', act_cfg=dict(type='ReLU'), arch=dict(
+            embed_dims=12, depth=3, patch_size=4, kernel_size=5)),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=12)))
+    for act in (None, 'GELU'):
+        converted = convert(path, tmp_path / 'net.pth', act=act)
+        load_weights(model, state_dict_of(read_checkpoint(converted.path)), 'net.pth')
+    message, = warned
+    assert 'net.pth was trained with GELU, and the model has ReLU' in message
 
 
 def test_the_activation_of_a_size_in_the_zoo_is_the_zoos(tmp_path):

@@ -430,4 +430,5 @@ def test_an_onnx_file_pools_by_an_operator_that_every_converter_knows(request, t
 
 def test_the_weights_of_a_torch_program_are_contiguous(convmixer, tmp_path):
     out, _ = exported(convmixer(), 'torch', tmp_path)
-    assert all(weight.is_contiguous() for weight in torch.export.load(out).state_dict.values())
+    for weight in torch.export.load(out).state_dict.values():
+        assert weight.stride() == torch.empty(weight.shape).stride()

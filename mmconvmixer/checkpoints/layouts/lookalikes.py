@@ -28,6 +28,7 @@ def lookalike(weights: Mapping[str, Tensor]) -> str:
                 f'the factors of the two MLPs (here {len(tokens)} hidden tokens and '
                 f'{len(channels)} hidden channels; Mixer-B has 384 and 3072)')
     if weights and all(map(_WITHOUT_NAMES.fullmatch, weights)):
-        return ('a network of Keras without names of layers, as Keras 2 writes .weights.h5, and '
-                'their order is not that of a ConvMixer; save it with model.save(NEW)')
+        return ('a network of Keras whose layers have automatic names, and their order is not that '
+                'of a ConvMixer; if Keras 2 wrote this as .weights.h5, which keeps no other names, '
+                'save it as .h5')
     return ''

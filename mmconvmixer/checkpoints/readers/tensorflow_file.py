@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmconvmixer.checkpoints.readers.keras_file import by_counter
-from mmconvmixer.errors import BadCheckpoint
+from mmconvmixer.errors import BadCheckpoint, one_line
 
 _NAMES = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _IN_LIST = re.compile(r'((?:trainable_)?variables/\d{1,6})/\.ATTRIBUTES/VARIABLE_VALUE')
@@ -52,6 +52,10 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # of protobuf or TensorFlow
         raise BadCheckpoint(f'{path} is a TensorFlow SavedModel, but its variables cannot be '
                             f'read: {" ".join(str(error).split())[:200]}') from error
+    if not found and attributes:
+        names = ', '.join(sorted(each.full_name for each in attributes))
+        raise BadCheckpoint(one_line(
+            f'{path} is a TensorFlow SavedModel whose variables belong to no layers: {names}'))
     if not found:
         raise BadCheckpoint(
             f'{path} is a TensorFlow SavedModel without variables: its weights are constants in '
@@ -73,4 +77,4 @@ def _in_list(attributes: list[Any]) -> list[tuple[str, str]]:
     """Return place and key of each variable in the list of a module without layers."""
     places = [(match[1], match[0]) for each in attributes
               if (match := _IN_LIST.fullmatch(each.checkpoint_key))]
-    return sorted(places, key=lambda place: int(place[0].rpartition('/')[2]))
+    return sorted(places, key=lambda place: by_counter(place[0].replace('/', '_')))

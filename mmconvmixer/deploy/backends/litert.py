@@ -3,6 +3,7 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -35,7 +36,9 @@ def build(job: Job, precision: str, calibration: list[np.ndarray] | None = None)
 
 def _run(path: Path, threads: int, xnnpack: bool = True) -> Run:
     reader = litert.reader(path, threads, xnnpack)
+    one_at_a_time = Lock()  # an interpreter has one place for its input
 
     def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(reader(images.numpy()))
+        with one_at_a_time:
+            return torch.from_numpy(reader(images.numpy()))
     return run

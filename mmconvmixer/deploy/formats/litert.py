@@ -87,6 +87,7 @@ def reader(path: Path, threads: int = 1, xnnpack: bool = True
         nonlocal shape
         images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         if images.shape != shape:
+            shape = None  # should the new one fail
             interpreter.resize_tensor_input(source['index'], images.shape, strict=True)
             interpreter.allocate_tensors()
             shape = images.shape

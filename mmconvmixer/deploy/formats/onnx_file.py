@@ -52,9 +52,9 @@ def _name_pooling(model: 'onnx.ModelProto') -> None:
     for node in model.graph.node:
         if node.op_type != 'ReduceMean' or len(node.input) < 2:
             continue
-        axes = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
-        if axes == [2, 3] and all(each.i == 1 for each in node.attribute
-                                  if each.name == 'keepdims'):
+        axes = constants.get(node.input[1])
+        keeps = all(each.i == 1 for each in node.attribute if each.name == 'keepdims')
+        if keeps and axes is not None and onnx.numpy_helper.to_array(axes).tolist() == [2, 3]:
             node.op_type = 'GlobalAveragePool'
             del node.input[1:]
             node.ClearField('attribute')

@@ -66,5 +66,5 @@ def test_with_its_own_numerics_they_compute_what_it_computes(
 
 def test_without_names_they_are_refused_in_words(mixer, tmp_path, save):
     path = save(mixer(), tmp_path / 'net.weights.h5')
-    with pytest.raises(BadCheckpoint, match='a network of Keras without names of layers'):
+    with pytest.raises(BadCheckpoint, match='a network of Keras whose layers have automatic names'):
         read_architecture(state_dict_of(read_checkpoint(path)))

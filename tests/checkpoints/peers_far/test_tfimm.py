@@ -50,5 +50,5 @@ def test_a_network_of_tfimm(build, family, file, crops, tmp_path, random_weights
 @pytest.mark.parametrize('family', ['ConvMixer', 'MLP-Mixer'])
 def test_without_names_they_are_refused_in_words(build, family, tmp_path, save):
     path = save(build[family](), tmp_path / 'net.weights.h5')
-    with pytest.raises(BadCheckpoint, match='a network of Keras without names of layers'):
+    with pytest.raises(BadCheckpoint, match='a network of Keras whose layers have automatic names'):
         read_architecture(state_dict_of(read_checkpoint(path)))

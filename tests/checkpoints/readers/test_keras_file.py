@@ -114,7 +114,7 @@ def test_a_model_with_another_activation_is_warned_of(write, model, warned):
     model.backbone.act = torch.nn.ReLU()
     load_weights(model, state_dict_of(read_checkpoint(write(layers_of(model)))), 'net.h5')
     message, = warned
-    assert "net.h5 was trained with GELU, but the model has ReLU" in message
+    assert 'net.h5 does not say its activation, but was likely trained with GELU' in message
     assert "backbone=dict(act_cfg=dict(type='GELU'))" in message
 
 
@@ -130,17 +130,17 @@ def test_a_layer_that_rescales_is_said_in_the_meta(write, model):
     assert rescaling['meta']['normalization'] == dict(mean=[0] * 3, std=[255] * 3, to_rgb=True)
 
 
-def config(**batch_norm):
+def config(act='relu', **batch_norm):
     layers = [('Rescaling', dict(scale=1 / 127.5, offset=-1.)),
-              ('Activation', dict(activation='relu')),
+              ('Activation', dict(activation=act)),
               ('BatchNormalization', dict(epsilon=1e-5, **batch_norm))]
     return dict(class_name='Functional', config=dict(layers=[
         dict(class_name=name, config=each) for name, each in layers]))
 
 
-def whole_keras2(path, layers):
+def whole_keras2(path, layers, act='relu'):
     with h5py.File(path, 'w') as file:
-        file.attrs['model_config'] = json.dumps(config())
+        file.attrs['model_config'] = json.dumps(config(act))
         keras2(file.create_group('model_weights'), layers)
 
 
@@ -151,6 +151,15 @@ def whole_keras3(path, layers):
         archive.writestr('metadata.json', '{}')
         archive.writestr('config.json', json.dumps(config()))
         archive.write(path.with_name('model.weights.h5'), 'model.weights.h5')
+
+
+@pytest.mark.parametrize(('act', 'torchs'), [('relu', 'ReLU'), ('swish', 'SiLU')])
+def test_an_activation_that_a_whole_model_names_is_warned_of(
+        act, torchs, model, tmp_path, warned):
+    whole_keras2(tmp_path / 'net.h5', layers_of(model), act)
+    load_weights(model, state_dict_of(read_checkpoint(tmp_path / 'net.h5')), 'net.h5')
+    message, = warned
+    assert f'net.h5 was trained with {torchs}, and the model has GELU' in message
 
 
 @pytest.mark.parametrize('write_whole', [whole_keras2, whole_keras3])
@@ -242,7 +251,7 @@ def test_a_file_of_keras_2_without_names_is_named(tmp_path):
     assert [*weights] == ['conv2d/kernel', 'conv2d/bias', 'mixer_block/fc1/kernel',
                           'mixer_block/fc1/bias', 'mixer_block_1/fc1/kernel',
                           'mixer_block_1/fc1/bias']
-    with pytest.raises(BadCheckpoint, match=r'a network of Keras without .* model\.save\(NEW\)'):
+    with pytest.raises(BadCheckpoint, match=r'layers have automatic names, .*, save it as \.h5'):
         read_architecture(weights)
 
 

@@ -10,7 +10,15 @@ def tf():
     return pytest.importorskip('tensorflow', reason='TensorFlow is not installed')
 
 
-def test_without_variables_it_is_said_where_the_weights_are(tf, tmp_path):
+def test_variables_that_belong_to_no_layer_are_named(tf, tmp_path):
+    module = tf.Module()
+    module.w, module.b = (tf.Variable([1.], name=name) for name in 'wb')
+    tf.saved_model.save(module, str(tmp_path))
+    with pytest.raises(BadCheckpoint, match='variables belong to no layers: b, w'):
+        read_checkpoint(tmp_path)
+
+
+def test_a_network_of_constants_is_refused_with_its_reason(tf, tmp_path):
     module = tf.Module()
     weights = tf.constant([[1., 2.]] * 3)
     module.answer = tf.function(lambda images: images @ weights)

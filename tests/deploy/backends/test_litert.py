@@ -1,4 +1,7 @@
 """LiteRT as a backend."""
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 
@@ -56,3 +59,24 @@ def test_auto_times_it(convmixer, monkeypatch):
     auto.fastest(job_of(convmixer()), ['torch', 'litert'], 'float32', None, 1)
     line, = lines
     assert 'torch in float32' in line and 'litert in float32' in line
+
+
+def test_auto_does_not_try_int8_which_costs_more_accuracy_than_the_others(convmixer, monkeypatch):
+    tried = []
+    monkeypatch.setattr('mmconvmixer.deploy.backends.build.fastest',
+                        lambda job, names, *others: tried.extend(names))
+    job = job_of(convmixer())
+    build_backend(job, 'auto', 'float32')
+    assert 'litert' in tried
+    tried.clear()
+    build_backend(job, 'auto', 'int8', [np.zeros((1, *job.input_shape), np.float32)])
+    assert tried and 'litert' not in tried
+
+
+def test_threads_take_turns(convmixer):
+    job = job_of(convmixer())
+    run = build_backend(job, 'litert', 'float32')
+    images = torch.randn(1, *job.input_shape)
+    expected = run(images)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(each, expected) for each in pool.map(run, [images] * 40))
