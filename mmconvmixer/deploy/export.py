@@ -83,7 +83,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     if (dtype == 'int8') != (calib is not None):
         raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
     suffix = module.SUFFIX
-    marker, beside = (getattr(module, name, '') for name in ('MARKER', 'BESIDE'))
+    marker, beside = getattr(module, 'MARKER', ''), getattr(module, 'BESIDE', '')
     if self_contained:
         module = load_format(format, self_contained)
     out = checked_out(Path(out), suffix, marker, beside)
