@@ -117,7 +117,8 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
             module.write(job, part)
         run = module.reader(part)
         check = (compare_raw_images(replace(job, model=original), run) if self_contained
-                 else compare_outputs(job, run, images, expected))
+                 else compare_outputs(job, run, images, expected,
+                                      getattr(module, 'LARGEST_BATCH', 0)))
         if hasattr(module, 'computed_by'):
             check['computed_by'] = module.computed_by()
         record = dict(

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.deploy.network import Network
 from mmconvmixer.deploy.preprocessing import Preprocessing
+from mmconvmixer.errors import BadConfig
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16,
               int8=torch.float32)
@@ -46,6 +47,12 @@ class Job:
         """Number of logits or features."""
         with torch.no_grad():
             return self.network(torch.zeros(1, *self.input_shape)).shape[1]
+
+    def check_dtype(self, *able: str) -> None:
+        """Raise BadConfig unless a format's `write` makes files of the job's dtype."""
+        if self.dtype not in able:
+            raise BadConfig(f'write makes files in {" or ".join(able)}, not in {self.dtype}; for '
+                            'int8, call write_int8 with images for calibration')
 
     @property
     def best(self) -> int:

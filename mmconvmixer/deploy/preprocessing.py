@@ -4,6 +4,7 @@ They are read from a config's test pipeline, so exports do what `tools/test.py` 
 """
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 from torch import nn
 
 from mmconvmixer.datasets.image_input import test_dataset_of
@@ -57,6 +58,12 @@ class Preprocessing:
                      color_type='grayscale' if self.channels == 'GRAY' else 'color'),
                 *steps[self.resize], dict(type='CenterCrop', crop_size=(width, height)),
                 dict(type='PackInputs')]
+
+    def pixels_of(self, images: np.ndarray) -> np.ndarray:
+        """Return normalized images (..., C, H, W) as the pixels uint8 that they were."""
+        mean, std = (np.array(values, np.float32)[:, None, None]
+                     for values in (self.mean, self.std))
+        return np.rint(images * std + mean).clip(0, 255).astype(np.uint8)
 
     def at(self, image_size: int) -> 'Preprocessing':
         """Return the same for another image size in pixels, with the margin in proportion."""

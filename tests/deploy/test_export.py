@@ -271,6 +271,19 @@ def test_values_that_are_not_numbers_are_a_difference(convmixer, tmp_path, monke
         export(convmixer(), 'torch', tmp_path / 'net.pt2')
 
 
+def test_values_that_are_not_numbers_in_a_batch_alone_are_a_difference(
+        convmixer, tmp_path, monkeypatch):
+    reader = torch_program.reader
+
+    def wrong_in_batches(path):
+        run = reader(path)
+        return lambda images: run(images) if len(images) == 1 else np.full_like(
+            run(images), np.nan)
+    monkeypatch.setattr(torch_program, 'reader', wrong_in_batches)
+    with pytest.raises(ExportMismatch):
+        export(convmixer(), 'torch', tmp_path / 'net.pt2')
+
+
 def test_a_file_is_replaced_by_one_that_passes(convmixer, tmp_path):
     out = tmp_path / 'net.pt2'
     out.write_bytes(b'the last one')

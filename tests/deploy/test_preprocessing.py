@@ -1,6 +1,7 @@
 """A config's test pipeline in numbers."""
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mmconvmixer import get_model
@@ -25,6 +26,16 @@ def test_the_imagenet_pipeline_is_the_papers():
     assert found.mean == (123.675, 116.28, 103.53)
     assert found.std == (58.395, 57.12, 57.375)
     assert (found.channels, found.in_channels) == ('RGB', 3)
+
+
+def test_normalized_images_become_the_pixels_that_they_were():
+    preprocessing = with_pipeline(image_size=4)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4)).astype(np.uint8)
+    mean, std = (np.array(values)[:, None, None] for values in (preprocessing.mean,
+                                                                 preprocessing.std))
+    images = ((pixels - mean) / std).astype(np.float32)
+    np.testing.assert_array_equal(preprocessing.pixels_of(images), pixels)
+    assert preprocessing.pixels_of(images + 9).max() == 255
 
 
 def test_gray_images_and_opencv_resizing_are_read():

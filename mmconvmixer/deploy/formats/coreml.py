@@ -86,13 +86,11 @@ def reader(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """
     model = load(path)
     preprocessing = Preprocessing(**json.loads(model.user_defined_metadata[_METADATA]))
-    mean, std = (np.array(values, np.float32)[:, None, None]
-                 for values in (preprocessing.mean, preprocessing.std))
     predict = _by_core_ml(model, preprocessing.channels) if _has_core_ml() else _by_mil(model)
 
     def run(images: np.ndarray) -> np.ndarray:
-        pixels = np.clip(np.rint(images * std + mean), 0, 255).astype(np.uint8)
-        return np.concatenate([_logits_of(predict(image)) for image in pixels])
+        return np.concatenate([_logits_of(predict(image))
+                               for image in preprocessing.pixels_of(images)])
     return run
 
 

@@ -34,9 +34,7 @@ def write(job: Job, path: Path) -> None:
         BadConfig: XNNPACK does not have one of the network's operators; or the job is in
             int8, which needs images: call `write_int8`.
     """
-    if job.dtype != 'float32':
-        raise BadConfig(f'write makes a float32 file, not {job.dtype}; for int8, call write_int8 '
-                        'with images for calibration')
+    job.check_dtype('float32')
     _lower(job.network, job, path)
 
 

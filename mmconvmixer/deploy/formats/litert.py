@@ -13,7 +13,6 @@ import numpy as np
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.keras_twin import keras_twin, width_of
 from mmconvmixer.deploy.keras_twin.affine import norms_as_convolutions
-from mmconvmixer.errors import BadConfig
 
 if TYPE_CHECKING:
     import keras
@@ -31,9 +30,7 @@ def write(job: Job, path: Path) -> None:
             needs images: call `write_int8`.
         MissingPackage: TensorFlow is not installed, or Keras runs on another backend.
     """
-    if job.dtype != 'float32':
-        raise BadConfig(f'write makes a float32 file, not {job.dtype}; for int8, call write_int8 '
-                        'with images for calibration')
+    job.check_dtype('float32')
     path.write_bytes(_converter(job, keras_twin(job.model, job.features)).convert())
 
 

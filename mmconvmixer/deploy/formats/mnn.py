@@ -36,9 +36,7 @@ def write(job: Job, path: Path) -> None:
         BadConfig: MNN's converter fails; or the job is in int8, which needs images: call
             `write_int8`.
     """
-    if job.dtype == 'int8':
-        raise BadConfig('write makes a file in floating point; for int8, call write_int8 with '
-                        'images for calibration')
+    job.check_dtype('float32', 'float16')
     with tempfile.TemporaryDirectory() as folder:
         path.write_bytes(_converted(job, Path(folder)).read_bytes())
 
@@ -106,11 +104,9 @@ def _converted(job: Job, folder: Path) -> Path:
 def _save_images(folder: Path, preprocessing: Preprocessing,
                  batches: Iterable[np.ndarray]) -> int:
     """Write normalized images as the pixels they were, and return their number."""
-    mean, std = (np.array(values, np.float32)[:, None, None] for values in (
-        preprocessing.mean, preprocessing.std))
     count = 0
     for count, image in enumerate((image for batch in batches for image in batch), 1):
-        pixels = np.rint(image * std + mean).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+        pixels = preprocessing.pixels_of(image).transpose(1, 2, 0)
         if preprocessing.channels == 'BGR':
             pixels = pixels[..., ::-1]
         Image.fromarray(pixels.squeeze()).save(folder / f'{count}.png')

@@ -32,16 +32,6 @@ def error(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize('features', [False, True])
-@pytest.mark.parametrize('network', ['GELU', 'ReLU', 'mixer'])
-def test_mnn_computes_what_torch_computes(convmixer, mixer, tmp_path, network, features):
-    model = mixer() if network == 'mixer' else convmixer(network, depth=2)
-    record = export(model, 'mnn', tmp_path / 'net.mnn', features=features)
-    check = record['check']
-    assert check['images'] == 8
-    assert check['max_difference'] < 1e-5 * check['largest']
-
-
 def test_any_number_of_images_is_computed(convmixer, tmp_path):
     job, path = Job(convmixer(depth=1), preprocessing_of(convmixer())), tmp_path / 'net.mnn'
     format.write(job, path)

@@ -12,16 +12,6 @@ pytest.importorskip('pnnx', reason='pnnx is not installed')
 pytest.importorskip('onnxscript', reason='onnxscript is not installed')
 
 
-@pytest.mark.parametrize('features', [False, True])
-@pytest.mark.parametrize('network', ['GELU', 'ReLU', 'mixer'])
-def test_ncnn_computes_what_torch_computes(convmixer, mixer, tmp_path, network, features):
-    model = mixer() if network == 'mixer' else convmixer(network, depth=2)
-    record = export(model, 'ncnn', tmp_path / 'net.param', features=features)
-    check = record['check']
-    assert check['images'] == 8
-    assert check['max_difference'] < 1e-5 * check['largest']
-
-
 def test_the_record_names_both_files_and_blobs_without_a_batch(convmixer, tmp_path):
     record = export(convmixer(depth=1), 'ncnn', tmp_path / 'net.param')
     assert sorted(record['files']) == ['net.bin', 'net.param']
