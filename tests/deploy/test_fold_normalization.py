@@ -4,6 +4,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from mmpretrain.models.backbones.mlp_mixer import MlpMixer
 from torch import nn
 
 from mmconvmixer import get_model
@@ -86,6 +87,17 @@ def test_patches_that_pad_the_image_are_refused(mixer):
     model.backbone.patch_embed.projection.padding = (1, 1)
     with pytest.raises(BadConfig, match='32 x 32: the patch embedding of MlpMixer pads them'):
         fold_normalization(model)
+
+
+def test_mmpretrains_mixer_is_refused_where_its_patches_do_not_divide_the_image(mixer):
+    """It pads such an image at its border; this package's own does not accept it."""
+    model = mixer()
+    arch = dict(embed_dims=16, num_layers=1, tokens_mlp_dims=12, channels_mlp_dims=24)
+    model.backbone = MlpMixer(arch, img_size=32, patch_size=8)
+    fold_normalization(model)
+    model.backbone = MlpMixer(arch, img_size=30, patch_size=8)
+    with pytest.raises(BadConfig, match='30 x 30: the patch embedding of MlpMixer pads them'):
+        fold_normalization(model, image_size=30)
 
 
 def test_another_network_is_refused():

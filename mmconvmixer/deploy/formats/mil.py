@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import coremltools
 
 _DTYPES = dict(fp16=torch.float16, fp32=torch.float32)
+_GELUS = dict(EXACT='none', TANH_APPROXIMATION='tanh')
 
 
 def main_of(model: 'coremltools.models.MLModel') -> Any:
@@ -79,7 +80,14 @@ def _conv(x: Tensor, weight: Tensor, pad_type: str, strides: list[int], dilation
 
 
 def _gelu(x: Tensor, mode: str) -> Tensor:
-    return F.gelu(x, approximate=dict(EXACT='none', TANH_APPROXIMATION='tanh')[mode])
+    return F.gelu(x, approximate=_known(_GELUS, mode, 'GELU'))
+
+
+def _known(table: dict[str, Any], name: str, what: str) -> Any:
+    if name not in table:
+        raise BadConfig(f'{what} {name} of Core ML cannot be computed here; it can be '
+                        f'{" or ".join(table)}')
+    return table[name]
 
 
 def _batch_norm(x: Tensor, mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor,
@@ -102,7 +110,7 @@ def _classify(probabilities: Tensor, classes: Any) -> tuple[str, dict[str, float
 _OPERATIONS: dict[str, Callable] = {
     'add': lambda x, y: x + y,
     'batch_norm': _batch_norm,
-    'cast': lambda x, dtype: x.to(_DTYPES[dtype]),
+    'cast': lambda x, dtype: x.to(_known(_DTYPES, dtype, 'dtype')),
     'classify': _classify,
     'conv': _conv,
     'expand_dims': lambda x, axes: x.unsqueeze(*axes),
