@@ -36,8 +36,8 @@ def results_table(folder: str | Path) -> str:
 
 
 def _command(record: dict) -> str:
-    """Return a run's command without its folder, which does not matter for the result."""
-    return re.sub(' --work-dir [^ ]+', '', record['command'])
+    """Return a run's command without its folder and --resume, which do not change the result."""
+    return re.sub(' --work-dir [^ ]+| --resume(?= |$)', '', record['command'])
 
 
 def _figures(record: dict) -> str:

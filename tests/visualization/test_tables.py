@@ -40,9 +40,9 @@ def test_the_table_has_the_last_figures_and_says_what_was_not_run(folder):
                      '`python tools/train.py other.py` |')
 
 
-def test_the_folder_of_a_run_is_no_part_of_its_command(folder):
-    (folder / 'mine.json').write_text(json.dumps(
-        dict(RECORD, command='python tools/train.py mine.py --work-dir work_dirs/x --seed 5')))
+def test_the_folder_of_a_run_and_that_it_was_resumed_are_no_part_of_its_command(folder):
+    (folder / 'mine.json').write_text(json.dumps(dict(RECORD, command=(
+        'python tools/train.py mine.py --work-dir work_dirs/x --seed 5 --resume'))))
     assert '| `python tools/train.py mine.py --seed 5` |' in results_table(folder)
 
 
