@@ -111,5 +111,5 @@ def test_inference_model_gives_the_scores_of_the_test_tool(images, checkpoint, t
     ask = Predictor(f'configs/convmixer/{NAME}', pretrained=str(checkpoint))
     for written in load(tmp_path / 'out.pkl'):
         answer = ask(written['img_path'])
-        assert answer['pred_scores'].tolist() == written['pred_score'].tolist()
+        assert answer['pred_scores'] == written['pred_score'].tolist()
         assert answer['pred_class'] == ask.classes[int(written['pred_label'])]

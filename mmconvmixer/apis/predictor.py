@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmconvmixer._support.ahead import ahead
 from mmconvmixer._support.micro_batcher import MicroBatcher
 from mmconvmixer._support.progress import Progress
+from mmconvmixer.apis.answer import Answer
 from mmconvmixer.datasets.image_forms import (
     ImageInput,
     Limits,
@@ -118,8 +119,8 @@ class Predictor:
                 predictor's.
 
         Returns:
-            For one image a dict: pred_label (int), pred_score (float),
-            pred_scores (array (classes,), which sum to 1), pred_class (str, if
+            For one image a dict that `json.dumps` takes: pred_label (int), pred_score (float),
+            pred_scores (list of a float for each class, which sum to 1), pred_class (str, if
             class names are known), pred_topk (the best `topk`, each with
             pred_label, pred_score, pred_class), img_path (if it came from a file).
             For several images a list of such dicts; an image that cannot be read, or that
@@ -188,7 +189,7 @@ class Predictor:
             scores = self._together.ask(sample)
         except Exception as error:
             raise self._fault_of(image, sample, error) from error
-        return dict(origin_of(image), **self._answer(scores, topk))
+        return Answer(origin_of(image), **self._answer(scores, topk))
 
     def _prepared(self, image: ImageInput) -> tuple[ImageInput, dict | BadImage]:
         try:
@@ -207,7 +208,7 @@ class Predictor:
             image, _ = batch[0]
             return [_refused(image, self._fault_of(image, samples[0], error))]
         return [_refused(image, sample) if isinstance(sample, BadImage)
-                else dict(origin_of(image), **self._answer(next(scores), topk))
+                else Answer(origin_of(image), **self._answer(next(scores), topk))
                 for image, sample in batch]
 
     def _fault_of(self, image: ImageInput, sample: dict, error: Exception) -> BadImage:
@@ -247,7 +248,7 @@ class Predictor:
         names = self.classes if len(self.classes or ()) == len(scores) else None
         ranking = [_named(int(label), float(score), names)
                    for score, label in zip(*best, strict=True)]
-        return dict(ranking[0], pred_scores=scores.numpy(), pred_topk=ranking)
+        return dict(ranking[0], pred_scores=scores.tolist(), pred_topk=ranking)
 
 
 def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
@@ -258,7 +259,7 @@ def _named(label: int, score: float, names: Sequence[str] | None) -> dict:
 
 
 def _refused(image: ImageInput, error: BadImage) -> dict:
-    return dict(origin_of(image), error=str(error))
+    return Answer(origin_of(image), error=str(error))
 
 
 def _several(images: Iterable[ImageInput] | str | os.PathLike) -> Iterable[ImageInput] | None:

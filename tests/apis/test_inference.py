@@ -60,14 +60,14 @@ def url_of(folder):
 def test_a_name_and_an_image_give_a_class(digit):
     answer = inference_model(DIGITS, digit)
     assert (answer['pred_label'], answer['pred_class']) == (3, '3')
-    assert answer['pred_score'] == answer['pred_scores'].max() > 0.5
-    assert answer['pred_scores'].shape == (10,)
-    assert answer['pred_scores'].sum() == pytest.approx(1, abs=1e-5)
+    assert answer['pred_score'] == max(answer['pred_scores']) > 0.5
+    assert len(answer['pred_scores']) == 10
+    assert sum(answer['pred_scores']) == pytest.approx(1, abs=1e-5)
 
 
 def test_topk_ranks_the_best(predictor, digit):
     answer = predictor(digit, topk=5)
-    order = np.argsort(-answer['pred_scores'])[:5]
+    order = np.argsort(answer['pred_scores'])[::-1][:5]
     assert [rank['pred_label'] for rank in answer['pred_topk']] == order.tolist()
     assert answer['pred_topk'][0]['pred_class'] == answer['pred_class']
     assert len(predictor(digit, topk=99)['pred_topk']) == 10
@@ -115,7 +115,7 @@ def test_an_orientation_tag_is_obeyed_in_every_form(tmp_path, digit):
     np.testing.assert_allclose(ask(Image.open(path))['pred_scores'], by_path, atol=1e-3)
     upright = tmp_path / 'upright.jpg'
     big.save(upright, quality=100, subsampling=0)
-    assert np.abs(ask(upright)['pred_scores'] - by_path).max() > 0.1
+    assert np.abs(np.subtract(ask(upright)['pred_scores'], by_path)).max() > 0.1
 
 
 @pytest.mark.parametrize('batch_size', [1, 2, 8])
@@ -167,7 +167,7 @@ def test_an_image_gets_the_same_scores_as_from_the_test_tool(tmp_path):
     for number, written in enumerate(load(tmp_path / 'out.json')[:20]):
         answer = ask(samples.get_data_info(number)['img'])
         assert answer['pred_label'] == written['pred_label']
-        assert answer['pred_scores'].tolist() == written['pred_scores']
+        assert answer['pred_scores'] == written['pred_scores']
 
 
 def test_extract_feat_returns_pooled_features_and_maps():

@@ -161,7 +161,7 @@ def test_a_stream_can_be_stopped_early(predictor, digits):
     next(stream)
     stream.close()
     assert list(stream) == []
-    assert predictor(digits[0])['pred_scores'].shape == (10,)
+    assert len(predictor(digits[0])['pred_scores']) == 10
 
 
 @pytest.mark.parametrize('options', [dict(batch_size=0), dict(batch_size=-1), dict(topk=0)])
@@ -182,7 +182,7 @@ def test_a_multi_label_head_gives_sigmoid_scores(digits, backend):
     torch.manual_seed(0)
     model = get_model(NAME, head=head)
     expected = Predictor(model)(digits[0])['pred_scores']
-    assert expected.sum() > 1.5
+    assert sum(expected) > 1.5
     np.testing.assert_allclose(Predictor(model, backend=backend)(digits[0])['pred_scores'],
                                expected, atol=1e-4)
 
@@ -206,7 +206,7 @@ def test_every_backend_gives_the_answers_of_the_model(
 
 
 def mean_difference(found, expected):
-    return np.mean([np.abs(one['pred_scores'] - other['pred_scores']).mean()
+    return np.mean([np.abs(np.subtract(one['pred_scores'], other['pred_scores'])).mean()
                     for one, other in zip(found, expected, strict=True)])
 
 
