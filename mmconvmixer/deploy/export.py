@@ -50,9 +50,9 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         image_size: height and width of the images in pixels. Default: the config's.
         dtype: of the weights: 'float32', 'float16' or 'bfloat16', if the format has it;
             inputs and outputs are float32 in any case. With 'int8', 'litert', 'mnn' and
-            'executorch' compute in int8; for int8 in other formats, see
-            `mmconvmixer.deploy.quantize`.
-        calib: folder of real images, for int8.
+            'executorch' compute in int8, and 'coreml' has weights in int8; for int8 in
+            other formats, see `mmconvmixer.deploy.quantize`.
+        calib: folder of real images, for formats that compute in int8.
         self_contained: for 'onnx' and 'openvino': the file takes one raw uint8 image
             (H, W, 3) of any size, in RGB, and returns the names and scores of the best
             `topk` classes.
@@ -80,8 +80,10 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         other = ('. Use tools/quantize.py for int8 in onnx and openvino' if dtype == 'int8' else '')
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
                             f'{", ".join(module.DTYPES)}{other}')
-    if (dtype == 'int8') != (calib is not None):
-        raise UnknownOption('dtype int8 and calib, a folder of real images, belong together')
+    calibrated = dtype == 'int8' and hasattr(module, 'write_int8')
+    if calibrated != (calib is not None):
+        raise UnknownOption(f'format {format} in {dtype} needs '
+                            f'{"" if calibrated else "no "}calib, a folder of real images')
     suffix = module.SUFFIX
     marker, beside = getattr(module, 'MARKER', ''), getattr(module, 'BESIDE', '')
     if self_contained:
@@ -111,7 +113,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
         part = Path(folder, out.name)
-        if dtype == 'int8':
+        if calibrated:
             module.write_int8(job, part, calibration_batches(built, calib))
         else:
             module.write(job, part)

@@ -1,4 +1,5 @@
-"""Small networks whose logits depend on the image."""
+"""Small networks whose logits depend on the image, and how outputs are compared."""
+import numpy as np
 import pytest
 import torch
 
@@ -31,3 +32,12 @@ def mixer():
         return get_model(config, backbone=dict(arch=arch, img_size=32, patch_size=8),
                          head=dict(in_channels=16, num_classes=5))
     return build
+
+
+@pytest.fixture
+def error():
+    """Return the largest error of outputs, over the largest output."""
+    def compare(actual, expected):
+        assert actual.shape == expected.shape
+        return np.abs(actual - expected).max() / np.abs(expected).max()
+    return compare

@@ -412,7 +412,7 @@ def test_litert_int8_is_calibrated_on_images(convmixer, tmp_path):
         Image.fromarray(image).save(folder / f'{number}.png')
     record = export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8', calib=folder)
     assert 1e-3 < record['check']['max_difference'] / record['check']['largest'] < 0.5
-    with pytest.raises(UnknownOption, match='belong together'):
+    with pytest.raises(UnknownOption, match='in int8 needs calib, a folder'):
         export(convmixer(), 'litert', tmp_path / 'net.tflite', dtype='int8')
 
 

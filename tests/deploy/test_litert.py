@@ -50,15 +50,9 @@ def expected_of(job, x):
         return job.network(torch.from_numpy(x)).numpy()
 
 
-def error(actual, expected):
-    """The largest error over the largest output."""
-    assert actual.shape == expected.shape
-    return np.abs(actual - expected).max() / np.abs(expected).max()
-
-
 @pytest.mark.parametrize('features', [False, True])
 @pytest.mark.parametrize('network', [(), ('ReLU', 4), 'mixer'], indirect=True)
-def test_any_number_of_images_is_computed(network, features, tmp_path):
+def test_any_number_of_images_is_computed(network, features, tmp_path, error):
     job, path = job_of(network, features=features), tmp_path / 'net.tflite'
     litert.write(job, path)
     run = litert.reader(path)
@@ -67,7 +61,7 @@ def test_any_number_of_images_is_computed(network, features, tmp_path):
         assert error(run(x), expected_of(job, x)) < 1e-5
 
 
-def test_a_static_file_takes_one_image(mixer, tmp_path):
+def test_a_static_file_takes_one_image(mixer, tmp_path, error):
     job, path = job_of(mixer(), dynamic_batch=False), tmp_path / 'net.tflite'
     litert.write(job, path)
     run, x = litert.reader(path), images(2)
@@ -77,7 +71,7 @@ def test_a_static_file_takes_one_image(mixer, tmp_path):
 
 
 @pytest.mark.parametrize('network', [(), 'mixer'], indirect=True)
-def test_int8_is_close_to_float32(network, tmp_path):
+def test_int8_is_close_to_float32(network, tmp_path, error):
     """8 bits make a small error; without calibrated ranges it would be more than 1."""
     job, path = job_of(network), tmp_path / 'net.tflite'
     litert.write_int8(job, path, [images(16, seed=1), images(16, seed=2)])
@@ -89,7 +83,7 @@ def test_int8_is_close_to_float32(network, tmp_path):
         assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_the_ranges_come_from_the_images(tmp_path):
+def test_the_ranges_come_from_the_images(tmp_path, error):
     job, path, x = job_of(convmixer()), tmp_path / 'net.tflite', images(8)
     litert.write_int8(job, path, [images(16, seed=1)])
     fitting = error(litert.reader(path)(x), expected_of(job, x))
@@ -107,7 +101,7 @@ def test_int8_weights_have_one_byte_and_a_scale_for_each_channel(tmp_path):
     assert all(len(each['quantization_parameters']['scales']) == 16 for each in kernels)
 
 
-def test_batch_norms_as_convolutions_compute_the_same():
+def test_batch_norms_as_convolutions_compute_the_same(error):
     twin = keras_twin(convmixer())
     network, x = norms_as_convolutions(twin), images(2).transpose(0, 2, 3, 1)
     assert error(network(x).numpy(), twin(x).numpy()) < 1e-5

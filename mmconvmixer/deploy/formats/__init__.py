@@ -1,12 +1,14 @@
 """The formats that networks are exported to, one module each.
 
 A module has `SUFFIX`, `DTYPES`, `write(job, path)` and `reader(path)`, which returns a
-function images (N, C, H, W) -> outputs that runs the format's own runtime. If a format is
-a folder, its module has `MARKER`, the name of a file in every such folder; if it writes a
-second file, `BESIDE` is that file's suffix; if its batches are limited, `LARGEST_BATCH` is
-the limit. If the runtime does not run on every system, `computed_by()` says what `reader`
-runs instead. A module for self-contained files has `write` and a `reader` whose function
-is image (H, W, 3) -> names and scores of the best classes.
+function images (N, C, H, W) -> outputs that runs the format's own runtime. A module whose
+files compute in int8 has `write_int8(job, path, batches)`, too, which takes images for
+calibration. If a format is a folder, its module has `MARKER`, the name of a file in every
+such folder; if it writes a second file, `BESIDE` is that file's suffix; if its batches are
+limited, `LARGEST_BATCH` is the limit. If the runtime does not run on every system,
+`computed_by()` says what `reader` runs instead. A module for self-contained files has
+`write` and a `reader` whose function is image (H, W, 3) -> names and scores of the best
+classes.
 """
 from dataclasses import dataclass
 from importlib import import_module

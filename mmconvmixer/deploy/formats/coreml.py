@@ -1,8 +1,9 @@
 """Core ML: an `.mlpackage` folder for iOS 15 and macOS 12 or later, or for Xcode.
 
 The input is one image, which an app hands over as it comes from the camera or a file; mean and
-standard deviation are part of the network. Core ML runs on macOS only. Elsewhere the operations in
-the finished file are computed with PyTorch, and the export's record says so.
+standard deviation are part of the network. In int8, weights have eight bits (iOS 16 and later), and
+everything but LayerNorm is computed in float16. Core ML runs on macOS only. Elsewhere the
+operations in the finished file are computed with PyTorch, and the export's record says so.
 """
 import contextlib
 import io
@@ -19,6 +20,7 @@ import torch
 from mmpretrain.models.heads import MultiLabelClsHead
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmconvmixer.deploy.formats import mil
 from mmconvmixer.deploy.formats.plain_program import plain_program
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 SUFFIX = '.mlpackage'
 MARKER = 'Manifest.json'
-DTYPES = ('float32', 'float16')
+DTYPES = ('float32', 'float16', 'int8')
 
 # Core ML's names for what a classifier returns beside the logits.
 LABEL, PROBABILITIES = 'classLabel', 'classLabel_probs'
@@ -50,17 +52,18 @@ def write(job: Job, path: Path) -> None:
         raise UnknownOption('a Core ML file takes one image, and Core ML makes batches of several '
                             'calls by itself; leave out --dynamic-batch (dynamic_batch=True)')
     names = _class_names(job)
-    # coremltools casts to float16 by itself.
     preprocessing = _preprocessing(job)
-    network = _FromPixels(replace(job, dtype='float32').network, preprocessing, names is not None)
-    program = plain_program(network, torch.zeros(1, *job.input_shape))
+    int8 = job.dtype == 'int8'
+    # coremltools casts to float16 by itself, but for iOS 16, which weights in int8 need, it then
+    # fails on a classifier with two outputs.
+    network = _FromPixels(replace(job, dtype='float16' if int8 else 'float32').network,
+                          preprocessing, names is not None)
+    program = plain_program(network, torch.zeros(1, *job.input_shape),
+                            {torch.ops.aten.layer_norm.default: _layer_norm})
     # After the export, which imports Triton: coremltools imports TensorFlow, and Triton does not
     # start after TensorFlow.
     ct = _coremltools()
     outputs = [spec.arg.name for spec in program.graph_signature.output_specs]
-    passes = ct.PassPipeline()
-    # It makes BatchNorm of a multiply-add, and adds 1e-5 to a variance that was 1.
-    passes.remove_passes(['common::fuse_elementwise_to_batchnorm'])
     with _quiet():
         model = ct.convert(
             program, inputs=[ct.ImageType(
@@ -69,8 +72,10 @@ def write(job: Job, path: Path) -> None:
             # Unless the probabilities are named, coremltools takes the logits for them in float16.
             classifier_config=names and ct.ClassifierConfig(
                 names, LABEL, predicted_probabilities_output=outputs[1]),
-            compute_precision=getattr(ct.precision, job.dtype.upper()),
-            minimum_deployment_target=ct.target.iOS15, pass_pipeline=passes, skip_model_load=True)
+            compute_precision=getattr(ct.precision,
+                                      'FLOAT16' if job.dtype == 'float16' else 'FLOAT32'),
+            minimum_deployment_target=ct.target.iOS16 if int8 else ct.target.iOS15,
+            pass_pipeline=_passes(ct, int8), skip_model_load=True)
         spec = model.get_spec()
         # coremltools takes no names for the outputs of a classifier.
         ct.utils.rename_feature(spec, outputs[0], job.output_name, rename_inputs=False)
@@ -144,6 +149,29 @@ def _preprocessing(job: Job) -> Preprocessing:
         raise BadConfig('a Core ML file holds the preprocessing of its images, and this job has '
                         'none; give it one (preprocessing_of)')
     return job.preprocessing
+
+
+def _layer_norm(x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float = 1e-5,
+                *_: bool) -> Tensor:
+    """Compute a norm in float32; coremltools does not convert it in float16."""
+    if x.dtype == torch.float32:
+        return NotImplemented
+    return F.layer_norm(x.float(), shape, weight.float(), bias.float(), eps).to(x.dtype)
+
+
+def _passes(ct: Any, int8: bool) -> Any:
+    """Return what coremltools does with the network's operations."""
+    passes = ct.PassPipeline()
+    # It makes BatchNorm of a multiply-add, and adds 1e-5 to a variance that was 1.
+    passes.remove_passes(['common::fuse_elementwise_to_batchnorm'])
+    if int8:
+        # coremltools' function for finished files, linear_quantize_weights, runs the pass above.
+        from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
+        quantize = 'compression::linear_quantize_weights'
+        passes.append_pass(quantize)
+        passes.set_options(quantize, dict(config=OptimizationConfig(
+            OpLinearQuantizerConfig('linear_symmetric', 'int8', 'per_channel'))))
+    return passes
 
 
 def _class_names(job: Job) -> list[str] | None:

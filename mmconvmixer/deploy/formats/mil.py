@@ -45,7 +45,7 @@ def run(function: Any, inputs: dict[str, Tensor]) -> dict[str, Any]:
         if argument.name in values:
             return values[argument.name]
         constant = argument.val
-        if isinstance(constant, np.ndarray) and constant.dtype.kind == 'f':
+        if isinstance(constant, np.ndarray) and (constant.dtype.kind == 'f' or constant.ndim > 1):
             return torch.from_numpy(constant)
         return constant.tolist() if isinstance(constant, np.ndarray) else constant
 
@@ -64,6 +64,13 @@ def run(function: Any, inputs: dict[str, Tensor]) -> dict[str, Any]:
         values |= {output.name: result
                    for output, result in zip(operation.outputs, results, strict=True)}
     return {output.name: values[output.name] for output in function.outputs}
+
+
+def _dequantized(quantized_data: Tensor, zero_point: Any, scale: Tensor, axis: int) -> Tensor:
+    shape = [1] * quantized_data.dim()
+    shape[int(axis)] = -1
+    scale = torch.as_tensor(scale).reshape(shape)
+    return (quantized_data - torch.as_tensor(zero_point).reshape(shape)).to(scale.dtype) * scale
 
 
 def _conv(x: Tensor, weight: Tensor, pad_type: str, strides: list[int], dilations: list[int],
@@ -112,6 +119,7 @@ _OPERATIONS: dict[str, Callable] = {
     'batch_norm': _batch_norm,
     'cast': lambda x, dtype: x.to(_known(_DTYPES, dtype, 'dtype')),
     'classify': _classify,
+    'constexpr_affine_dequantize': _dequantized,
     'conv': _conv,
     'expand_dims': lambda x, axes: x.unsqueeze(*axes),
     'gelu': _gelu,

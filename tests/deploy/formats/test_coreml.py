@@ -13,6 +13,7 @@ from mmconvmixer.deploy.classes import classes_of
 from mmconvmixer.deploy.formats import coreml, mil
 from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import preprocessing_of
+from mmconvmixer.deploy.quantization.accuracy import TestSet, top1
 from mmconvmixer.deploy.sample_images import sample_batch
 from mmconvmixer.errors import BadConfig, OutputNotWritable, UnknownOption
 
@@ -35,12 +36,6 @@ def expected_of(model, images, features=False):
         return (found[-1] if features else model.head(found)).numpy()
 
 
-def error(actual, expected):
-    """The largest error over the largest output."""
-    assert actual.shape == expected.shape
-    return np.abs(actual - expected).max() / np.abs(expected).max()
-
-
 def pixels_of(images, job):
     mean, std = (torch.tensor(values)[:, None, None] for values in (
         job.preprocessing.mean, job.preprocessing.std))
@@ -49,14 +44,14 @@ def pixels_of(images, job):
 
 @pytest.mark.parametrize('act, kernel_size', [('GELU', 5), ('ReLU', 4)])
 @pytest.mark.parametrize('features', [False, True])
-def test_a_convmixer_is_the_same(convmixer, tmp_path, act, kernel_size, features):
+def test_a_convmixer_is_the_same(convmixer, tmp_path, act, kernel_size, features, error):
     model = convmixer(act=act, kernel_size=kernel_size)
     path, _, images = written(model, tmp_path, features)
     assert error(coreml.reader(path)(images), expected_of(model, images, features)) < 1e-5
 
 
 @pytest.mark.parametrize('approximate', ['none', 'tanh'])
-def test_an_mlp_mixer_is_the_same(mixer, tmp_path, approximate):
+def test_an_mlp_mixer_is_the_same(mixer, tmp_path, approximate, error):
     model = mixer()
     for module in model.modules():
         if isinstance(module, nn.GELU):
@@ -65,13 +60,38 @@ def test_an_mlp_mixer_is_the_same(mixer, tmp_path, approximate):
     assert error(coreml.reader(path)(images), expected_of(model, images)) < 1e-5
 
 
-def test_float16_is_close_and_the_probabilities_are_not_the_logits(convmixer, tmp_path):
+def test_float16_is_close_and_the_probabilities_are_not_the_logits(convmixer, tmp_path, error):
     model = convmixer()
     path, job, images = written(model, tmp_path, dtype='float16')
     expected = expected_of(model, images)
     assert 1e-5 < error(coreml.reader(path)(images), expected) < 0.02
     outputs = mil.run(mil.main_of(coreml.load(path)), dict(image=pixels_of(images, job)[:1]))
     assert sum(outputs['classLabel_probs'].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize('family', ['convmixer', 'mixer'])
+def test_weights_in_int8_have_a_scale_for_each_channel(mixer, family, tmp_path, error):
+    model = mixer() if family == 'mixer' else get_model('convmixer-128-4_cifar10', True)
+    path, _, images = written(model, tmp_path, dtype='int8')
+    weights = [operation.inputs for operation in mil.main_of(coreml.load(path)).operations
+               if operation.op_type == 'constexpr_affine_dequantize']
+    assert weights
+    for each in weights:
+        assert each['quantized_data'].val.dtype == np.int8
+        assert each['scale'].val.shape == each['quantized_data'].val.shape[:1]
+    assert 1e-4 < error(coreml.reader(path)(images), expected_of(model, images)) < 0.05
+
+
+def test_an_int8_file_is_a_classifier_that_needs_no_calibration(tmp_path):
+    out = tmp_path / 'net.mlpackage'
+    record = export('convmixer-128-4_cifar10', 'coreml', out, dtype='int8')
+    assert list(record['outputs']) == ['logits', 'classLabel', 'classLabel_probs']
+    assert record['check']['max_difference'] < 0.05 * record['check']['largest']
+    weights = sum(each.numel() for each in get_model('convmixer-128-4_cifar10').parameters())
+    size = (out / 'Data/com.apple.CoreML/weights/weight.bin').stat().st_size
+    assert weights < size < 1.3 * weights
+    with pytest.raises(UnknownOption, match='format coreml in int8 needs no calib'):
+        export('convmixer-128-4_cifar10', 'coreml', out, dtype='int8', calib=tmp_path)
 
 
 def test_a_classifier_names_the_class_and_all_scores(tmp_path):
@@ -149,3 +169,19 @@ def test_on_macos_core_ml_gets_a_pillow_image(convmixer, tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         np.stack(seen).transpose(0, 3, 1, 2), pixels_of(images, job).numpy())
     assert coreml.computed_by() == 'Core ML'
+
+
+@pytest.mark.slow
+def test_cifar_10_with_int8_weights_loses_at_most_half_a_point(unpacked, tmp_path):
+    """On every fifth test image: `pytest -m slow tests/deploy/formats/test_coreml.py`."""
+    model, runs = get_model('convmixer-128-4_cifar10', pretrained=True), {}
+    for dtype in coreml.DTYPES:
+        (tmp_path / dtype).mkdir()
+        path, *_ = written(model, tmp_path / dtype, dtype=dtype)
+        runs[dtype] = coreml.reader(path)
+    accuracy = top1(runs, ((images[::5], labels[::5]) for images, labels in TestSet(
+        model, str(unpacked('cifar10', 'test')))))
+    print(accuracy)
+    assert accuracy['float32'] == pytest.approx(85.00, abs=0.01)
+    for dtype in ('float16', 'int8'):
+        assert accuracy['float32'] - accuracy[dtype] <= 0.5

@@ -26,13 +26,7 @@ def images(count, seed=0):
     return np.random.default_rng(seed).standard_normal((count, 3, 32, 32)).astype(np.float32)
 
 
-def error(actual, expected):
-    """The largest error over the largest output."""
-    assert actual.shape == expected.shape
-    return np.abs(actual - expected).max() / np.abs(expected).max()
-
-
-def test_any_number_of_images_is_computed(convmixer, tmp_path):
+def test_any_number_of_images_is_computed(convmixer, tmp_path, error):
     job, path = Job(convmixer(depth=1), preprocessing_of(convmixer())), tmp_path / 'net.mnn'
     format.write(job, path)
     run = format.reader(path)
@@ -98,7 +92,7 @@ def test_no_pip_is_run(convmixer, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(('network', 'largest'), [('GELU', 0.5), ('ReLU', 0.5), ('mixer', 0.15)])
-def test_int8_is_close_to_float32(convmixer, mixer, tmp_path, network, largest):
+def test_int8_is_close_to_float32(convmixer, mixer, tmp_path, network, largest, error):
     """MNN's ranges are narrow, so that outputs become smaller; their order stays."""
     model = mixer() if network == 'mixer' else convmixer(network)
     job, path = Job(model, preprocessing_of(model)), tmp_path / 'net.mnn'
