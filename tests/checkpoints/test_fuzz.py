@@ -204,6 +204,17 @@ def as_msgpack(weights, path):
     return [path]
 
 
+def as_orbax(use_ocdbt):
+    def write(weights, path):
+        import orbax.checkpoint as orbax
+        checkpointer = orbax.Checkpointer(orbax.PyTreeCheckpointHandler(use_ocdbt=use_ocdbt))
+        checkpointer.save(path, args=orbax.args.PyTreeSave(nested(
+            {key: value.numpy() for key, value in layout_named(
+                'flax', 'MLP-Mixer').from_mmpretrain(weights).items()})))
+        return sorted(each for each in path.rglob('*') if each.is_file())
+    return write
+
+
 def as_mindspore(weights, path):
     def field(number, content):
         length, encoded = len(content), bytearray()
@@ -232,6 +243,8 @@ FORMATS = {
     'whole Keras': (MODEL, as_keras_archive, True),
     'flaim': (MODEL, as_flaim, False),
     'msgpack': (MIXER, as_msgpack, False),
+    'Orbax': (MIXER, as_orbax(use_ocdbt=True), False),
+    'Orbax, a folder for each array': (MIXER, as_orbax(use_ocdbt=False), False),
     'MindSpore': (MIXER, as_mindspore, False),
     'Paddle': (MODEL, as_paddle, False),
     'TensorFlow': (MODEL, as_tensorflow, True),
@@ -318,4 +331,4 @@ def test_the_files_are_those_of_their_formats(tmp_path):
         write(expected, path)
         assert problem_with(path, model, expected, protected=True) is None
         assert zipfile.is_zipfile(path) == (
-            write not in NO_ZIPS and number != 2)
+            path.is_file() and write not in NO_ZIPS and number != 2)
