@@ -1,9 +1,7 @@
 """What a predictor answers for an image."""
-from reprlib import Repr
+from typing import Any
 
-_short = Repr()
-_short.maxdict = _short.maxstring = _short.maxother = 200
-_short.maxlist = 5
+_MOST_SHOWN = 5
 
 
 class Answer(dict):
@@ -14,4 +12,10 @@ class Answer(dict):
 
     def __repr__(self) -> str:
         """Return the dict in short."""
-        return f'{{{", ".join(f"{key!r}: {_short.repr(value)}" for key, value in self.items())}}}'
+        return f'{{{", ".join(f"{key!r}: {_in_short(value)}" for key, value in self.items())}}}'
+
+
+def _in_short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > _MOST_SHOWN:
+        return f'[{", ".join(map(repr, value[:_MOST_SHOWN]))}, ...]'
+    return repr(value)

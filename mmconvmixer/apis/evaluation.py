@@ -59,7 +59,8 @@ def evaluate(config: str | Path,
              precision: str = 'float32',
              calib: str | None = None,
              launcher: str = 'none',
-             same_classes: bool = False) -> dict[str, float | dict[str, float]]:
+             same_classes: bool = False,
+             verbose: bool = False) -> dict[str, float | dict[str, float]]:
     """Return the metrics of a checkpoint on the test set of a config.
 
     Everything a user can get wrong is checked before the run makes its folder.
@@ -89,6 +90,7 @@ def evaluate(config: str | Path,
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         same_classes: refuse a test set whose classes are not the checkpoint's; otherwise the
             log has a warning.
+        verbose: print the environment, config and hooks, which are in the log file in any case.
 
     Returns:
         Metric names and values, e.g. `{'accuracy/top1': 98.3}`; accuracies are in percent.
@@ -129,7 +131,7 @@ def evaluate(config: str | Path,
         show_predictions(cfg, show, show_dir, interval, wait_time)
     fill_in(cfg, ['test_dataloader'], pin_memory)
 
-    prepared = prepare(cfg, ['test_dataloader'], start)
+    prepared = prepare(cfg, ['test_dataloader'], start, verbose)
     dataset, head = prepared.datasets['test_dataloader'], _head_of(prepared.model)
     strange = other_classes(class_names(start.content), getattr(head, 'num_classes', None), dataset)
     if strange:

@@ -54,7 +54,7 @@ def join_processes(cfg: Config, launcher: str) -> None:
     start_process_group(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
-def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepared:
+def prepare(cfg: Config, loaders: Sequence[str], start: Start | None, verbose: bool) -> Prepared:
     """Build the network and the datasets of a run.
 
     Args:
@@ -62,6 +62,7 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
         loaders: keys of the data loaders whose datasets are built; missing ones are skipped.
         start: the checkpoint to begin with; with `strict`, it is checked here that its
             weights fit.
+        verbose: see `Prepared`.
 
     Raises:
         CheckpointMismatch: the checkpoint does not fit the network.
@@ -94,7 +95,7 @@ def prepare(cfg: Config, loaders: Sequence[str], start: Start | None) -> Prepare
             datasets[name] = build_dataset(cfg[name].dataset)
             if _collates_as_is(cfg[name]):
                 check_image_shape(model, datasets[name], name)
-    return Prepared(model, randomness, state, start, datasets)
+    return Prepared(model, randomness, state, start, datasets, verbose)
 
 
 def _collates_as_is(loader: ConfigDict) -> bool:

@@ -44,7 +44,8 @@ def train(config: str | Path,
           pin_memory: bool = True,
           persistent_workers: bool = True,
           strict: bool = True,
-          launcher: str = 'none') -> nn.Module:
+          launcher: str = 'none',
+          verbose: bool = False) -> nn.Module:
     """Train the model of a config and return it.
 
     Everything a user can get wrong is checked before the run makes its folder.
@@ -65,6 +66,7 @@ def train(config: str | Path,
         persistent_workers: keep the data loaders' processes from epoch to epoch.
         strict: False allows the checkpoint and the network to differ.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        verbose: print the environment, config and hooks, which are in the log file in any case.
 
     Raises:
         MMConvMixerError: see `mmconvmixer.errors`.
@@ -94,7 +96,7 @@ def train(config: str | Path,
         by_first_process(lambda: stack.enter_context(claimed(Path(cfg.work_dir))))
         start = _find_start(cfg, resume, strict, folder.classes if folder else None)
         fill_in(cfg, [*loaders, 'test_dataloader'], pin_memory, persistent_workers)
-        prepared = prepare(cfg, loaders, start)
+        prepared = prepare(cfg, loaders, start, verbose)
         if start is not None and start.resume:
             _check_has_training_state(start)
         if is_main_process():

@@ -101,6 +101,8 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
                         help='folder for logs and, in training, checkpoints')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on a CPU that has it')
+    parser.add_argument('--verbose', action='store_true',
+                        help='print environment, config and hooks, too')
     parser.add_argument('--no-strict', dest='strict', action='store_false',
                         help='load what fits from a checkpoint of another network')
     parser.add_argument('--no-pin-memory', dest='pin_memory', action='store_false',

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="average an image and its mirror image, or the config's "
                         'tta_pipeline')
     parser.add_argument('--backend', metavar='NAME',
-                        help='runtime: torch, compile, onnxruntime, openvino, litert, or auto for '
-                        'the fastest (default: the model as in training)')
+                        help='torch, compile, onnxruntime, openvino, litert, or auto for the '
+                        'fastest (default: the model itself)')
     parser.add_argument('--precision', default='float32', metavar='P',
                         help='of a backend: float32 (default), bfloat16, int8')
     parser.add_argument('--calib', metavar='DIR', help='real images for --precision int8')

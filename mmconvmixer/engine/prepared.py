@@ -51,6 +51,7 @@ class Prepared:
             was built; the run continues from this state.
         start: the checkpoint to begin with; None for the model as it is.
         datasets: by the config keys of their loaders.
+        verbose: print the environment, config and hooks, too.
     """
 
     model: nn.Module
@@ -58,3 +59,4 @@ class Prepared:
     random_state: dict
     start: Start | None = None
     datasets: dict[str, Any] = field(default_factory=dict)
+    verbose: bool = False

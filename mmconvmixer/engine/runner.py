@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 from mmengine.hooks import Hook, SyncBuffersHook
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop
@@ -39,6 +40,7 @@ from mmconvmixer.engine.loops import with_own_loop
 from mmconvmixer.engine.merged_views import merge_into_one_prediction
 from mmconvmixer.engine.optim.fused_step import fuse_steps
 from mmconvmixer.engine.prepared import Prepared, Start
+from mmconvmixer.engine.quiet_console import leave_blocks_to_file
 from mmconvmixer.engine.start_up import FormattedOnce, LazyVisualizer
 from mmconvmixer.errors import BadConfig
 from mmconvmixer.zoo import resolve_checkpoint
@@ -96,6 +98,13 @@ class Runner(BuildingRunner):
     @property
     def _only_tests(self) -> bool:
         return self._prepared is not None and 'train_dataloader' not in self._prepared.datasets
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; what is in its file need not all be printed."""
+        logger = super().build_logger(*args, **kwargs)
+        if self._prepared is not None and not self._prepared.verbose:
+            leave_blocks_to_file(logger, os.path.join(self.log_dir, f'{self.timestamp}.log'))
+        return logger
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
         """Build the visualizer; mmpretrain's is replaced by one that starts faster."""

@@ -18,7 +18,7 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
         'config', 'checkpoint', '-h', '--help', '--data', '--work-dir', '--out',
         '--out-item', '--cfg-options', '--amp', '--show-dir', '--show', '--interval', '--wait-time',
         '--no-pin-memory', '--tta', '--launcher', '--local_rank', '--local-rank',
-        '--no-strict', '--backend', '--precision', '--calib'}
+        '--no-strict', '--backend', '--precision', '--calib', '--verbose'}
 
 
 @pytest.mark.parametrize(('options', 'said'), [
@@ -43,7 +43,14 @@ def test_it_prints_the_accuracy_as_its_last_line_and_returns_0(
                       f'accuracy/top5 {metrics["accuracy/top5"]:.2f}  '
                       f'calibration/ece {metrics["calibration/ece"]:.2f}')
     assert per_class.startswith('accuracy/per_class: 0 ')
-    assert (tmp_path / 'work').is_dir()
+    log, = (tmp_path / 'work').rglob('*.log')
+    assert 'System environment:' in log.read_text()
+    assert 'System environment:' not in done.out and len(done.out.splitlines()) < 12
+
+
+def test_it_prints_all_that_is_in_the_log_if_wanted(tool, toy_config, trained, tmp_path):
+    done = tool('test', toy_config, trained, '--work-dir', tmp_path, '--verbose')
+    assert 'System environment:' in done.out and 'Config:' in done.out
 
 
 def test_its_accuracy_is_that_of_the_network_on_the_images(

@@ -12,7 +12,7 @@ def test_it_has_every_option_of_mmpretrain_s_and_no_strict(tools, options_of):
     assert options_of(tools('train')) == {
         'config', '-h', '--help', '--data', '--work-dir', '--resume', '--amp', '--no-validate',
         '--auto-scale-lr', '--no-pin-memory', '--no-persistent-workers', '--cfg-options',
-        '--launcher', '--local_rank', '--local-rank', '--no-strict'}
+        '--launcher', '--local_rank', '--local-rank', '--no-strict', '--verbose'}
 
 
 def test_it_trains_validates_saves_and_returns_0(tool, toy_config, tmp_path):
