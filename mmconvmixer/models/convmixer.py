@@ -79,13 +79,13 @@ def resolve_arch(arch: str | dict) -> Arch:
                 f'arch {arch!r} is unknown; nearest: '
                 f'{nearest(arch, ARCHS)}. Known: {", ".join(ARCHS)}, any '
                 "'WIDTH/DEPTH-pPATCH-kKERNEL', or a dict.")
-        arch = dict(zip(_SIZES, map(int, sizes.groups()), strict=True))
+        arch = dict(zip(SIZES, map(int, sizes.groups()), strict=True))
         for known in ARCHS.values():  # a variant of the table, with its name spelled out
             if all(getattr(known, key) == value for key, value in arch.items()):
                 return known
-    if not isinstance(arch, dict) or set(arch) != set(_SIZES):
+    if not isinstance(arch, dict) or set(arch) != set(SIZES):
         raise UnknownArch(f'arch takes a name or a dict with exactly the keys '
-                          f'{", ".join(_SIZES)}; got {arch!r}')
+                          f'{", ".join(SIZES)}; got {arch!r}')
     for key, value in arch.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UnknownArch(f'arch[{key!r}] must be a positive whole number, '
@@ -93,7 +93,7 @@ def resolve_arch(arch: str | dict) -> Arch:
     return Arch(**arch)
 
 
-_SIZES = [field.name for field in fields(Arch) if field.name != 'act']
+SIZES = [field.name for field in fields(Arch) if field.name != 'act']
 
 
 class Stem(nn.Sequential):

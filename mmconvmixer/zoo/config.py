@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from mmconvmixer.errors import BadConfig, UnknownModel, nearest
+from mmconvmixer.zoo.arch_keys import check_arch_keys
 from mmconvmixer.zoo.hub import all_names, look_up
 from mmconvmixer.zoo.index import names
 from mmconvmixer.zoo.list_keys import check_list_keys
@@ -50,6 +51,7 @@ def _override(cfg: Config, overrides: dict) -> None:
                 if value and key.endswith('._delete_')}
     for key, value in overrides.items():
         check_list_keys(cfg, key, value, replaced)
+    check_arch_keys(cfg, overrides)
     try:
         cfg.merge_from_dict(overrides)
         if any(key.split('.')[0] == 'custom_imports' for key in overrides):

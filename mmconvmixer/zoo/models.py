@@ -16,11 +16,12 @@ from mmconvmixer.checkpoints.head import check_head
 from mmconvmixer.checkpoints.meta import dataset_meta_of, meta_of
 from mmconvmixer.checkpoints.new_head import without_head
 from mmconvmixer.checkpoints.normalization import use_normalization
-from mmconvmixer.errors import CheckpointNotFound
+from mmconvmixer.errors import BadConfig, CheckpointNotFound
 from mmconvmixer.zoo.checkpoint import resolve_checkpoint
 from mmconvmixer.zoo.config import load_config
 from mmconvmixer.zoo.hub import look_up
 from mmconvmixer.zoo.index import find_by_config
+from mmconvmixer.zoo.parameters import parameters_of
 from mmconvmixer.zoo.resizing import use_resizing
 
 
@@ -81,6 +82,7 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
             raise CheckpointNotFound(f'no weights are published for {model}; give '
                                      'pretrained=PATH (--checkpoint PATH of export, quantize and '
                                      'benchmark), or pretrained=False for random ones')
+    _check_options(config, model_options)
     with config_errors(), building('the model'):
         built = hub_get(config, pretrained=False, **model_options)
     check_head(built)
@@ -100,6 +102,21 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
             use_normalization(built, meta, str(path))
         use_resizing(built, meta, str(path))
     return built.to(device) if device is not None else built
+
+
+def _check_options(config: Config, options: dict[str, Any]) -> None:
+    """Say where an option belongs that a model has only in one of its parts."""
+    whole = config.get('model') or {}
+    known = parameters_of('model', whole, config)
+    for key, value in options.items():
+        if known is None or key in {*known, *whole, '_delete_', '_scope_'}:
+            continue
+        parts = [part for part in ('head', 'neck', 'backbone') if isinstance(whole.get(part), dict)
+                 and key in {*whole[part], *(parameters_of(f'model.{part}', whole[part], config)
+                                             or ())}]
+        raise BadConfig(f'{key} is no option of {whole.get("type")}; ' + (
+            f'give {" or ".join(f"{part}=dict({key}={value!r})" for part in parts)}' if parts else
+            f'it has {", ".join(sorted({*whole, *known} - {"type"}))}'))
 
 
 def _check_pretrained(pretrained: object) -> None:

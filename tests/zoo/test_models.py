@@ -110,3 +110,14 @@ def test_class_names_of_another_type_are_ignored(tmp_path):
         torch.save(dict(state_dict=weights, meta=meta), path)
         answer = Predictor(DIGITS, pretrained=str(path))(np.zeros((8, 8), np.uint8))
         assert answer['pred_class'] == str(answer['pred_label'])  # the config's name of the digit
+
+
+@pytest.mark.parametrize(('options', 'advice'), [
+    (dict(num_classes=7), r'give head=dict\(num_classes=7\)'),
+    (dict(drop_path_rate=0.1), r'give backbone=dict\(drop_path_rate=0.1\)'),
+    (dict(in_channels=4), r'give head=dict\(in_channels=4\) or backbone=dict\(in_channels=4\)'),
+    (dict(color='gray'), 'it has backbone, data_preprocessor, head')])
+def test_an_option_of_a_part_is_sent_there(options, advice):
+    with pytest.raises(BadConfig, match=f'is no option of ImageClassifier; {advice}'):
+        get_model('convmixer-64-4_digits', **options)
+    assert get_model('convmixer-64-4_digits', head=dict(num_classes=7)).head.num_classes == 7
