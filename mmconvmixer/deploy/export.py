@@ -113,10 +113,12 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
         part = Path(folder, out.name)
+        print_log(f'converts {name} to {format}; a large network takes minutes', 'current')
         if calibrated:
             module.write_int8(job, part, calibration_batches(built, calib))
         else:
             module.write(job, part)
+        print_log(f'runs {out.name} and compares it with PyTorch', 'current')
         run = module.reader(part)
         check = (compare_raw_images(replace(job, model=original), run) if self_contained
                  else compare_outputs(job, run, images, expected,
