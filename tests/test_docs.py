@@ -57,7 +57,7 @@ NOT_RUN = {
 NEEDS = {'openvino': ['openvino', 'nncf'], 'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
          'executorch': ['executorch', 'torchao'], 'coreml': ['coremltools'],
          'format ncnn': ['ncnn', 'pnnx', 'onnx', 'onnxscript'],
-         'format mnn': ['MNN', 'onnx', 'onnxscript']}
+         'format mnn': ['MNN', 'onnx', 'onnxscript'], 'gradcam': ['pytorch_grad_cam']}
 # What is appended so that a run takes seconds.
 SHORTER = {'train.py': ' --cfg-options train_cfg.max_epochs=1 train_dataloader.batch_size=256',
            '--resume': ' train_cfg.max_epochs=2'}

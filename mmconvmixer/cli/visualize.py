@@ -1,0 +1,106 @@
+"""Draw what a network is made of, and what it does with images.
+
+    %(prog)s filters convmixer-768-32_3rdparty_in1k
+    %(prog)s SUBJECT --help
+
+MODEL is a model name, a config, the work dir of a run, or a checkpoint in one.
+"""
+import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mmconvmixer.cli.common import run_command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mmengine.model import BaseModel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a parser for each subject."""
+    subjects = parser.add_subparsers(dest='subject', required=True, metavar='SUBJECT',
+                                     title='subjects')
+    for name, (text, add, _) in SUBJECTS.items():
+        subject = subjects.add_parser(name, help=text, description=f'Draw {text}.')
+        add(subject)
+        subject.add_argument('--out', action='append', metavar='FILE',
+                             help='image to write, .png or .svg; may be given several times '
+                             f'(default: {name}.png)')
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('model', metavar='MODEL',
+                        help='model name, config, work dir of a run, or a checkpoint in one')
+    parser.add_argument('--checkpoint', help='path, URL or name of other weights')
+
+
+def _add_model_and_images(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    parser.add_argument('images', nargs='+', metavar='IMAGE',
+                        help='path or URL of an image, or a folder of images')
+
+
+def _paths(images: list[str]) -> list[Any]:
+    from mmconvmixer.datasets.image_input import images_in
+    return [path for image in images
+            for path in (images_in(image) if os.path.isdir(image) else [image])]
+
+
+def _load(model: str, checkpoint: str | None) -> 'BaseModel':
+    from mmconvmixer.visualization.sources import source_of
+    from mmconvmixer.zoo import get_model
+    config, weights = source_of(model, checkpoint)
+    return get_model(config, pretrained=weights or True)
+
+
+def _filters(model: str, checkpoint: str | None) -> 'Figure':
+    from mmconvmixer.visualization.filters import plot_filters
+    return plot_filters(_load(model, checkpoint), model)
+
+
+def _kernels(model: str, checkpoint: str | None) -> 'Figure':
+    from mmconvmixer.visualization.kernels import plot_kernels
+    return plot_kernels(_load(model, checkpoint), model)
+
+
+def _add_cam(parser: argparse.ArgumentParser) -> None:
+    _add_model_and_images(parser)
+    parser.add_argument('--class', dest='label', metavar='CLASS',
+                        help='name or number of a class (default: the most likely one)')
+    parser.add_argument('--method', metavar='M',
+                        help='cam (exact; default for a linear head after pooling), gradcam, '
+                        'gradcam++, xgradcam, eigencam, eigengradcam or layercam')
+    parser.add_argument('--layer', metavar='NAME', help='layer to look at, such as '
+                        'backbone.stages.2 (default: the last block)')
+
+
+def _cam(model: str, checkpoint: str | None, images: list[str], **options: Any) -> 'Figure':
+    from mmconvmixer.visualization.cam import plot_cam
+    paths = _paths(images)
+    return plot_cam(_load(model, checkpoint), paths, name=model, **options)
+
+
+# Subject -> what is drawn, a function that adds its arguments, and one that draws them.
+SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
+                          Callable[..., 'Figure']]] = {
+    'filters': ('the filters of the patch embedding', _add_model, _filters),
+    'kernels': ('what mixes space in each block', _add_model, _kernels),
+    'cam': ('where a classifier looked in images', _add_cam, _cam),
+}
+
+
+def run(subject: str, out: list[str] | None, **options: Any) -> None:
+    """Draw one subject; see `mmconvmixer.visualization`."""
+    from mmconvmixer.visualization.save import check_image_paths, save_figure
+    paths = out or [f'{subject}.png']
+    check_image_paths(paths)
+    figure = SUBJECTS[subject][2](**options)
+    save_figure(figure, paths)
+    title = figure.get_suptitle().replace(r'\$', '$')
+    print(f'wrote {", ".join(paths)}: {title}')
+
+
+def main(argv: list[str] | None = None, prog: str = 'python tools/visualize.py') -> int:
+    """Run the command and return its exit code."""
+    return run_command(__doc__, add_arguments, run, argv, prog)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmconvmixer.cli.visualize import SUBJECTS
+
+NAME = 'convmixer-64-4_digits'
+
+
+@pytest.fixture
+def drawn(tool, tmp_path, monkeypatch):
+    """Draw a subject as PNG and SVG; return the title that the tool prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def draw(subject, *argv):
+        done = tool('visualize', subject, *argv, '--out', 'a.png', '--out', 'a.svg',
+                    experiment=False)
+        assert done.code == 0, done.err
+        image = np.asarray(Image.open('a.png').convert('L'))
+        assert image.std() > 5  # it is not blank
+        assert '<svg' in (tmp_path / 'a.svg').read_text()
+        said = done.out.splitlines()[-1]
+        assert said.startswith('wrote a.png, a.svg: ')
+        return said.removeprefix('wrote a.png, a.svg: ')
+    return draw
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """An image that looks like a seven."""
+    path = tmp_path / 'photo.png'
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[1, 2:7] = pixels[2:7, 5] = 255
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_its_subjects(tools):
+    text = tools('visualize').format_help()
+    assert all(f'\n    {subject} ' in text for subject in SUBJECTS)
+
+
+def test_filters_and_kernels(drawn):
+    assert drawn('filters', NAME) == f'{NAME}: 64 filters of 1 x 1, the strongest first'
+    assert drawn('kernels', NAME) == (
+        f'{NAME}: 64 kernels of 3 x 3 in each block, the strongest first')
+
+
+def test_cam(drawn, photo):
+    assert drawn('cam', NAME, photo, '--class', '7') == f'{NAME}: where it looked'
+
+
+def test_a_run_is_a_model_too_and_a_file_is_named_for_its_subject(tool, trained, tmp_path,
+                                                                 monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model in (trained.parent, trained):
+        done = tool('visualize', 'kernels', model, experiment=False)
+        assert done.code == 0, done.err
+        assert '8 kernels of 3 x 3' in done.out
+    assert (tmp_path / 'kernels.png').is_file()
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['filters', 'convmixer-64-4_digit'], 'nearest: convmixer-64-4_digits'),
+    (['filters', NAME, '--out', 'x.bmp'], 'x.bmp: figures are drawn as .png or .svg'),
+    (['filters', NAME, '--out', '/proc/x.png'], '/proc/x.png cannot be written'),
+    (['kernels', '.'], '. is a folder without the config of a run'),
+    (['cam', NAME, 'nothing.png'], 'nothing.png'),
+    (['cam', NAME, 'nothing.png', '--method', 'magic'], "method is 'magic', expected one of cam"),
+    (['cam', NAME, 'nothing.png', '--class', 'ten'], 'there is no class ten'),
+])
+def test_a_wrong_input_is_one_line(bad_input, arguments, said):
+    assert said in bad_input('visualize', *arguments, experiment=False)
