@@ -1,6 +1,8 @@
 """Draw what a network is made of, and what it does with images.
 
     %(prog)s filters convmixer-768-32_3rdparty_in1k
+    %(prog)s cam convmixer-768-32_3rdparty_in1k image.jpg
+    %(prog)s confusion predictions.json
     %(prog)s SUBJECT --help
 
 MODEL is a model name, a config, the work dir of a run, or a checkpoint in one.
@@ -8,6 +10,8 @@ MODEL is a model name, a config, the work dir of a run, or a checkpoint in one.
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mmconvmixer.cli.common import run_command
@@ -15,6 +19,8 @@ from mmconvmixer.cli.common import run_command
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mmengine.model import BaseModel
+
+    from mmconvmixer.visualization.predictions_file import Predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,12 +87,61 @@ def _cam(model: str, checkpoint: str | None, images: list[str], **options: Any) 
     return plot_cam(_load(model, checkpoint), paths, name=model, **options)
 
 
+def _add_predictions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('source', metavar='PREDICTIONS|MODEL',
+                        help='predictions that tools/test.py --out FILE.json wrote, or a model, '
+                        'which is tested first')
+    parser.add_argument('--checkpoint', help='path, URL or name of other weights for a model')
+    parser.add_argument('--data', metavar='DIR',
+                        help='test a model on these images, one folder per class')
+
+
+def _predictions(source: str, checkpoint: str | None, data: str | None
+                 ) -> tuple['Predictions', str | None]:
+    """Return predictions, and the config of the model that made them if it is known."""
+    from mmconvmixer.visualization.predictions_file import read_predictions
+    if source.endswith(('.json', '.pkl', '.pickle')):
+        return read_predictions(source), None
+    from mmconvmixer.apis.evaluation import evaluate
+    from mmconvmixer.visualization.sources import source_of
+    config, weights = source_of(source, checkpoint)
+    # Windows cannot remove a folder with an open log file.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        out = Path(folder, f'{Path(source).absolute().stem}.json')
+        evaluate(config, weights, data=data, work_dir=f'{folder}/logs', out=str(out))
+        return read_predictions(out), config
+
+
+def _confusion(source: str, checkpoint: str | None, data: str | None) -> 'Figure':
+    from mmconvmixer.visualization.confusion import plot_confusion
+    return plot_confusion(_predictions(source, checkpoint, data)[0])
+
+
+def _add_images_of_predictions(parser: argparse.ArgumentParser) -> None:
+    _add_predictions(parser)
+    parser.add_argument('--config', help='config or model whose test set has the images, if they '
+                        'are not at the paths in PREDICTIONS')
+    parser.add_argument('--count', type=int, default=24, metavar='N',
+                        help='how many images to draw (default: 24)')
+
+
+def _worst(source: str, checkpoint: str | None, data: str | None, config: str | None,
+           count: int) -> 'Figure':
+    from mmconvmixer.visualization.predicted_images import PredictedImages
+    from mmconvmixer.visualization.predictions import plot_predictions
+    predictions, tested = _predictions(source, checkpoint, data)
+    return plot_predictions(predictions, PredictedImages(predictions, config or tested), count)
+
+
 # Subject -> what is drawn, a function that adds its arguments, and one that draws them.
 SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
                           Callable[..., 'Figure']]] = {
     'filters': ('the filters of the patch embedding', _add_model, _filters),
     'kernels': ('what mixes space in each block', _add_model, _kernels),
     'cam': ('where a classifier looked in images', _add_cam, _cam),
+    'predictions': ('test images with their predictions, the worst first',
+                    _add_images_of_predictions, _worst),
+    'confusion': ('what a classifier confuses', _add_predictions, _confusion),
 }
 
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,7 +39,7 @@ def photo(tmp_path):
 
 def test_its_subjects(tools):
     text = tools('visualize').format_help()
-    assert all(f'\n    {subject} ' in text for subject in SUBJECTS)
+    assert all(re.search(rf'^    {subject}\s', text, re.MULTILINE) for subject in SUBJECTS)
 
 
 def test_filters_and_kernels(drawn):
@@ -60,7 +62,35 @@ def test_a_run_is_a_model_too_and_a_file_is_named_for_its_subject(tool, trained,
     assert (tmp_path / 'kernels.png').is_file()
 
 
+@pytest.fixture(scope='module')
+def predictions(evaluate, trained, tmp_path_factory):
+    """Predictions of the toy network for the digits, and how many are right."""
+    folder = tmp_path_factory.mktemp('predictions')
+    out = folder / 'toy.json'
+    return out, evaluate(trained, folder / 'logs', out=str(out))['accuracy/top1']
+
+
+def test_confusion_and_predictions_of_a_file(drawn, predictions):
+    file, accuracy = predictions
+    assert drawn('confusion', file) == f'toy: {accuracy:.2f}% of 599 images are right'
+    wrong = round(599 * (100 - accuracy) / 100)
+    assert drawn('predictions', file, '--count', '5', '--config', NAME) == (
+        f'toy: {wrong} of 599 images are wrong; the worst 5')
+
+
+def test_confusion_and_predictions_of_a_run_which_is_tested_first(drawn, predictions, trained,
+                                                                 tmp_path):
+    _, accuracy = predictions
+    name = trained.parent.name
+    assert drawn('confusion', trained.parent) == f'{name}: {accuracy:.2f}% of 599 images are right'
+    assert drawn('predictions', trained).startswith('epoch_1: ')
+    assert not list(tmp_path.glob('work_dirs'))
+
+
 @pytest.mark.parametrize('arguments, said', [
+    (['confusion', 'nothing.json'], 'nothing.json cannot be read'),
+    (['confusion', 'nothing'], 'nothing is neither a file nor a model'),
+    (['predictions', 'nothing.pkl'], 'nothing.pkl is a pickle'),
     (['filters', 'convmixer-64-4_digit'], 'nearest: convmixer-64-4_digits'),
     (['filters', NAME, '--out', 'x.bmp'], 'x.bmp: figures are drawn as .png or .svg'),
     (['filters', NAME, '--out', '/proc/x.png'], '/proc/x.png cannot be written'),

@@ -3,6 +3,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mmconvmixer import get_model
+from mmconvmixer.visualization.predictions_file import Predictions
 
 
 @pytest.fixture(scope='session')
@@ -33,6 +34,21 @@ def digit_images():
     """Images of the digits 0 to 9, (8, 8) uint8 each."""
     from sklearn.datasets import load_digits
     return [np.rint(image * (255 / 16)).astype(np.uint8) for image in load_digits().images[:10]]
+
+
+@pytest.fixture(scope='session')
+def predicted():
+    """Make predictions of classes `names` from true labels and predicted ones, or from scores."""
+    def make(labels, taken=None, scores=None, names=None, paths=None, name='mine'):
+        labels = np.asarray(labels)
+        if scores is not None:
+            scores = np.asarray(scores, np.float32)
+            taken = scores.argmax(axis=1)
+        taken = np.asarray(taken)
+        count = max(labels.max(), taken.max()) + 1 if scores is None else scores.shape[1]
+        return Predictions(name, labels, taken, scores, paths or [None] * len(labels),
+                           list(names or map(str, range(count))))
+    return make
 
 
 @pytest.fixture(scope='session')
