@@ -43,6 +43,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_and_images(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
+    _add_images(parser)
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('images', nargs='+', metavar='IMAGE',
                         help='path or URL of an image, or a folder of images')
 
@@ -133,6 +137,24 @@ def _worst(source: str, checkpoint: str | None, data: str | None, config: str | 
     return plot_predictions(predictions, PredictedImages(predictions, config or tested), count)
 
 
+def _add_augment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', metavar='CONFIG', help='config of a training, or a model name')
+    _add_images(parser)
+    parser.add_argument('--rows', type=int, default=6, metavar='N',
+                        help='how many random draws to show (default: 6)')
+    parser.add_argument('--seed', type=int, default=0, metavar='N',
+                        help='seed of the draws (default: 0)')
+
+
+def _augment(config: str, images: list[str], **options: Any) -> 'Figure':
+    from mmconvmixer.visualization.augment import plot_augmentation
+    from mmconvmixer.visualization.sources import source_of
+    from mmconvmixer.zoo import load_config
+    paths = _paths(images)
+    return plot_augmentation(load_config(source_of(config)[0]), paths, name=Path(config).stem,
+                             **options)
+
+
 # Subject -> what is drawn, a function that adds its arguments, and one that draws them.
 SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
                           Callable[..., 'Figure']]] = {
@@ -142,6 +164,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
     'predictions': ('test images with their predictions, the worst first',
                     _add_images_of_predictions, _worst),
     'confusion': ('what a classifier confuses', _add_predictions, _confusion),
+    'augment': ('what training does to images, step by step', _add_augment, _augment),
 }
 
 
@@ -152,7 +175,7 @@ def run(subject: str, out: list[str] | None, **options: Any) -> None:
     check_image_paths(paths)
     figure = SUBJECTS[subject][2](**options)
     save_figure(figure, paths)
-    title = figure.get_suptitle().replace(r'\$', '$')
+    title = ' '.join(figure.get_suptitle().replace(r'\$', '$').split())
     print(f'wrote {", ".join(paths)}: {title}')
 
 

@@ -16,7 +16,7 @@ from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.errors import BadConfig, UnknownOption, nearest
 from mmconvmixer.visualization.grad_cam import METHODS, grad_cam
 from mmconvmixer.visualization.inputs import network_images
-from mmconvmixer.visualization.save import literal, new_figure
+from mmconvmixer.visualization.save import add_title, literal, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ def plot_cam(model: BaseModel, images: Sequence[ImageInput], label: int | str | 
     bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=25)
     bar.set_label('contribution to the logit' if method == EXACT else
                   f'{method}, relative', fontsize=11)
-    figure.suptitle(f'{literal(name)}: where it looked', fontsize=13)
+    add_title(figure, f'{literal(name)}: where it looked')
     return figure
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmconvmixer.visualization.predictions_file import Predictions
-from mmconvmixer.visualization.save import literal, new_figure
+from mmconvmixer.visualization.save import add_title, literal, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,8 @@ def plot_confusion(predictions: Predictions, pairs: int = PAIRS) -> 'Figure':
                                                         for each in order])
     _draw_pairs(right, most_confused(counts, pairs), counts, predictions.classes)
     accuracy = np.diag(counts).sum() / max(counts.sum(), 1)
-    figure.suptitle(f'{literal(predictions.name)}: {accuracy:.2%} of {counts.sum():,} images are '
-                    'right', fontsize=14)
+    add_title(figure, f'{literal(predictions.name)}: {accuracy:.2%} of {counts.sum():,} images are '
+              'right')
     return figure
 
 

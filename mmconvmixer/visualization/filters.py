@@ -5,7 +5,7 @@ import numpy as np
 from torch import nn
 
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.visualization.save import literal, new_figure
+from mmconvmixer.visualization.save import add_title, literal, new_figure
 from mmconvmixer.visualization.tiles import columns_for, tiled
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def plot_filters(model: nn.Module, name: str = 'network') -> 'Figure':
     axes = figure.subplots()
     axes.imshow(sheet, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
     axes.set_axis_off()
-    figure.suptitle(f'{literal(name)}: {count} filters of {size} x {size}, the strongest first',
-                    fontsize=13)
+    add_title(figure, f'{literal(name)}: {count} filters of {size} x {size}, the strongest first')
     return figure
 
 

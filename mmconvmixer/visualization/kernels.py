@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmconvmixer.errors import BadConfig
-from mmconvmixer.visualization.save import literal, new_figure
+from mmconvmixer.visualization.save import add_title, literal, new_figure
 from mmconvmixer.visualization.tiles import columns_for, tiled
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def plot_kernels(model: nn.Module, name: str = 'network') -> 'Figure':
     bar.ax.set_yticklabels(['negative', '0', 'positive'], fontsize=11)
     count, shown = len(blocks[0]), len(chosen[0])
     how_many = f'{shown} of {count}' if shown < count else str(count)
-    figure.suptitle(f'{literal(name)}: {how_many} kernels of {height} x {width} in each block, '
-                    'the strongest first', fontsize=13)
+    add_title(figure, f'{literal(name)}: {how_many} kernels of {height} x {width} in each block, '
+              'the strongest first')
     return figure
 
 

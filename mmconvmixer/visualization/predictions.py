@@ -6,7 +6,7 @@ import numpy as np
 
 from mmconvmixer.errors import UnknownOption
 from mmconvmixer.visualization.predictions_file import Predictions
-from mmconvmixer.visualization.save import literal, new_figure
+from mmconvmixer.visualization.save import add_title, literal, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +38,8 @@ def plot_predictions(predictions: Predictions, images: Any, count: int = 24) -> 
     chosen = worst_first(predictions)[:count]
     figure = grid_of_images(predictions, images, chosen)
     wrong = int((~predictions.right).sum())
-    figure.suptitle(f'{literal(predictions.name)}: {wrong:,} of {len(predictions.labels):,} images '
-                    f'are wrong; the worst {len(chosen)}', fontsize=14)
+    add_title(figure, f'{literal(predictions.name)}: {wrong:,} of {len(predictions.labels):,} '
+              f'images are wrong; the worst {len(chosen)}')
     return figure
 
 

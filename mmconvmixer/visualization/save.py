@@ -1,4 +1,5 @@
 """Write figures to image files, and what the figures have in common."""
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,12 @@ def new_figure(width: float, height: float) -> 'Figure':
     """Return a figure of this size in inches whose parts make room for each other."""
     from matplotlib.figure import Figure
     return Figure(figsize=(width, height), dpi=DPI, layout='constrained')
+
+
+def add_title(figure: 'Figure', text: str) -> None:
+    """Give a figure a title, in as many lines as its width asks for."""
+    characters = max(10, int(9 * figure.get_figwidth()))
+    figure.suptitle(textwrap.fill(text, characters), fontsize=13)
 
 
 def literal(text: object, most: int = 60) -> str:

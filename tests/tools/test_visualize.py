@@ -52,6 +52,10 @@ def test_cam(drawn, photo):
     assert drawn('cam', NAME, photo, '--class', '7') == f'{NAME}: where it looked'
 
 
+def test_augment(drawn, photo):
+    assert drawn('augment', NAME, photo, '--rows', '2') == f'{NAME}: what training does to images'
+
+
 def test_a_run_is_a_model_too_and_a_file_is_named_for_its_subject(tool, trained, tmp_path,
                                                                  monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -88,6 +92,8 @@ def test_confusion_and_predictions_of_a_run_which_is_tested_first(drawn, predict
 
 
 @pytest.mark.parametrize('arguments, said', [
+    (['augment', NAME, 'nothing.png'], 'nothing.png'),
+    (['augment', 'nothing.py', 'nothing.png'], 'config nothing.py is not there'),
     (['confusion', 'nothing.json'], 'nothing.json cannot be read'),
     (['confusion', 'nothing'], 'nothing is neither a file nor a model'),
     (['predictions', 'nothing.pkl'], 'nothing.pkl is a pickle'),

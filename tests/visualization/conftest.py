@@ -63,10 +63,11 @@ def texts():
 
 @pytest.fixture(scope='session')
 def nothing_cut_off():
-    """Whether every axes, with its texts, lies inside of its figure."""
+    """Whether the title and every axes, with its texts, lie inside of a figure."""
     def check(figure):
         FigureCanvasAgg(figure).draw()
         boxes = [axes.get_tightbbox() for axes in figure.axes]
+        boxes.append(figure._suptitle.get_window_extent())
         return all(box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1
                    and box.y1 <= figure.bbox.y1 + 1 for box in boxes if box is not None)
     return check
