@@ -91,6 +91,12 @@ def _cam(model: str, checkpoint: str | None, images: list[str], **options: Any) 
     return plot_cam(_load(model, checkpoint), paths, name=model, **options)
 
 
+def _features(model: str, checkpoint: str | None, images: list[str]) -> 'Figure':
+    from mmconvmixer.visualization.features import plot_features
+    paths = _paths(images)
+    return plot_features(_load(model, checkpoint), paths, model)
+
+
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='PREDICTIONS|MODEL',
                         help='predictions that tools/test.py --out FILE.json wrote, or a model, '
@@ -161,6 +167,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
     'filters': ('the filters of the patch embedding', _add_model, _filters),
     'kernels': ('what mixes space in each block', _add_model, _kernels),
     'cam': ('where a classifier looked in images', _add_cam, _cam),
+    'features': ('what feature maps distinguish, as colors', _add_model_and_images, _features),
     'predictions': ('test images with their predictions, the worst first',
                     _add_images_of_predictions, _worst),
     'confusion': ('what a classifier confuses', _add_predictions, _confusion),

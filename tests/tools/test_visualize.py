@@ -52,6 +52,10 @@ def test_cam(drawn, photo):
     assert drawn('cam', NAME, photo, '--class', '7') == f'{NAME}: where it looked'
 
 
+def test_features(drawn, photo):
+    assert drawn('features', NAME, photo).startswith(f'{NAME}: features by their principal')
+
+
 def test_augment(drawn, photo):
     assert drawn('augment', NAME, photo, '--rows', '2') == f'{NAME}: what training does to images'
 
