@@ -143,6 +143,20 @@ def _worst(source: str, checkpoint: str | None, data: str | None, config: str | 
     return plot_predictions(predictions, PredictedImages(predictions, config or tested), count)
 
 
+def _add_tsne(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    parser.add_argument('--data', metavar='DIR',
+                        help="images to use, one folder per class (default: the config's test set)")
+    parser.add_argument('--images', dest='count', type=int, default=1000, metavar='N',
+                        help='how many, drawn at random (default: 1000)')
+
+
+def _tsne(model: str, checkpoint: str | None, data: str | None, count: int) -> 'Figure':
+    from mmconvmixer.visualization.labelled_features import labelled_features
+    from mmconvmixer.visualization.tsne import plot_tsne
+    return plot_tsne(labelled_features(_load(model, checkpoint), count, data), model)
+
+
 def _add_augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help='config of a training, or a model name')
     _add_images(parser)
@@ -171,6 +185,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
     'predictions': ('test images with their predictions, the worst first',
                     _add_images_of_predictions, _worst),
     'confusion': ('what a classifier confuses', _add_predictions, _confusion),
+    'tsne': ('how features of test images lie, in two dimensions', _add_tsne, _tsne),
     'augment': ('what training does to images, step by step', _add_augment, _augment),
 }
 

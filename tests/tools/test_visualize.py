@@ -56,6 +56,11 @@ def test_features(drawn, photo):
     assert drawn('features', NAME, photo).startswith(f'{NAME}: features by their principal')
 
 
+def test_tsne(drawn):
+    assert drawn('tsne', NAME, '--images', '30').startswith(
+        f'{NAME}: features of 30 test images by t-SNE; crosses are the ')
+
+
 def test_augment(drawn, photo):
     assert drawn('augment', NAME, photo, '--rows', '2') == f'{NAME}: what training does to images'
 
@@ -96,6 +101,8 @@ def test_confusion_and_predictions_of_a_run_which_is_tested_first(drawn, predict
 
 
 @pytest.mark.parametrize('arguments, said', [
+    (['tsne', NAME, '--images', '0'], '(--images) is 0, expected 2 or more'),
+    (['tsne', NAME, '--data', 'nowhere'], 'nowhere, which is not there'),
     (['augment', NAME, 'nothing.png'], 'nothing.png'),
     (['augment', 'nothing.py', 'nothing.png'], 'config nothing.py is not there'),
     (['confusion', 'nothing.json'], 'nothing.json cannot be read'),
