@@ -129,10 +129,14 @@ def _confusion(source: str, checkpoint: str | None, data: str | None) -> 'Figure
 
 def _add_images_of_predictions(parser: argparse.ArgumentParser) -> None:
     _add_predictions(parser)
-    parser.add_argument('--config', help='config or model whose test set has the images, if they '
-                        'are not at the paths in PREDICTIONS')
+    _add_config_of_images(parser)
     parser.add_argument('--count', type=int, default=24, metavar='N',
                         help='how many images to draw (default: 24)')
+
+
+def _add_config_of_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--config', help='config or model whose test set has the images, if they '
+                        'are not at the paths in PREDICTIONS')
 
 
 def _worst(source: str, checkpoint: str | None, data: str | None, config: str | None,
@@ -141,6 +145,27 @@ def _worst(source: str, checkpoint: str | None, data: str | None, config: str | 
     from mmconvmixer.visualization.predictions import plot_predictions
     predictions, tested = _predictions(source, checkpoint, data)
     return plot_predictions(predictions, PredictedImages(predictions, config or tested), count)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    for name in ('first', 'second'):
+        parser.add_argument(name, metavar='PREDICTIONS|MODEL',
+                            help='predictions that tools/test.py --out FILE.json wrote, or a '
+                            'model, which is tested first')
+    parser.add_argument('--data', metavar='DIR',
+                        help='test models on these images, one folder per class')
+    _add_config_of_images(parser)
+    parser.add_argument('--count', type=int, default=6, metavar='N',
+                        help='images for each of the two, 0 for none (default: 6)')
+
+
+def _compare(first: str, second: str, data: str | None, config: str | None, count: int
+             ) -> 'Figure':
+    from mmconvmixer.visualization.compare import plot_compare
+    from mmconvmixer.visualization.predicted_images import PredictedImages
+    one, tested = _predictions(first, None, data)
+    other, _ = _predictions(second, None, data)
+    return plot_compare(one, other, PredictedImages(one, config or tested), count)
 
 
 def _add_tsne(parser: argparse.ArgumentParser) -> None:
@@ -167,11 +192,11 @@ def _add_augment(parser: argparse.ArgumentParser) -> None:
 
 
 def _augment(config: str, images: list[str], **options: Any) -> 'Figure':
-    from mmconvmixer.visualization.augment import plot_augmentation
+    from mmconvmixer.visualization.augment import plot_augment
     from mmconvmixer.visualization.sources import source_of
     from mmconvmixer.zoo import load_config
     paths = _paths(images)
-    return plot_augmentation(load_config(source_of(config)[0]), paths, name=Path(config).stem,
+    return plot_augment(load_config(source_of(config)[0]), paths, name=Path(config).stem,
                              **options)
 
 
@@ -185,6 +210,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
     'predictions': ('test images with their predictions, the worst first',
                     _add_images_of_predictions, _worst),
     'confusion': ('what a classifier confuses', _add_predictions, _confusion),
+    'compare': ('how two classifiers differ on one test set', _add_compare, _compare),
     'tsne': ('how features of test images lie, in two dimensions', _add_tsne, _tsne),
     'augment': ('what training does to images, step by step', _add_augment, _augment),
 }

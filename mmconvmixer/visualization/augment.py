@@ -33,7 +33,7 @@ _CONVERSIONS = ('NumpyToPIL', 'PILToNumpy', 'PackInputs')
 Stage = tuple[str, list[np.ndarray]]
 
 
-def plot_augmentation(config: Config, images: Sequence[ImageInput], rows: int = 6, seed: int = 0,
+def plot_augment(config: Config, images: Sequence[ImageInput], rows: int = 6, seed: int = 0,
                       name: str = 'network') -> 'Figure':
     """Draw images before training and after each step of its pipeline, one draw in each row.
 

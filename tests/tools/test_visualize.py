@@ -91,6 +91,12 @@ def test_confusion_and_predictions_of_a_file(drawn, predictions):
         f'toy: {wrong} of 599 images are wrong; the worst 5')
 
 
+def test_compare_predictions_with_a_model(drawn, predictions):
+    file, accuracy = predictions
+    assert drawn('compare', file, NAME, '--config', NAME, '--count', '2').startswith(
+        f'toy {accuracy:.2f} %, {NAME} 99.00 % of 599 images: ')
+
+
 def test_confusion_and_predictions_of_a_run_which_is_tested_first(drawn, predictions, trained,
                                                                  tmp_path):
     _, accuracy = predictions
@@ -107,6 +113,7 @@ def test_confusion_and_predictions_of_a_run_which_is_tested_first(drawn, predict
     (['augment', 'nothing.py', 'nothing.png'], 'config nothing.py is not there'),
     (['confusion', 'nothing.json'], 'nothing.json cannot be read'),
     (['confusion', 'nothing'], 'nothing is neither a file nor a model'),
+    (['compare', 'nothing.json', 'nothing.json'], 'nothing.json cannot be read'),
     (['predictions', 'nothing.pkl'], 'nothing.pkl is a pickle'),
     (['filters', 'convmixer-64-4_digit'], 'nearest: convmixer-64-4_digits'),
     (['filters', NAME, '--out', 'x.bmp'], 'x.bmp: figures are drawn as .png or .svg'),

@@ -5,7 +5,7 @@ from mmengine import Config
 
 from mmconvmixer import zoo
 from mmconvmixer.errors import BadConfig, BadImage, UnknownOption
-from mmconvmixer.visualization.augment import augmentation_stages, plot_augmentation
+from mmconvmixer.visualization.augment import augmentation_stages, plot_augment
 
 RED = np.zeros((32, 32, 3), np.uint8)
 RED[..., 2] = 200  # BGR
@@ -80,7 +80,7 @@ def test_an_image_of_another_size_gets_the_size_that_the_data_set_has():
 
 
 def test_a_gray_network_and_the_papers_recipe(digit_images, texts, nothing_cut_off):
-    figure = plot_augmentation(zoo.load_config('convmixer-64-4_digits'), digit_images[:2], rows=3,
+    figure = plot_augment(zoo.load_config('convmixer-64-4_digits'), digit_images[:2], rows=3,
                                name='mine')
     assert [axes.get_title() for axes in figure.axes[:2]] == ['image', 'RandomAffine']
     assert len(figure.axes) == 6 and nothing_cut_off(figure)
