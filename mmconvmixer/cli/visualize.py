@@ -11,16 +11,14 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mmconvmixer.cli.common import run_command
+from mmconvmixer.cli.predictions_of import predictions_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mmengine.model import BaseModel
-
-    from mmconvmixer.visualization.predictions_file import Predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,25 +104,9 @@ def _add_predictions(parser: argparse.ArgumentParser) -> None:
                         help='test a model on these images, one folder per class')
 
 
-def _predictions(source: str, checkpoint: str | None, data: str | None
-                 ) -> tuple['Predictions', str | None]:
-    """Return predictions, and the config of the model that made them if it is known."""
-    from mmconvmixer.visualization.predictions_file import read_predictions
-    if source.endswith(('.json', '.pkl', '.pickle')):
-        return read_predictions(source), None
-    from mmconvmixer.apis.evaluation import evaluate
-    from mmconvmixer.visualization.sources import source_of
-    config, weights = source_of(source, checkpoint)
-    # Windows cannot remove a folder with an open log file.
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        out = Path(folder, f'{Path(source).absolute().stem}.json')
-        evaluate(config, weights, data=data, work_dir=f'{folder}/logs', out=str(out))
-        return read_predictions(out), config
-
-
 def _confusion(source: str, checkpoint: str | None, data: str | None) -> 'Figure':
     from mmconvmixer.visualization.confusion import plot_confusion
-    return plot_confusion(_predictions(source, checkpoint, data)[0])
+    return plot_confusion(predictions_of(source, checkpoint, data)[0])
 
 
 def _add_images_of_predictions(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +125,7 @@ def _worst(source: str, checkpoint: str | None, data: str | None, config: str | 
            count: int) -> 'Figure':
     from mmconvmixer.visualization.predicted_images import PredictedImages
     from mmconvmixer.visualization.predictions import plot_predictions
-    predictions, tested = _predictions(source, checkpoint, data)
+    predictions, tested = predictions_of(source, checkpoint, data)
     return plot_predictions(predictions, PredictedImages(predictions, config or tested), count)
 
 
@@ -163,8 +145,8 @@ def _compare(first: str, second: str, data: str | None, config: str | None, coun
              ) -> 'Figure':
     from mmconvmixer.visualization.compare import plot_compare
     from mmconvmixer.visualization.predicted_images import PredictedImages
-    one, tested = _predictions(first, None, data)
-    other, _ = _predictions(second, None, data)
+    one, tested = predictions_of(first, None, data)
+    other, _ = predictions_of(second, None, data)
     return plot_compare(one, other, PredictedImages(one, config or tested), count)
 
 
