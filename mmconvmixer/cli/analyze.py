@@ -12,18 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mmconvmixer.cli.common import run_command
+from mmconvmixer.cli.predictions_of import add_config_of_images, add_source, predictions_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('source', metavar='RUN|PREDICTIONS',
-                        help='work dir of a run, predictions that tools/test.py --out FILE.json '
-                        'wrote, a model name, a config or a checkpoint')
-    parser.add_argument('--checkpoint', help='path, URL or name of other weights for a model')
-    parser.add_argument('--data', metavar='DIR',
-                        help='test a model on these images, one folder per class')
-    parser.add_argument('--config', help='config or model whose test set has the images, if they '
-                        'are not at the paths in PREDICTIONS')
+    add_source(parser, 'RUN|PREDICTIONS')
+    add_config_of_images(parser)
     parser.add_argument('--out', default='report.html', metavar='FILE',
                         help='page to write, .html (default: report.html)')
 
@@ -33,7 +28,6 @@ def run(source: str, checkpoint: str | None, data: str | None, config: str | Non
     """Test a model if need be, and write the page."""
     from mmconvmixer._support.atomic_write import atomic_write
     from mmconvmixer.checkpoints.run_record import read_run_record
-    from mmconvmixer.cli.predictions_of import predictions_of
     from mmconvmixer.errors import OutputNotWritable
     from mmconvmixer.visualization.predicted_images import PredictedImages
     from mmconvmixer.visualization.report import report

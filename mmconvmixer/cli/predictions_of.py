@@ -1,10 +1,33 @@
 """The predictions of what a user names: a file of them, or a model, which is tested first."""
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmconvmixer.visualization.predictions_file import Predictions
+
+
+def add_source(parser: argparse.ArgumentParser, metavar: str) -> None:
+    """Add the arguments of `predictions_of`."""
+    parser.add_argument('source', metavar=metavar,
+                        help='predictions that tools/test.py --out FILE.json wrote, or a model, '
+                        'a config, the work dir of a run or a checkpoint in one, which is tested '
+                        'first')
+    parser.add_argument('--checkpoint', help='path, URL or name of other weights for a model')
+    add_data(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add `--data`, the images that a model is tested on."""
+    parser.add_argument('--data', metavar='DIR',
+                        help='test a model on these images, one folder per class')
+
+
+def add_config_of_images(parser: argparse.ArgumentParser) -> None:
+    """Add `--config`, for images that are not at the paths in a file of predictions."""
+    parser.add_argument('--config', help='config or model whose test set has the images, if they '
+                        'are not at the paths in PREDICTIONS')
 
 
 def predictions_of(source: str, checkpoint: str | None, data: str | None

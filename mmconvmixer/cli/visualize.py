@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmconvmixer.cli.common import run_command
-from mmconvmixer.cli.predictions_of import predictions_of
+from mmconvmixer.cli.predictions_of import (
+    add_config_of_images,
+    add_data,
+    add_source,
+    predictions_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,12 +101,7 @@ def _features(model: str, checkpoint: str | None, images: list[str]) -> 'Figure'
 
 
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('source', metavar='PREDICTIONS|MODEL',
-                        help='predictions that tools/test.py --out FILE.json wrote, or a model, '
-                        'which is tested first')
-    parser.add_argument('--checkpoint', help='path, URL or name of other weights for a model')
-    parser.add_argument('--data', metavar='DIR',
-                        help='test a model on these images, one folder per class')
+    add_source(parser, 'PREDICTIONS|MODEL')
 
 
 def _confusion(source: str, checkpoint: str | None, data: str | None) -> 'Figure':
@@ -111,14 +111,9 @@ def _confusion(source: str, checkpoint: str | None, data: str | None) -> 'Figure
 
 def _add_images_of_predictions(parser: argparse.ArgumentParser) -> None:
     _add_predictions(parser)
-    _add_config_of_images(parser)
+    add_config_of_images(parser)
     parser.add_argument('--count', type=int, default=24, metavar='N',
                         help='how many images to draw (default: 24)')
-
-
-def _add_config_of_images(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--config', help='config or model whose test set has the images, if they '
-                        'are not at the paths in PREDICTIONS')
 
 
 def _worst(source: str, checkpoint: str | None, data: str | None, config: str | None,
@@ -132,11 +127,9 @@ def _worst(source: str, checkpoint: str | None, data: str | None, config: str | 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     for name in ('first', 'second'):
         parser.add_argument(name, metavar='PREDICTIONS|MODEL',
-                            help='predictions that tools/test.py --out FILE.json wrote, or a '
-                            'model, which is tested first')
-    parser.add_argument('--data', metavar='DIR',
-                        help='test models on these images, one folder per class')
-    _add_config_of_images(parser)
+                            help=f'the {name}, as for confusion')
+    add_data(parser)
+    add_config_of_images(parser)
     parser.add_argument('--count', type=int, default=6, metavar='N',
                         help='images for each of the two, 0 for none (default: 6)')
 
