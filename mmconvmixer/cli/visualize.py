@@ -100,6 +100,12 @@ def _features(model: str, checkpoint: str | None, images: list[str]) -> 'Figure'
     return plot_features(_load(model, checkpoint), paths, model)
 
 
+def _receptive_field(model: str, checkpoint: str | None, images: list[str]) -> 'Figure':
+    from mmconvmixer.visualization.receptive_field import plot_receptive_field
+    paths = _paths(images)
+    return plot_receptive_field(_load(model, checkpoint), paths, model)
+
+
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
     add_source(parser, 'PREDICTIONS|MODEL')
 
@@ -182,6 +188,8 @@ SUBJECTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None],
     'kernels': ('what mixes space in each block', _add_model, _kernels),
     'cam': ('where a classifier looked in images', _add_cam, _cam),
     'features': ('what feature maps distinguish, as colors', _add_model_and_images, _features),
+    'receptive-field': ('what pixels a feature depends on', _add_model_and_images,
+                        _receptive_field),
     'predictions': ('test images with their predictions, the worst first',
                     _add_images_of_predictions, _worst),
     'confusion': ('what a classifier confuses', _add_predictions, _confusion),

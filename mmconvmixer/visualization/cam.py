@@ -14,6 +14,7 @@ from torch import Tensor
 from mmconvmixer.datasets.image_forms import ImageInput
 from mmconvmixer.datasets.same_classes import distinct_names
 from mmconvmixer.errors import BadConfig, UnknownOption, nearest
+from mmconvmixer.visualization.features import as_map
 from mmconvmixer.visualization.grad_cam import METHODS, grad_cam
 from mmconvmixer.visualization.inputs import network_images
 from mmconvmixer.visualization.save import add_title, literal, new_figure
@@ -121,15 +122,9 @@ def exact_map(model: BaseModel, inputs: Tensor, label: int | None = None) -> Map
     features = model.backbone(inputs)
     logits = model.head(model.neck(features))[0]
     label = int(logits.argmax()) if label is None else label
-    on_grid = as_grid(model, features[-1])[0]
+    on_grid = as_map(model.backbone, features[-1])[0]
     values = torch.einsum('c,chw->hw', model.head.fc.weight[label], on_grid) / on_grid[0].numel()
     return Map(label, float(logits.softmax(0)[label]), values.float().cpu().numpy())
-
-
-def as_grid(model: BaseModel, features: Tensor) -> Tensor:
-    """Return features (N, C, H, W), also those that an MLP-Mixer gives as (N, C, positions)."""
-    return features if features.ndim == 4 else features.unflatten(
-        2, model.backbone.patch_resolution)
 
 
 def class_names_of(model: BaseModel) -> list[str]:

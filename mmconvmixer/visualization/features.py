@@ -91,17 +91,24 @@ def feature_maps(model: BaseModel, inputs: Sequence[Tensor], blocks: Sequence[in
     """
     backbone: Any = getattr(model, 'backbone', model)
     by_block: list[list[np.ndarray]] = [[] for _ in blocks]
-    with _returning(backbone, list(blocks)):
+    with returning(backbone, list(blocks)):
         for image in inputs:
             for maps, features in zip(by_block, backbone(image), strict=True):
-                if isinstance(features, Tensor) and features.ndim == 3 and hasattr(
-                        backbone, 'patch_resolution'):
-                    features = features.unflatten(2, backbone.patch_resolution)
-                if not isinstance(features, Tensor) or features.ndim != 4:
-                    raise BadConfig(f'{type(backbone).__name__} does not give feature maps '
-                                    '(N, C, H, W)')
-                maps.append(features[0].float().cpu().numpy())
+                maps.append(as_map(backbone, features)[0].float().cpu().numpy())
     return by_block
+
+
+def as_map(backbone: Any, output: object) -> Tensor:
+    """Return what a block gives as (N, C, H, W); an MLP-Mixer's may be (N, C, positions).
+
+    Raises:
+        BadConfig: it is not a feature map.
+    """
+    if isinstance(output, Tensor) and output.ndim == 3 and hasattr(backbone, 'patch_resolution'):
+        output = output.unflatten(2, backbone.patch_resolution)
+    if not isinstance(output, Tensor) or output.ndim != 4:
+        raise BadConfig(f'{type(backbone).__name__} does not give feature maps (N, C, H, W)')
+    return output
 
 
 def as_colors(maps: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:
@@ -132,7 +139,8 @@ def as_colors(maps: Sequence[np.ndarray]) -> tuple[list[np.ndarray], float]:
 
 
 @contextmanager
-def _returning(backbone: Any, blocks: list[int]) -> Iterator[None]:
+def returning(backbone: Any, blocks: list[int]) -> Iterator[None]:
+    """Let a backbone return the feature maps of these blocks for a while."""
     before, backbone.out_indices = backbone.out_indices, blocks
     try:
         yield

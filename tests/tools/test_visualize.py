@@ -56,6 +56,11 @@ def test_features(drawn, photo):
     assert drawn('features', NAME, photo).startswith(f'{NAME}: features by their principal')
 
 
+def test_receptive_field(drawn, photo):
+    assert drawn('receptive-field', NAME, photo) == (
+        f'{NAME}: what the middle of a feature map depends on')
+
+
 def test_tsne(drawn):
     assert drawn('tsne', NAME, '--images', '30').startswith(
         f'{NAME}: features of 30 test images by t-SNE; crosses are the ')
