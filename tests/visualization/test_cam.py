@@ -1,9 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from mmconvmixer import get_model
-from mmconvmixer.errors import BadConfig, BadImage, UnknownOption
+from mmconvmixer.errors import BadConfig, BadImage, MissingPackage, UnknownOption
 from mmconvmixer.visualization.cam import (
     class_names_of,
     class_number,
@@ -95,3 +97,9 @@ def test_what_has_no_exact_map_is_refused(digits, digit_images):
         plot_cam(digits, digit_images[:1], method='cam', layer='backbone.stem')
     with pytest.raises(BadImage, match=r'nothing\.png'):
         plot_cam(digits, ['nothing.png'])
+
+
+def test_without_grad_cam_its_methods_say_what_to_install(digits, digit_images, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
+    with pytest.raises(MissingPackage, match=r"needs grad-cam: pip install 'mmconvmixer\[visual"):
+        plot_cam(digits, digit_images[:1], method='layercam')
