@@ -11,7 +11,8 @@ from mmconvmixer.visualization.tiles import columns_for, tiled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH = 9  # inches
+WIDTH, WIDE = 9, 13  # inches; the latter for more than `MANY` filters
+MANY = 800
 
 
 def plot_filters(model: nn.Module, name: str = 'network') -> 'Figure':
@@ -33,7 +34,8 @@ def plot_filters(model: nn.Module, name: str = 'network') -> 'Figure':
     drawn = 0.5 + filters / np.maximum(2 * largest, np.finfo(np.float32).tiny)
     columns = columns_for(count)
     sheet = tiled(drawn if channels == 3 else drawn[..., 0], columns)
-    figure = new_figure(WIDTH, WIDTH * sheet.shape[0] / sheet.shape[1] + 0.5)
+    width = WIDE if count > MANY else WIDTH
+    figure = new_figure(width, width * sheet.shape[0] / sheet.shape[1] + 0.5)
     axes = figure.subplots()
     axes.imshow(sheet, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
     axes.set_axis_off()

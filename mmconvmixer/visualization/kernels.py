@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IN_BLOCK = 64  # kernels drawn of a block
-WIDTH = 10  # inches
+FEWER = 25  # the same, of more than `FEW_BLOCKS` blocks, so that they are large enough
+FEW_BLOCKS = 12
+WIDTH = 11  # inches
 BAR = 1.4  # inches for the color bar
 
 
@@ -21,7 +23,8 @@ def plot_kernels(model: nn.Module, name: str = 'network') -> 'Figure':
     """Draw kernels of every block, from the first to the last.
 
     Red is positive, blue is negative, and each kernel is scaled to its own largest weight. Of
-    many kernels, 64 are drawn, at equal steps from the strongest to the weakest.
+    many kernels, 64 are drawn (25 where there are more than 12 blocks), at equal steps from the
+    strongest to the weakest.
 
     Args:
         model: a classifier or a backbone.
@@ -31,7 +34,8 @@ def plot_kernels(model: nn.Module, name: str = 'network') -> 'Figure':
         BadConfig: the network has neither depthwise convolutions nor token-mixing layers.
     """
     blocks = kernels_of(model)
-    chosen = [_at_equal_steps(kernels) for kernels in blocks]
+    most = IN_BLOCK if len(blocks) <= FEW_BLOCKS else FEWER
+    chosen = [_at_equal_steps(kernels, most) for kernels in blocks]
     columns = columns_for(len(blocks))
     rows = -(-len(blocks) // columns)
     side = columns_for(len(chosen[0]))
@@ -85,7 +89,7 @@ def _by_norm(weights: Tensor) -> np.ndarray:
     return weights[weights.flatten(1).norm(dim=1).argsort(descending=True, stable=True)].numpy()
 
 
-def _at_equal_steps(kernels: np.ndarray) -> np.ndarray:
-    if len(kernels) <= IN_BLOCK:
+def _at_equal_steps(kernels: np.ndarray, most: int) -> np.ndarray:
+    if len(kernels) <= most:
         return kernels
-    return kernels[torch.linspace(0, len(kernels) - 1, IN_BLOCK).round().long().numpy()]
+    return kernels[torch.linspace(0, len(kernels) - 1, most).round().long().numpy()]

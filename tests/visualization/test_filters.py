@@ -54,6 +54,13 @@ def test_the_title_names_the_network_and_the_sizes(digits, mixer, texts, nothing
     assert nothing_cut_off(figure)
 
 
+def test_many_filters_are_large_enough_at_half_size():
+    axes, = plot_filters(network(torch.rand(1536, 3, 7, 7))).axes
+    axes.figure.draw_without_rendering()
+    weights = axes.get_images()[0].get_array().shape[1]
+    assert axes.get_window_extent().width / weights >= 4  # pixels
+
+
 def test_a_network_without_a_convolution_is_refused():
     with pytest.raises(BadConfig, match='Sequential has no convolution'):
         filters_of(nn.Sequential(nn.Linear(2, 2)))

@@ -47,6 +47,15 @@ def test_of_many_kernels_some_are_drawn_from_the_strongest_to_the_weakest(texts)
     assert np.ma.count(figure.axes[0].get_images()[0].get_array()) == IN_BLOCK * 9
 
 
+def test_of_many_blocks_fewer_are_drawn_so_that_they_are_large_enough(texts, nothing_cut_off):
+    figure = plot_kernels(ConvMixer('70/13-p2-k7'))
+    assert 'network: 25 of 70 kernels of 7 x 7 in each block, the strongest first' in texts(figure)
+    axes = figure.axes[0]
+    weights = axes.get_images()[0].get_array().shape[1]
+    assert axes.get_window_extent().width / weights >= 4  # pixels, two at half size
+    assert nothing_cut_off(figure)
+
+
 def test_a_network_without_either_is_refused():
     with pytest.raises(BadConfig, match='neither depthwise convolutions nor token-mixing'):
         kernels_of(nn.Sequential(nn.Conv2d(3, 8, 3)))
