@@ -57,7 +57,7 @@ NOT_RUN = {
 NEEDS = {'openvino': ['openvino', 'nncf'], 'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
          'executorch': ['executorch', 'torchao'], 'coreml': ['coremltools'],
          'format ncnn': ['ncnn', 'pnnx', 'onnx', 'onnxscript'],
-         'format mnn': ['MNN', 'onnx', 'onnxscript']}
+         'format mnn': ['MNN', 'onnx', 'onnxscript'], 'gradcam': ['pytorch_grad_cam']}
 # What is appended so that a run takes seconds.
 SHORTER = {'train.py': ' --cfg-options train_cfg.max_epochs=1 train_dataloader.batch_size=256',
            '--resume': ' train_cfg.max_epochs=2'}
@@ -165,7 +165,7 @@ def workshop(tmp_path_factory):
 
 
 RUNNABLE = sorted({filled_in(command) for _, command in COMMANDS if not reason_not_to_run(command)},
-                  key=lambda command: ('train' not in command, command))
+                  key=lambda command: ('train' not in command, 'test.py' not in command, command))
 
 
 def test_some_commands_are_run():

@@ -23,6 +23,8 @@ COMMANDS = {
     'quantize': 'Write a classifier in int8 and measure what that costs.',
     'benchmark': 'Time a network in all runtimes and beside other libraries.',
     'plot-log': 'Draw loss, accuracy and learning rate of runs.',
+    'analyze': 'Write one HTML page about a run or its predictions.',
+    'visualize': 'Draw what a network is made of, and what it does with images.',
     'unpack-cifar': "Unpack CIFAR's binary archive into class folders.",
 }
 

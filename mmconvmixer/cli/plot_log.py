@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(runs: list[str], out: list[str] | None) -> None:
     """Draw the curves; see `mmconvmixer.visualization`."""
     from mmconvmixer.visualization import plot_logs, read_logs
-    from mmconvmixer.visualization.plot import check_image_paths
+    from mmconvmixer.visualization.save import check_image_paths
     out = out or ['curves.png']
-    check_image_paths(out)
+    check_image_paths(out, 'curves')
     logs = read_logs(runs)
     for note in (note for log in logs for note in log.notes):
         print(f'note: {note}')

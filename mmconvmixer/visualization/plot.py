@@ -1,21 +1,19 @@
 """The plotter: figures of runs, such as loss, accuracies and learning rate, one panel each."""
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmconvmixer._support.atomic_write import atomic_write
-from mmconvmixer.errors import BadConfig, OutputNotWritable
+from mmconvmixer.errors import BadConfig
 from mmconvmixer.visualization.logs import Log
+from mmconvmixer.visualization.save import check_image_paths, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-SUFFIXES = ('.png', '.svg')
 
 # Okabe and Ito's palette, which color-blind readers can tell apart, without its yellow,
 # which is too pale for a line. After these colors, the dashes change.
@@ -58,7 +56,7 @@ def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path],
         BadConfig: there is no run, or one of them has none of these figures.
         OutputNotWritable: a file has another suffix or cannot be written.
     """
-    check_image_paths(paths)
+    check_image_paths(paths, 'curves')
     if not logs:
         raise BadConfig('there is no run to draw')
     panels = PANELS if metric is None else [
@@ -70,17 +68,7 @@ def plot_logs(logs: Sequence[Log], paths: Sequence[str | Path],
                             f'{", ".join(log.figures()) or "no figures"}')
     panels = [panel for panel in panels if any(_curve(log, panel[1]) for log in logs)]
     figure = _draw(logs, panels, panels[0] if metric else TOP1)
-    for path in paths:
-        with atomic_write(path) as part:
-            figure.savefig(part)
-
-
-def check_image_paths(paths: Iterable[str | Path]) -> None:
-    """Raise OutputNotWritable unless each path ends in one of `SUFFIXES`."""
-    for path in paths:
-        if Path(path).suffix.lower() not in SUFFIXES:
-            raise OutputNotWritable(f'{path}: curves are drawn as {" or ".join(SUFFIXES)}; give '
-                                    'a file with such a suffix')
+    save_figure(figure, paths)
 
 
 def _draw(logs: Sequence[Log], panels: Sequence[Panel], result: Panel) -> 'Figure':
