@@ -1,9 +1,12 @@
-"""Small networks whose logits depend on the image."""
+"""Small networks whose logits depend on the image, and a stand-in for onnxruntime-web."""
+import hashlib
+
 import pytest
 import torch
 
 from benchmarks.trained_like import trained_like
 from mmconvmixer import get_model
+from mmconvmixer.deploy.web import runtime
 from mmconvmixer.zoo.config import load_config
 
 
@@ -31,3 +34,17 @@ def mixer():
         return get_model(config, backbone=dict(arch=arch, img_size=32, patch_size=8),
                          head=dict(in_channels=16, num_classes=5))
     return build
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An unpacked package whose hashes are those that the exporter expects."""
+    folder = tmp_path / 'onnxruntime-web'
+    (folder / 'dist').mkdir(parents=True)
+    promised = {}
+    for name in runtime.FILES:
+        content = f'the content of {name}'.encode()
+        (folder / 'dist' / name).write_bytes(content)
+        promised[name] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(runtime, 'FILES', promised)
+    return folder

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmpretrain.models import ClsHead
@@ -19,6 +20,9 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing
 from mmconvmixer.errors import UnknownOption
 
+if TYPE_CHECKING:
+    import onnx
+
 _HEADER = '<ir_version: 10, opset_import: ["" : 20]>'
 
 
@@ -26,29 +30,49 @@ def write(job: Job, path: Path) -> None:
     """Write the file.
 
     Raises:
-        UnknownOption: the file cannot express the test pipeline or the head.
+        UnknownOption: see `checked_preprocessing`.
     """
     import onnx
-    from onnx import compose, parser
+    checked_preprocessing(job)
+    onnx.save(with_images(job, network_of(job)), path)
+    onnx.checker.check_model(path, full_check=True)
+
+
+def checked_preprocessing(job: Job) -> Preprocessing:
+    """Return the preprocessing that such a file has.
+
+    Raises:
+        UnknownOption: it cannot express the test pipeline or the head.
+    """
     if type(job.model.head).predict is not ClsHead.predict:
         raise UnknownOption(f'self_contained predicts one class for an image, by softmax; a '
                             f'{type(job.model.head).__name__} predicts differently')
-    if job.preprocessing.resize == 'none':
+    if job.preprocessing is None or job.preprocessing.resize == 'none':
         raise UnknownOption('self_contained is for images of any size, but the test pipeline '
                             'does not resize them')
+    return job.preprocessing
+
+
+def network_of(job: Job) -> 'onnx.ModelProto':
+    """Return the network alone, for one image."""
+    import onnx
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
         onnx_file.write(replace(job, dynamic_batch=False), plain)
-        network = onnx.load(plain)
+        return onnx.load(plain)
+
+
+def with_images(job: Job, network: 'onnx.ModelProto') -> 'onnx.ModelProto':
+    """Return a network with the preprocessing before it and the names of classes after it."""
+    import onnx
+    from onnx import compose, parser
     network = compose.add_prefix(network, 'network/')
     names = np.array(job.class_names, object)
     before = parser.parse_model(_before(job.preprocessing))
     after = parser.parse_model(_after(job.width, job.best))
     after.graph.initializer.append(onnx.numpy_helper.from_array(names, 'class_names'))
     whole = compose.merge_models(before, network, [('images', 'network/images')])
-    whole = compose.merge_models(whole, after, [('network/logits', 'logits')])
-    onnx.save(whole, path)
-    onnx.checker.check_model(path, full_check=True)
+    return compose.merge_models(whole, after, [('network/logits', 'logits')])
 
 
 def reader(path: Path) -> Callable[[np.ndarray], tuple[list[str], np.ndarray]]:
