@@ -169,7 +169,11 @@ _AS_BYTES = """rounded = Round (exact)
 
 
 def _resize_by_area() -> str:
-    """Return what makes each new pixel the mean of those it covers: two matrix products."""
+    """Return what makes each new pixel the mean of those it covers: two matrix products.
+
+    If an edge grows, OpenCV interpolates instead, along both edges, with positions of its own.
+    They are computed in its order of operations: some are whole numbers but for rounding.
+    """
     def shares(edge: str, position: int) -> str:
         """Return what computes the matrix (new, old): the part of a new pixel on each old one."""
         return f"""{edge}_at = Constant <value = int64 {{{position}}}> ()
@@ -177,24 +181,47 @@ def _resize_by_area() -> str:
         {edge}_new = Gather (sizes, {edge}_at)
         {edge}_old_range = Range (start, {edge}_old, step)
         {edge}_new_range = Range (start, {edge}_new, step)
-        {edge}_old_float = Cast <to = 1> ({edge}_old)
-        {edge}_new_float = Cast <to = 1> ({edge}_new)
-        {edge}_width = Div ({edge}_old_float, {edge}_new_float)
-        {edge}_row = Cast <to = 1> ({edge}_old_range)
+        {edge}_old_exact = Cast <to = 11> ({edge}_old)
+        {edge}_new_exact = Cast <to = 11> ({edge}_new)
+        {edge}_inverse = Div ({edge}_new_exact, {edge}_old_exact)
+        {edge}_width = Div (unit, {edge}_inverse)
+        {edge}_row = Cast <to = 11> ({edge}_old_range)
         {edge}_row_end = Add ({edge}_row, unit)
-        {edge}_numbers = Cast <to = 1> ({edge}_new_range)
+        {edge}_numbers = Cast <to = 11> ({edge}_new_range)
         {edge}_starts = Mul ({edge}_numbers, {edge}_width)
         {edge}_column = Unsqueeze ({edge}_starts, last)
         {edge}_column_end = Add ({edge}_column, {edge}_width)
         {edge}_first = Max ({edge}_row, {edge}_column)
         {edge}_end = Min ({edge}_row_end, {edge}_column_end)
         {edge}_overlap = Sub ({edge}_end, {edge}_first)
-        {edge}_covered = Relu ({edge}_overlap)
-        {edge}_shares = Div ({edge}_covered, {edge}_width)"""
+        {edge}_covered = Max ({edge}_overlap, nothing)
+        {edge}_means = Div ({edge}_covered, {edge}_width)
+        {edge}_left = Floor ({edge}_column)
+        {edge}_left_end = Add ({edge}_left, unit)
+        {edge}_left_end_new = Mul ({edge}_left_end, {edge}_inverse)
+        {edge}_numbers_column = Unsqueeze ({edge}_numbers, last)
+        {edge}_numbers_end = Add ({edge}_numbers_column, unit)
+        {edge}_beyond = Sub ({edge}_numbers_end, {edge}_left_end_new)
+        {edge}_positive = Max ({edge}_beyond, nothing)
+        {edge}_whole = Floor ({edge}_positive)
+        {edge}_part = Sub ({edge}_positive, {edge}_whole)
+        {edge}_between = Add ({edge}_left, {edge}_part)
+        {edge}_most = Sub ({edge}_old_exact, unit)
+        {edge}_place = Min ({edge}_between, {edge}_most)
+        {edge}_offset = Sub ({edge}_row, {edge}_place)
+        {edge}_distance = Abs ({edge}_offset)
+        {edge}_nearness = Sub (unit, {edge}_distance)
+        {edge}_neighbors = Max ({edge}_nearness, nothing)
+        {edge}_chosen = Where (grows, {edge}_neighbors, {edge}_means)
+        {edge}_shares = Cast <to = 1> ({edge}_chosen)"""
     return f"""start = Constant <value = int64 {{0}}> ()
         step = Constant <value = int64 {{1}}> ()
-        unit = Constant <value = float {{1}}> ()
+        unit = Constant <value = double {{1}}> ()
+        nothing = Constant <value = double {{0}}> ()
         last = Constant <value = int64[1] {{-1}}> ()
+        growth = Sub (sizes, shape)
+        most_growth = ReduceMax <keepdims = 0> (growth)
+        grows = Greater (most_growth, start)
         {shares('height', 0)}
         {shares('width', 1)}
         width_transposed = Transpose <perm = [1, 0]> (width_shares)
