@@ -7,7 +7,7 @@ from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.errors import OutputNotWritable
 
 # Folders without a suffix, by the file that marks them.
-_KINDS = {'saved_model.pb': 'a SavedModel', 'mmconvmixer.json': 'an exported web page'}
+_KINDS = {'saved_model.pb': 'a SavedModel', 'classifier.json': 'an exported web page'}
 
 
 def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '',

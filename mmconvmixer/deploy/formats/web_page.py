@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 SUFFIX = ''
-MARKER = 'mmconvmixer.json'  # what the page reads first
+MARKER = 'classifier.json'  # what the page reads first
 DTYPES = ('float32', 'float16', 'int8')
 PAGE = ('index.html', 'style.css', 'page.js', 'map.js', 'worker.js')
 MODEL, RUNTIME = 'model.onnx', 'runtime'

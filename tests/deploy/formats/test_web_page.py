@@ -23,7 +23,7 @@ def test_the_folder_holds_all_that_the_page_needs(package, tmp_path):
     record = export(DIGITS, 'web', tmp_path / 'page', runtime=package)
     page = tmp_path / 'page'
     assert sorted(path.name for path in page.iterdir()) == sorted(web_page.CONTENTS)
-    assert json.loads((page / 'mmconvmixer.json').read_text()) == dict(
+    assert json.loads((page / 'classifier.json').read_text()) == dict(
         name=DIGITS, dtype='float32', classes=10, grid=[8, 8], image_size=[8, 8], resize='exact',
         resize_to=[8, 8], runtime=f'onnxruntime-web {runtime.VERSION}')
     assert record['check']['top1_agreement'] == 1
@@ -50,7 +50,7 @@ def test_a_network_without_maps_has_a_page_too(package, tmp_path):
         _delete_=True))
     record = export(model, 'web', tmp_path / 'page', runtime=package)
     assert set(record['outputs']) == {'classes', 'scores', 'labels'}
-    assert json.loads((tmp_path / 'page/mmconvmixer.json').read_text())['grid'] is None
+    assert json.loads((tmp_path / 'page/classifier.json').read_text())['grid'] is None
 
 
 def test_float16_is_half_as_large(package, tmp_path):
@@ -78,7 +78,7 @@ def test_int8_is_calibrated_on_images_and_keeps_the_maps(package, tmp_path):
 def test_a_page_is_replaced_by_the_next_export(package, tmp_path):
     for name, classes in ((DIGITS, 10), ('convmixer-128-4_cifar100', 100)):
         export(name, 'web', tmp_path / 'page', runtime=package)
-        settings = json.loads((tmp_path / 'page/mmconvmixer.json').read_text())
+        settings = json.loads((tmp_path / 'page/classifier.json').read_text())
         assert settings['classes'] == classes
 
 

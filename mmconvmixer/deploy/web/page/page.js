@@ -36,10 +36,10 @@ async function start() {
     return problem(`This browser lacks ${missing.join(', ')}. Use a newer one.`);
   }
   try {
-    const response = await fetch('mmconvmixer.json');
+    const response = await fetch('classifier.json');
     settings = await response.json();
   } catch (error) {
-    return problem('mmconvmixer.json could not be loaded; the host needs the whole folder.');
+    return problem('classifier.json could not be loaded; the host needs the whole folder.');
   }
   document.title = `${settings.name}: image classifier`;
   set('name', settings.name);

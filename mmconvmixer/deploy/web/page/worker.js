@@ -26,8 +26,8 @@ async function load(device) {
   const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmBinary = await decompressed(code);
-  ort.env.logLevel = 'error';
-  session = await ort.InferenceSession.create(model, {executionProviders: [device]});
+  session = await ort.InferenceSession.create(
+    model, {executionProviders: [device], logSeverityLevel: 3}); // errors
   await run(new Uint8Array(64 * 64 * 3), 64, 64); // the first run is slower
   return {threads};
 }

@@ -32,7 +32,7 @@ def test_a_page_that_was_opened_as_a_file_says_what_is_missing(browser, folder):
     page.close()
 
 
-@pytest.mark.parametrize('name', ['mmconvmixer.json', 'model.onnx',
+@pytest.mark.parametrize('name', ['classifier.json', 'model.onnx',
                                   'runtime/ort-wasm-simd-threaded.wasm.gz'])
 def test_a_file_that_was_not_uploaded_is_named(visit, folder, tmp_path, name):
     part = tmp_path / 'part'

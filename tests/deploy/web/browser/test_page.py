@@ -126,3 +126,16 @@ def test_text_has_the_contrast_that_wcag_asks_for(visit, scheme):
                          ('on-accent', 'accent'), ('accent', 'page'), ('problem', 'page')):
         darker, lighter = sorted([light(text), light(behind)])
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (text, behind)
+
+
+def test_the_map_covers_what_is_left_after_resizing_and_cropping(visit):
+    page = visit()
+    left, top, width, height = page.evaluate("""() => {
+        Object.assign(settings, {resize: 'short', resize_to: [256, 256], image_size: [224, 224]});
+        current = {width: 512, height: 1024};
+        const {left, top, width, height} = seenPart();
+        return [left, top, width, height];
+    }""")
+    # The image becomes 256 x 512, of which the middle 224 x 224 is cropped.
+    assert (width, height) == (100 * 224 / 256, 100 * 224 / 512)
+    assert (left, top) == ((100 - width) / 2, (100 - height) / 2)
