@@ -103,7 +103,7 @@ def _archive_path() -> Path:
 
 def _packed_by_npm(folder: Path) -> Path:
     # Of a virtual environment that is not activated, too.
-    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get('PATH', '')))
+    places = os.pathsep.join((os.environ.get('PATH', ''), str(Path(sys.executable).parent)))
     npm = shutil.which('npm', path=places)
     if npm is None:
         raise MissingPackage(
