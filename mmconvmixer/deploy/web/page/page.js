@@ -13,7 +13,8 @@ const count = (number, one, many) => `${number.toLocaleString('en')} ${number ==
 let settings;
 let device = 'wasm';
 let computing; // what runs on the device: a worker, and a promise that it is ready
-let current; // the image and its answer
+let asked; // the image that is being classified, or was
+let current; // the same, with its answer
 let number = 0; // of the image that was given last: answers to earlier ones are not shown
 let stream; // of the camera
 
@@ -129,6 +130,7 @@ async function classify(file) {
 }
 
 async function answer(mine, given) {
+  asked = given;
   set('status', 'Computing.');
   try {
     await computing.ready;
@@ -218,8 +220,8 @@ function listen() {
   document.querySelectorAll('[name=device]').forEach((each) => {
     each.onchange = async () => {
       await use(each.value);
-      if (current && device === each.value) {
-        answer(++number, current);
+      if (asked && device === each.value) {
+        answer(++number, asked);
       }
     };
   });

@@ -23,6 +23,16 @@ def test_it_has_threads_where_the_host_isolates_pages(visit, file_of, choose):
     assert f'WASM with {min(cores, 8)} thread' in page.inner_text('#time')
 
 
+def test_a_host_may_decompress_the_programs_by_itself(
+        visit, folder, tmp_path, file_of, unzipped, choose):
+    part = tmp_path / 'part'
+    shutil.copytree(folder, part)
+    for program in (part / 'runtime').glob('*.wasm.gz'):
+        program.write_bytes(unzipped(program))
+    names, _ = choose(visit(part), file_of(sample_images(1)[0]))
+    assert len(names) == 5
+
+
 def test_a_page_that_was_opened_as_a_file_says_what_is_missing(browser, folder):
     page = browser.new_page()
     page.goto(f'file://{folder}/index.html')

@@ -139,3 +139,17 @@ def test_the_map_covers_what_is_left_after_resizing_and_cropping(visit):
     # The image becomes 256 x 512, of which the middle 224 x 224 is cropped.
     assert (width, height) == (100 * 224 / 256, 100 * 224 / 512)
     assert (left, top) == ((100 - width) / 2, (100 - height) / 2)
+
+
+def test_an_image_that_was_given_before_the_device_was_changed_is_answered(visit, file_of, settled):
+    page = visit()
+    if page.is_disabled('[value=webgpu]'):
+        pytest.skip('this Chromium has no WebGPU')
+    page.set_input_files('#file', file_of(sample_images(1)[0]))
+    page.locator('#status', has_text='Computing.').or_(
+        page.locator('#status', has_text='%')).wait_for()
+    page.evaluate("set('status', '')")
+    page.check('[value=webgpu]')
+    names, _ = settled(page)
+    assert len(names) == 5
+    page.get_by_text('by WebGPU').wait_for()
