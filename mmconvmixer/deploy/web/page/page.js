@@ -49,8 +49,10 @@ async function start() {
   set('runtime', settings.runtime);
   listen();
   const adapter = navigator.gpu ? await navigator.gpu.requestAdapter().catch(() => null) : null;
-  document.querySelector('[value=webgpu]').disabled = !adapter;
-  set('webgpu', adapter ? 'WebGPU' : 'WebGPU (not in this browser)');
+  const lacks = !adapter ? 'not in this browser' :
+    settings.dtype === 'float16' && !adapter.features.has('shader-f16') ? 'without float16 here' : '';
+  document.querySelector('[value=webgpu]').disabled = Boolean(lacks);
+  set('webgpu', lacks ? `WebGPU (${lacks})` : 'WebGPU');
   await use('wasm');
   show('inputs');
   show('devices');

@@ -1,4 +1,5 @@
 """Hosts: what a page needs of them, and what it says where that is missing."""
+import json
 import shutil
 
 import pytest
@@ -21,6 +22,22 @@ def test_it_has_threads_where_the_host_isolates_pages(visit, file_of, choose):
     cores = page.evaluate('navigator.hardwareConcurrency')
     names, _ = choose(page, file_of(sample_images(1)[0]))
     assert f'WASM with {min(cores, 8)} thread' in page.inner_text('#time')
+
+
+def test_float16_is_not_offered_to_a_webgpu_without_it(visit, folder, tmp_path):
+    part = tmp_path / 'part'
+    shutil.copytree(folder, part)
+    settings = json.loads((part / 'classifier.json').read_text())
+    (part / 'classifier.json').write_text(json.dumps({**settings, 'dtype': 'float16'}))
+    page = visit(part)
+    features = page.evaluate("""async () => {
+        const adapter = navigator.gpu && await navigator.gpu.requestAdapter();
+        return adapter ? [...adapter.features] : null;
+    }""")
+    if features is None or 'shader-f16' in features:
+        pytest.skip('this Chromium has no WebGPU without float16')
+    assert page.is_disabled('[value=webgpu]')
+    assert page.inner_text('#webgpu') == 'WebGPU (without float16 here)'
 
 
 def test_a_host_may_decompress_the_programs_by_itself(
