@@ -46,6 +46,7 @@ NOT_RUN = {
     r'^pip |^cd |^zensical ': 'it installs or builds; .ci/run does so',
     r'^pytest|-m pytest': 'it runs the tests',
     r'benchmark': 'it times for minutes; tests/tools runs it on small networks',
+    r'--format web': 'it downloads onnxruntime-web; tests/deploy/web does so',
     r'768[-_]32|_flax|Mixer-B|\$name|hf-hub|download.py': 'it downloads weights',
     r'data/|cifar\S*\.py|flowers': 'it downloads images or weights',
     r'dist_|slurm_|^tools/': 'it starts several processes; tests/engine/test_distributed.py',

@@ -47,6 +47,7 @@ def test_the_wheel_holds_mim_and_the_weights(built):
     assert {f'mmconvmixer/{name}' for name in WANTED} <= names
     assert any(name.startswith('mmconvmixer/zoo/weights/convmixer-64-4_digits-')
                for name in names)
+    assert {f'mmconvmixer/deploy/web/page/{name}' for name in ('index.html', 'worker.js')} <= names
     assert not any(name.startswith(('tests/', 'tools/', 'configs/')) for name in names)
 
 

@@ -15,11 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument('model', help='name of a model, or path of a config')
     parser.add_argument('--format', required=True,
-                        help='onnx, openvino, torch, savedmodel, litert, executorch, coreml, ncnn '
-                        'or mnn')
+                        help='onnx, openvino, torch, savedmodel, litert, executorch, coreml, ncnn, '
+                        'mnn or web')
     parser.add_argument('--out', required=True,
                         help="file with the format's suffix (.onnx, .xml, .pt2, .tflite, .pte, "
-                        '.param, .mnn) or folder (savedmodel; coreml: .mlpackage)')
+                        '.param, .mnn) or folder (savedmodel, web; coreml: .mlpackage)')
     parser.add_argument('--checkpoint', help='path, URL or name of weights (default: the '
                         'published ones of a name, random ones for a config)')
     parser.add_argument('--features', action='store_true',
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='the file takes pixels, 0 to 255, not normalized images')
     parser.add_argument('--topk', type=int, default=5, metavar='N',
                         help='how many classes a self-contained file names (default: 5)')
+    parser.add_argument('--runtime', metavar='DIR', help='web: folder of an unpacked '
+                        'onnxruntime-web (default: npm downloads it)')
 
 
 def run(out: str, self_contained: bool, **options: Any) -> None:
@@ -47,7 +49,7 @@ def run(out: str, self_contained: bool, **options: Any) -> None:
     from mmconvmixer.deploy import export
     record = export(out=out, self_contained=self_contained, **options)
     check = record['check']
-    if self_contained:
+    if 'mean_log_score_difference' in check:
         difference = ('logarithms of scores differ from PyTorch by '
                       f'{check["mean_log_score_difference"]:.3g}')
     else:

@@ -1,5 +1,6 @@
 """Write a network in another format, and check that it still computes the same."""
 import json
+import os
 import tempfile
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -33,32 +34,33 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
            checkpoint: bool | str | Path | None = None, features: bool = False,
            dynamic_batch: bool | None = None, image_size: int | None = None,
            dtype: str = 'float32', calib: str | Path | None = None, self_contained: bool = False,
-           topk: int = 5, fold_normalization: bool = False, **model_options: Any
-           ) -> dict[str, Any]:
+           topk: int = 5, fold_normalization: bool = False,
+           runtime: str | os.PathLike | None = None, **model_options: Any) -> dict[str, Any]:
     """Write a classifier in another format, run it there, and compare the outputs.
 
     Args:
         model: see `get_model`; or a model from get_model; it is not modified.
         format: a key of `mmconvmixer.deploy.FORMATS`.
-        out: the file, or for 'savedmodel' and 'coreml' the folder. What was there before is
+        out: the file, or for 'savedmodel', 'coreml' and 'web' the folder. What was there before is
             replaced after the comparison has passed.
         checkpoint: weights as in `get_model(pretrained=...)`. Default: the published
             ones if `model` is a name; for a config random ones, and the log says so.
         features: pooled features (N, embed_dims) instead of logits (N, classes).
         dynamic_batch: any number of images at a time, or one. Default: any number,
-            except for 'openvino', 'litert', 'executorch', 'coreml' and 'ncnn'.
+            except for 'openvino', 'litert', 'executorch', 'coreml', 'ncnn' and 'web'.
         image_size: height and width of the images in pixels. Default: the config's.
         dtype: of the weights: 'float32', 'float16' or 'bfloat16', if the format has it;
-            inputs and outputs are float32 in any case. With 'int8', 'litert', 'mnn' and
-            'executorch' compute in int8, and 'coreml' has weights in int8; for int8 in
+            inputs and outputs are float32 in any case. With 'int8', 'litert', 'mnn', 'web'
+            and 'executorch' compute in int8, and 'coreml' has weights in int8; for int8 in
             other formats, see `mmconvmixer.deploy.quantize`.
         calib: folder of real images, for formats that compute in int8.
         self_contained: for 'onnx' and 'openvino': the file takes one raw uint8 image
             (H, W, 3) of any size, in RGB, and returns the names and scores of the best
-            `topk` classes.
+            `topk` classes. A 'web' page always does.
         topk: see `self_contained`.
         fold_normalization: the file takes pixels, 0 to 255, because mean and standard
             deviation become part of the first convolution's weights.
+        runtime: for 'web', the folder of an unpacked onnxruntime-web. Default: npm's.
         **model_options: see `get_model`.
 
     Returns:
@@ -74,8 +76,11 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         ExportMismatch: the outputs differ by more than rounding; no file is left.
         MMConvMixerError: see `get_model`.
     """
+    self_contained |= format in FORMATS and FORMATS[format].is_self_contained
     _check_self_contained(self_contained, features, topk)
     module = load_format(format)
+    if runtime is not None and format != 'web':
+        raise UnknownOption(f"runtime is for the format 'web', not for {format!r}")
     if dtype not in module.DTYPES:
         other = ('. Use tools/quantize.py for int8 in onnx and openvino' if dtype == 'int8' else '')
         raise UnknownOption(f'format {format} has no dtype {dtype!r}; it has '
@@ -88,7 +93,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
     marker, beside = getattr(module, 'MARKER', ''), getattr(module, 'BESIDE', '')
     if self_contained:
         module = load_format(format, self_contained)
-    out = checked_out(Path(out), suffix, marker, beside)
+    out = checked_out(Path(out), suffix, marker, beside, getattr(module, 'CONTENTS', ()))
     built, name, weights = _built(model, checkpoint, model_options)
     features = features or isinstance(built, FeatureExtractor)
     check_is_classifier(built, features)
@@ -108,7 +113,7 @@ def export(model: str | Path | Config | BaseModel, format: str, out: str | Path,
         preprocessing = preprocessing_of(built, image_size)
         images = torch.from_numpy(sample_batch(preprocessing))
     job = Job(built, preprocessing, None if features else classes_of(built, expected.shape[1]),
-              features, dynamic_batch, dtype, topk)
+              features, dynamic_batch, dtype, topk, name, runtime)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
@@ -180,9 +185,7 @@ def _interface(module: ModuleType, job: Job, self_contained: bool) -> dict[str, 
     if hasattr(module, 'interface'):
         return module.interface(job)
     if self_contained:
-        return dict(inputs=dict(image=dict(shape=['height', 'width', 3], dtype='uint8')),
-                    outputs={name: dict(shape=[job.best], dtype=dtype) for name, dtype in (
-                        ('classes', 'string'), ('scores', 'float32'), ('labels', 'int64'))})
+        return job.self_contained_interface()
     return job.interface(job.dynamic_batch)
 
 

@@ -1,4 +1,5 @@
 """One export: what is exported, and in which form."""
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,8 @@ class Job:
         dtype: of the weights: 'float32', 'float16', 'bfloat16', or 'int8', which a
             format's own tools make from float32 weights.
         topk: how many classes a self-contained file names.
+        name: what a page calls the model.
+        runtime: folder with a page's runtime, see `mmconvmixer.deploy.web.runtime`.
     """
     model: BaseModel
     preprocessing: Preprocessing | None
@@ -36,6 +39,8 @@ class Job:
     dynamic_batch: bool = True
     dtype: str = 'float32'
     topk: int = 5
+    name: str = ''
+    runtime: str | os.PathLike | None = None
 
     @cached_property
     def network(self) -> Network:
@@ -80,3 +85,10 @@ class Job:
         return dict(
             inputs=dict(images=dict(shape=[batch, *self.input_shape], dtype='float32')),
             outputs={self.output_name: dict(shape=[batch, self.width], dtype='float32')})
+
+    def self_contained_interface(self) -> dict[str, Any]:
+        """Return the same of a self-contained file."""
+        return dict(
+            inputs=dict(image=dict(shape=['height', 'width', 3], dtype='uint8')),
+            outputs={name: dict(shape=[self.best], dtype=dtype) for name, dtype in (
+                ('classes', 'string'), ('scores', 'float32'), ('labels', 'int64'))})

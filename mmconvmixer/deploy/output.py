@@ -1,12 +1,17 @@
 """Where an export is written: the path is checked first, and files appear all or none."""
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from mmconvmixer._support.atomic_write import check_writable
 from mmconvmixer.errors import OutputNotWritable
 
+# Folders without a suffix, by the file that marks them.
+_KINDS = {'saved_model.pb': 'a SavedModel', 'classifier.json': 'an exported web page'}
 
-def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '') -> Path:
+
+def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '',
+                contents: Collection[str] = ()) -> Path:
     """Return `out` if a format's file or folder can be written there.
 
     Args:
@@ -16,6 +21,8 @@ def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '') -> P
             folder, or an empty one, is replaced.
         beside: suffix of a second file that the format writes. It is replaced with the
             first one; without it, it belongs to something else.
+        contents: if the format is a folder to which people add files of their own, the names
+            of all that the format writes. A folder with anything else is not replaced.
 
     Raises:
         OutputNotWritable: the suffix is wrong, something else is there, or the parent
@@ -27,8 +34,13 @@ def checked_out(out: Path, suffix: str, marker: str = '', beside: str = '') -> P
         raise OutputNotWritable(f'{out} is a folder; give a file ending in {suffix}')
     if marker and out.exists() and not (out / marker).is_file() and (
             not out.is_dir() or any(out.iterdir())):
-        kind = f'a folder of the kind {suffix}' if suffix else 'a SavedModel'
+        kind = f'a folder of the kind {suffix}' if suffix else _KINDS[marker]
         raise OutputNotWritable(f'{out} exists and is not {kind}; give a new folder')
+    if contents and out.is_dir():
+        other = sorted(path.name for path in out.iterdir() if path.name not in contents)
+        if other:
+            raise OutputNotWritable(f'{out} holds {", ".join(other[:3])}, too, which would be '
+                                    'lost; move that away, or give a new folder')
     second = out.with_suffix(beside) if beside else out
     if second.is_dir() and second != out:
         raise OutputNotWritable(f'{second} would be written, too, but it is a folder; give another '

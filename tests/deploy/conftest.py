@@ -1,10 +1,16 @@
-"""Small networks whose logits depend on the image, and how outputs are compared."""
+"""Small networks whose logits depend on the image, and how outputs are compared.
+
+Also a stand-in for onnxruntime-web.
+"""
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.trained_like import trained_like
 from mmconvmixer import get_model
+from mmconvmixer.deploy.web import runtime
 from mmconvmixer.zoo.config import load_config
 
 
@@ -41,3 +47,17 @@ def error():
         assert actual.shape == expected.shape
         return np.abs(actual - expected).max() / np.abs(expected).max()
     return compare
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An unpacked package whose hashes are those that the exporter expects."""
+    folder = tmp_path / 'onnxruntime-web'
+    (folder / 'dist').mkdir(parents=True)
+    promised = {}
+    for name in runtime.FILES:
+        content = f'the content of {name}'.encode()
+        (folder / 'dist' / name).write_bytes(content)
+        promised[name] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(runtime, 'FILES', promised)
+    return folder

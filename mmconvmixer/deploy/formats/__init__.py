@@ -4,11 +4,11 @@ A module has `SUFFIX`, `DTYPES`, `write(job, path)` and `reader(path)`, which re
 function images (N, C, H, W) -> outputs that runs the format's own runtime. A module whose
 files compute in int8 has `write_int8(job, path, batches)`, too, which takes images for
 calibration. If a format is a folder, its module has `MARKER`, the name of a file in every
-such folder; if it writes a second file, `BESIDE` is that file's suffix; if its batches are
-limited, `LARGEST_BATCH` is the limit. If the runtime does not run on every system,
-`computed_by()` says what `reader` runs instead. A module for self-contained files has
-`write` and a `reader` whose function is image (H, W, 3) -> names and scores of the best
-classes.
+such folder, and may have `CONTENTS`, the names of all that such a folder holds; if it
+writes a second file, `BESIDE` is that file's suffix; if its batches are limited,
+`LARGEST_BATCH` is the limit. If the runtime does not run on every system, `computed_by()`
+says what `reader` runs instead. A module for self-contained files has `write` and a
+`reader` whose function is image (H, W, 3) -> names and scores of the best classes.
 """
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,6 +36,11 @@ class Format:
     dynamic_batch: bool = True
     self_contained: str = ''
 
+    @property
+    def is_self_contained(self) -> bool:
+        """Whether it has no other files than self-contained ones."""
+        return self.module == self.self_contained
+
 
 FORMATS = {
     'onnx': Format('onnx_file', 'deploy', ('onnx', 'onnxscript', 'onnxruntime'),
@@ -50,6 +55,8 @@ FORMATS = {
     'coreml': Format('coreml', 'coreml', ('coremltools',), dynamic_batch=False),
     'ncnn': Format('ncnn', 'ncnn', ('ncnn', 'pnnx', 'onnx', 'onnxscript'), dynamic_batch=False),
     'mnn': Format('mnn', 'mnn', ('MNN', 'onnx', 'onnxscript')),
+    'web': Format('web_page', 'web', ('onnx', 'onnxscript', 'onnxruntime'), dynamic_batch=False,
+                  self_contained='web_page'),
 }
 
 

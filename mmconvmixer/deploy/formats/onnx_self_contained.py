@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmpretrain.models import ClsHead
@@ -19,6 +20,9 @@ from mmconvmixer.deploy.job import Job
 from mmconvmixer.deploy.preprocessing import Preprocessing
 from mmconvmixer.errors import UnknownOption
 
+if TYPE_CHECKING:
+    import onnx
+
 _HEADER = '<ir_version: 10, opset_import: ["" : 20]>'
 
 
@@ -26,29 +30,49 @@ def write(job: Job, path: Path) -> None:
     """Write the file.
 
     Raises:
-        UnknownOption: the file cannot express the test pipeline or the head.
+        UnknownOption: see `checked_preprocessing`.
     """
     import onnx
-    from onnx import compose, parser
+    checked_preprocessing(job)
+    onnx.save(with_images(job, network_of(job)), path)
+    onnx.checker.check_model(path, full_check=True)
+
+
+def checked_preprocessing(job: Job) -> Preprocessing:
+    """Return the preprocessing that such a file has.
+
+    Raises:
+        UnknownOption: it cannot express the test pipeline or the head.
+    """
     if type(job.model.head).predict is not ClsHead.predict:
         raise UnknownOption(f'self_contained predicts one class for an image, by softmax; a '
                             f'{type(job.model.head).__name__} predicts differently')
-    if job.preprocessing.resize == 'none':
+    if job.preprocessing is None or job.preprocessing.resize == 'none':
         raise UnknownOption('self_contained is for images of any size, but the test pipeline '
                             'does not resize them')
+    return job.preprocessing
+
+
+def network_of(job: Job) -> 'onnx.ModelProto':
+    """Return the network alone, for one image."""
+    import onnx
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, 'network.onnx')
         onnx_file.write(replace(job, dynamic_batch=False), plain)
-        network = onnx.load(plain)
+        return onnx.load(plain)
+
+
+def with_images(job: Job, network: 'onnx.ModelProto') -> 'onnx.ModelProto':
+    """Return a network with the preprocessing before it and the names of classes after it."""
+    import onnx
+    from onnx import compose, parser
     network = compose.add_prefix(network, 'network/')
     names = np.array(job.class_names, object)
     before = parser.parse_model(_before(job.preprocessing))
     after = parser.parse_model(_after(job.width, job.best))
     after.graph.initializer.append(onnx.numpy_helper.from_array(names, 'class_names'))
     whole = compose.merge_models(before, network, [('images', 'network/images')])
-    whole = compose.merge_models(whole, after, [('network/logits', 'logits')])
-    onnx.save(whole, path)
-    onnx.checker.check_model(path, full_check=True)
+    return compose.merge_models(whole, after, [('network/logits', 'logits')])
 
 
 def reader(path: Path) -> Callable[[np.ndarray], tuple[list[str], np.ndarray]]:
@@ -145,7 +169,11 @@ _AS_BYTES = """rounded = Round (exact)
 
 
 def _resize_by_area() -> str:
-    """Return what makes each new pixel the mean of those it covers: two matrix products."""
+    """Return what makes each new pixel the mean of those it covers: two matrix products.
+
+    If an edge grows, OpenCV interpolates instead, along both edges, with places of its own. They
+    are computed in whole numbers, because onnxruntime-web has no float64 for WebGPU.
+    """
     def shares(edge: str, position: int) -> str:
         """Return what computes the matrix (new, old): the part of a new pixel on each old one."""
         return f"""{edge}_at = Constant <value = int64 {{{position}}}> ()
@@ -166,11 +194,33 @@ def _resize_by_area() -> str:
         {edge}_end = Min ({edge}_row_end, {edge}_column_end)
         {edge}_overlap = Sub ({edge}_end, {edge}_first)
         {edge}_covered = Relu ({edge}_overlap)
-        {edge}_shares = Div ({edge}_covered, {edge}_width)"""
+        {edge}_means = Div ({edge}_covered, {edge}_width)
+        {edge}_from = Mul ({edge}_new_range, {edge}_old)
+        {edge}_left = Div ({edge}_from, {edge}_new)
+        {edge}_right = Add ({edge}_left, step)
+        {edge}_right_from = Mul ({edge}_right, {edge}_new)
+        {edge}_to = Add ({edge}_from, {edge}_old)
+        {edge}_beyond = Sub ({edge}_to, {edge}_right_from)
+        {edge}_beyond_float = Cast <to = 1> ({edge}_beyond)
+        {edge}_positive = Relu ({edge}_beyond_float)
+        {edge}_part = Div ({edge}_positive, {edge}_old_float)
+        {edge}_left_float = Cast <to = 1> ({edge}_left)
+        {edge}_between = Add ({edge}_left_float, {edge}_part)
+        {edge}_most = Sub ({edge}_old_float, unit)
+        {edge}_place = Min ({edge}_between, {edge}_most)
+        {edge}_place_column = Unsqueeze ({edge}_place, last)
+        {edge}_offset = Sub ({edge}_row, {edge}_place_column)
+        {edge}_distance = Abs ({edge}_offset)
+        {edge}_nearness = Sub (unit, {edge}_distance)
+        {edge}_neighbors = Relu ({edge}_nearness)
+        {edge}_shares = Where (grows, {edge}_neighbors, {edge}_means)"""
     return f"""start = Constant <value = int64 {{0}}> ()
         step = Constant <value = int64 {{1}}> ()
         unit = Constant <value = float {{1}}> ()
         last = Constant <value = int64[1] {{-1}}> ()
+        growth = Sub (sizes, shape)
+        most_growth = ReduceMax <keepdims = 0> (growth)
+        grows = Greater (most_growth, start)
         {shares('height', 0)}
         {shares('width', 1)}
         width_transposed = Transpose <perm = [1, 0]> (width_shares)

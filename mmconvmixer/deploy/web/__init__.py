@@ -1,0 +1,1 @@
+"""What a page that classifies images in the browser is made of."""
