@@ -1,7 +1,4 @@
-"""Draw the ship of the documentation's screenshots.
-
-    python -m benchmarks.drawn_ship ship.png
-"""
+"""Draw the ship of the documentation's screenshots: `python -m benchmarks.drawn_ship ship.png`."""
 import sys
 
 from PIL import Image, ImageDraw
