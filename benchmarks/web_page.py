@@ -26,8 +26,13 @@ ISOLATED = {'Cross-Origin-Opener-Policy': 'same-origin',
             'Cross-Origin-Embedder-Policy': 'require-corp'}
 
 
-def serve(folder: Path, headers: dict[str, str]) -> str:
-    """Serve a folder on the loopback until the process ends; return the URL."""
+def installed_chromium() -> str | None:
+    """Return the path of Chromium, None if it is not installed."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+def served(folder: Path, headers: dict[str, str]) -> ThreadingHTTPServer:
+    """Serve a folder on the loopback, with more headers, until the server is shut down."""
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
@@ -39,18 +44,18 @@ def serve(folder: Path, headers: dict[str, str]) -> str:
 
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f'http://127.0.0.1:{server.server_port}/'
+    return server
 
 
 def in_browser(options: argparse.Namespace) -> tuple[list[float], int]:
     """Return the page's times in ms, and its number of threads; write the screenshot."""
     from playwright.sync_api import sync_playwright
-    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=installed_chromium(), args=OPTIONS)
         page = browser.new_page(viewport=dict(width=options.width, height=900),
                                 color_scheme='dark' if options.dark else 'light')
-        page.goto(serve(options.folder, ISOLATED if options.threads else {}))
+        server = served(options.folder, ISOLATED if options.threads else {})
+        page.goto(f'http://127.0.0.1:{server.server_port}/')
         page.locator('#inputs:visible').wait_for(timeout=120_000)
         if options.device == 'webgpu':
             page.check('[value=webgpu]')

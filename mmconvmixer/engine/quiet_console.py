@@ -4,17 +4,17 @@ import logging
 from mmengine.logging import MMLogger
 
 
-def leave_blocks_to_file(logger: MMLogger, path: str) -> None:
+def leave_blocks_to_file(logger: MMLogger) -> None:
     """Let the console leave out messages of several lines, unless they are warnings.
 
-    Args:
-        logger: the logger of a run.
-        path: of its file, which the console names once.
+    It names the file instead, once.
     """
     for handler in logger.handlers:
-        if not isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler):
+            path = handler.baseFilename
+            logger.info(f'environment, config and hooks are in {path}')
+        else:
             handler.addFilter(_has_one_line_or_warns)
-    logger.info(f'environment, config and hooks are in {path}')
 
 
 def _has_one_line_or_warns(record: logging.LogRecord) -> bool:

@@ -103,7 +103,7 @@ class Runner(BuildingRunner):
         """Build the logger; what is in its file need not all be printed."""
         logger = super().build_logger(*args, **kwargs)
         if self._prepared is not None and not self._prepared.verbose:
-            leave_blocks_to_file(logger, os.path.join(self.log_dir, f'{self.timestamp}.log'))
+            leave_blocks_to_file(logger)
         return logger
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:

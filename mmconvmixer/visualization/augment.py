@@ -34,7 +34,7 @@ Stage = tuple[str, list[np.ndarray]]
 
 
 def plot_augment(config: Config, images: Sequence[ImageInput], rows: int = 6, seed: int = 0,
-                      name: str = 'network') -> 'Figure':
+                 name: str = 'network') -> 'Figure':
     """Draw images before training and after each step of its pipeline, one draw in each row.
 
     Args:

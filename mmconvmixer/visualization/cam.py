@@ -104,7 +104,7 @@ def plot_cam(model: BaseModel, images: Sequence[ImageInput], label: int | str | 
 
 def has_exact_map(model: BaseModel) -> bool:
     """Whether a network's logits are a linear function of its averaged feature map."""
-    return (isinstance(getattr(model, 'neck', None), GlobalAveragePooling)
+    return (type(getattr(model, 'neck', None)) is GlobalAveragePooling
             and type(getattr(model, 'head', None)) is LinearClsHead)
 
 

@@ -1,5 +1,4 @@
 """The images that predictions belong to: files, or a test set that has them in memory."""
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ class PredictedImages:
 
     def __init__(self, predictions: Predictions, config: str | Path | None = None) -> None:
         self._predictions, self._config = predictions, config
+        self._in_memory: dict[Any, np.ndarray] | None = None
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Return the image of a prediction."""
@@ -43,13 +43,14 @@ class PredictedImages:
             raise BadImage(f'image {name} of the predictions is not there; draw it in the folder '
                            'in which the model was tested, or give the config whose test set has '
                            'it (--config)')
-        image = self._test_set(self._config).get(number if path is None else path)
+        if self._in_memory is None:
+            self._in_memory = self._test_set(self._config)
+        image = self._in_memory.get(number if path is None else path)
         if image is None:
             raise BadImage(f'image {name} of the predictions is neither there nor in the memory of '
                            f'the test set of {self._config}')
         return image
 
-    @cache  # noqa: B019
     def _test_set(self, config: str | Path) -> dict[Any, np.ndarray]:
         """Return the images that a test set has in memory.
 

@@ -107,9 +107,12 @@ def get_model(model: str | Path | Config, pretrained: bool | str | os.PathLike =
 def _check_options(config: Config, options: dict[str, Any]) -> None:
     """Say where an option belongs that a model has only in one of its parts."""
     whole = config.get('model') or {}
-    known = parameters_of('model', whole, config)
-    for key, value in options.items():
-        if known is None or key in {*known, *whole, '_delete_', '_scope_'}:
+    other = {key: value for key, value in options.items()
+             if key not in {*whole, '_delete_', '_scope_'}}
+    # Looked up only if there is something to look for.
+    known = parameters_of('model', whole, config) if other else None
+    for key, value in other.items():
+        if known is None or key in known:
             continue
         parts = [part for part in ('head', 'neck', 'backbone') if isinstance(whole.get(part), dict)
                  and key in {*whole[part], *(parameters_of(f'model.{part}', whole[part], config)

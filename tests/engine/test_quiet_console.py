@@ -10,7 +10,7 @@ from mmconvmixer.engine.quiet_console import leave_blocks_to_file
 def test_blocks_of_lines_go_to_the_file_and_warnings_everywhere(tmp_path, capsys):
     path = tmp_path / 'run.log'
     logger = MMLogger('quiet', logger_name='quiet', log_file=str(path))
-    leave_blocks_to_file(logger, str(path))
+    leave_blocks_to_file(logger)
     logger.info('\nConfig:\nmodel = dict()\n')
     logger.info('\nsaved epoch_1.pth\n')
     logger.warning('two classes differ:\ncat, dog')
@@ -25,6 +25,6 @@ def test_blocks_of_lines_go_to_the_file_and_warnings_everywhere(tmp_path, capsys
 @pytest.mark.parametrize('level', [logging.INFO, logging.ERROR])
 def test_errors_of_several_lines_are_printed(level, tmp_path, capsys):
     logger = MMLogger('errors', logger_name='errors', log_file=str(tmp_path / 'run.log'))
-    leave_blocks_to_file(logger, 'run.log')
+    leave_blocks_to_file(logger)
     logger.log(level, 'first\nsecond')
     assert ('second' in ''.join(capsys.readouterr())) == (level == logging.ERROR)

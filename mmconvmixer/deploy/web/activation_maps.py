@@ -4,7 +4,6 @@ A linear head after average pooling scores a class by the mean of a map: that of
 feature map's channels, each times the class's weight. So this map says exactly what each place
 adds to the score.
 """
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +32,7 @@ def grid_of(job: Job) -> tuple[int, int] | None:
         features = network.get_submodule('backbone')(images)[-1]
     if features.dim() == 4:
         return features.shape[2], features.shape[3]
-    _, height, width = job.input_shape
-    tokens = features.shape[2]
-    rows = isqrt(tokens * height // width)
-    return (rows, tokens // rows) if rows and rows * (tokens // rows) == tokens else None
+    return getattr(network.backbone, 'patch_resolution', None)
 
 
 def add_maps(model: 'onnx.ModelProto', job: Job, grid: tuple[int, int]) -> None:

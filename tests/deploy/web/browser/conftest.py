@@ -1,17 +1,12 @@
 """The page in headless Chromium: pip install '.[web,browser]', and a package `chromium`."""
-import shutil
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 from PIL import Image
 
+from benchmarks.web_page import installed_chromium, served
 from mmconvmixer import Predictor, get_model
 from mmconvmixer.deploy import export
-from mmconvmixer.errors import DownloadError, MissingPackage
+from mmconvmixer.errors import MissingPackage
 
-NAMES = ('chromium', 'chromium-browser', 'google-chrome')
 # A camera and a WebGPU device in software; containers run tests as root, without a sandbox.
 OPTIONS = ['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
            '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan']
@@ -22,25 +17,10 @@ def model():
     return get_model('convmixer-128-4_cifar10', True)
 
 
-@pytest.fixture(scope='session')
-def folder(model, tmp_path_factory):
-    """An exported page, with the real runtime."""
-    for package in ('onnxscript', 'onnxruntime'):
-        pytest.importorskip(package, reason=f'{package} is not installed')
-    out = tmp_path_factory.mktemp('exported') / 'page'
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('hub')))
-        try:
-            export(model, 'web', out)
-        except (DownloadError, MissingPackage) as error:
-            pytest.skip(str(error))
-    return out
-
-
 @pytest.fixture(scope='package')  # playwright runs an event loop, which other tests should not meet
 def browser():
     sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    chromium = installed_chromium()
     if chromium is None:
         pytest.skip('there is no Chromium to run the page in')
     with sync_api.sync_playwright() as playwright:
@@ -49,23 +29,37 @@ def browser():
         started.close()
 
 
+@pytest.fixture(scope='package')
+def folder(browser, model, tmp_path_factory):
+    """An exported page, with the real runtime; only where a browser can open it."""
+    for package in ('onnxscript', 'onnxruntime'):
+        pytest.importorskip(package, reason=f'{package} is not installed')
+    out = tmp_path_factory.mktemp('exported') / 'page'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('hub')))
+        try:
+            export(model, 'web', out)
+        except MissingPackage:
+            pytest.skip('npm, which downloads onnxruntime-web, is not installed')
+    return out
+
+
+@pytest.fixture(scope='session')
+def webgpu_of():
+    """Ask the browser itself what its WebGPU can do: a list of features, None if it has none."""
+    return lambda page: page.evaluate("""async () => {
+        const adapter = navigator.gpu && await navigator.gpu.requestAdapter();
+        return adapter ? [...adapter.features] : null;
+    }""")
+
+
 @pytest.fixture
 def serve():
     """Serve a folder on the loopback, with more headers; return the URL and a way to stop."""
     servers = []
 
     def start(folder, **headers):
-        class Handler(SimpleHTTPRequestHandler):
-            def log_message(self, *args):
-                pass
-
-            def end_headers(self):
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                super().end_headers()
-
-        server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=str(folder)))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = served(folder, headers)
         servers.append(server)
 
         def stop():

@@ -54,9 +54,10 @@ def test_a_large_image_is_made_smaller_and_a_huge_one_is_refused(
                                   'this page takes. Make it smaller first.')
 
 
-def test_webgpu_gives_the_same_answers(visit, file_of, choose, settled, expected_of):
+def test_webgpu_gives_the_same_answers(
+        visit, webgpu_of, file_of, choose, settled, expected_of):
     page, path = visit(), file_of(sample_images(1)[0])
-    if page.is_disabled('[value=webgpu]'):
+    if webgpu_of(page) is None:
         pytest.skip('this Chromium has no WebGPU')
     choose(page, path)
     page.evaluate("set('status', '')")

@@ -24,16 +24,13 @@ def test_it_has_threads_where_the_host_isolates_pages(visit, file_of, choose):
     assert f'WASM with {min(cores, 8)} thread' in page.inner_text('#time')
 
 
-def test_float16_is_not_offered_to_a_webgpu_without_it(visit, folder, tmp_path):
+def test_float16_is_not_offered_to_a_webgpu_without_it(visit, webgpu_of, folder, tmp_path):
     part = tmp_path / 'part'
     shutil.copytree(folder, part)
     settings = json.loads((part / 'classifier.json').read_text())
     (part / 'classifier.json').write_text(json.dumps({**settings, 'dtype': 'float16'}))
     page = visit(part)
-    features = page.evaluate("""async () => {
-        const adapter = navigator.gpu && await navigator.gpu.requestAdapter();
-        return adapter ? [...adapter.features] : null;
-    }""")
+    features = webgpu_of(page)
     if features is None or 'shader-f16' in features:
         pytest.skip('this Chromium has no WebGPU without float16')
     assert page.is_disabled('[value=webgpu]')

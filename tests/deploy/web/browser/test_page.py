@@ -141,9 +141,10 @@ def test_the_map_covers_what_is_left_after_resizing_and_cropping(visit):
     assert (left, top) == ((100 - width) / 2, (100 - height) / 2)
 
 
-def test_an_image_that_was_given_before_the_device_was_changed_is_answered(visit, file_of, settled):
+def test_an_image_that_was_given_before_the_device_was_changed_is_answered(
+        visit, webgpu_of, file_of, settled):
     page = visit()
-    if page.is_disabled('[value=webgpu]'):
+    if webgpu_of(page) is None:
         pytest.skip('this Chromium has no WebGPU')
     page.set_input_files('#file', file_of(sample_images(1)[0]))
     page.locator('#status', has_text='Computing.').or_(
